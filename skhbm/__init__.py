@@ -1,0 +1,38 @@
+"""Hierarchical Bayesian normal regression for scikit-learn.
+
+Names are imported when they are first used: ``import skhbm`` loads neither PyMC, ArviZ,
+pandas nor matplotlib.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from skhbm import datasets as datasets
+    from skhbm._estimator import HierarchicalNormalRegressor
+    from skhbm._priors import Prior
+    from skhbm._statistics import GroupedStatistics
+
+__all__ = ["GroupedStatistics", "HierarchicalNormalRegressor", "Prior", "datasets"]
+__version__ = "0.1.0"
+
+_HOMES = {
+    "GroupedStatistics": "skhbm._statistics",
+    "HierarchicalNormalRegressor": "skhbm._estimator",
+    "Prior": "skhbm._priors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    if name == "datasets":
+        return import_module("skhbm.datasets")
+    msg = f"module 'skhbm' has no attribute {name!r}"
+    raise AttributeError(msg)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -1,0 +1,251 @@
+"""Statistics -> the standardised roots that the marginal likelihood works on.
+
+Features and target are centred and scaled, so that every later step sees numbers near
+one whatever the units. Varying terms keep their origin, x = 0, which their covariance
+refers to; they are scaled only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from skhbm._likelihood import to_lanes
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from skhbm._labels import Levels
+    from skhbm._statistics import GroupedStatistics
+
+    Float = NDArray[np.float64]
+
+__all__ = ["Design", "Scaling", "Terms", "make_design"]
+
+#: Directions of a group's Z with less than this share of the largest are not spanned.
+RANK_TOLERANCE = 1e-13
+#: A column whose standard deviation is less than this share of its mean is constant.
+CONSTANT = 1e-14
+#: Variance of a log residual scale about which a group says nothing.
+UNINFORMED = 1e8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Terms:
+    """What the linear predictor is made of.
+
+    Parameters
+    ----------
+    features : tuple of str
+        Names of the features, in the order of their coefficients.
+    slopes : ndarray of int
+        Positions of the features whose coefficients vary.
+    intercept, varying_intercept, correlated, by_group : bool
+        As in the parameters of the estimator.
+    """
+
+    features: tuple[str, ...]
+    slopes: NDArray[np.int64]
+    intercept: bool
+    varying_intercept: bool
+    correlated: bool
+    by_group: bool
+
+    @property
+    def varying(self) -> tuple[str, ...]:
+        """Names of the varying terms, the intercept first."""
+        names = tuple(self.features[k] for k in self.slopes)
+        return ("intercept", *names) if self.varying_intercept else names
+
+    @property
+    def varying_positions(self) -> NDArray[np.int64]:
+        """Positions of the varying terms among (intercept, features...)."""
+        slopes = self.slopes + 1
+        return np.concatenate([[0], slopes]) if self.varying_intercept else slopes
+
+    @property
+    def n_fixed(self) -> int:
+        """Number of population coefficients, the intercept included."""
+        return len(self.features) + self.intercept
+
+    @property
+    def n_correlations(self) -> int:
+        """Number of free correlations among the effects of a group."""
+        q = len(self.varying)
+        return q * (q - 1) // 2 if self.correlated else 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scaling:
+    """Working coordinates: (x - x_mean) / x_scale and (y - y_mean) / y_scale.
+
+    The means are zero when the model has no intercept to take them up.
+    """
+
+    x_mean: Float
+    x_scale: Float
+    y_mean: float
+    y_scale: float
+
+    def features(self, X: Float, terms: Terms) -> tuple[Float, Float]:
+        """Return the rows of the fixed (n, n_fixed) and of the varying terms (n, q)."""
+        one = np.ones((len(X), 1))
+        fixed = (X - self.x_mean) / self.x_scale
+        varying = X[:, terms.slopes] / self.x_scale[terms.slopes]
+        return (
+            np.hstack([one, fixed]) if terms.intercept else fixed,
+            np.hstack([one, varying]) if terms.varying_intercept else varying,
+        )
+
+    def natural(self, working: Float, terms: Terms) -> Float:
+        """Return (intercept at x = 0, coefficients) of working ones (..., n_fixed).
+
+        The intercept is zero if the model has none.
+        """
+        slopes = working[..., int(terms.intercept) :] * (self.y_scale / self.x_scale)
+        intercept = np.zeros(working.shape[:-1])
+        if terms.intercept:
+            intercept = self.y_mean + self.y_scale * working[..., 0] - slopes @ self.x_mean
+        return np.concatenate([intercept[..., None], slopes], axis=-1)
+
+    def effect_units(self, terms: Terms) -> Float:
+        """Return the natural size of one working unit of each varying term (q,)."""
+        units = self.y_scale / self.x_scale[terms.slopes]
+        return np.concatenate([[self.y_scale], units]) if terms.varying_intercept else units
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Design:
+    """Everything that posterior and predictions need of the data.
+
+    Parameters
+    ----------
+    terms, scaling, levels : Terms, Scaling, Levels
+    n : ndarray of shape (n_groups,)
+        Number of rows of each group.
+    R : ndarray of shape (n_blocks, q, q, LANES)
+    E : ndarray of shape (n_blocks, q, m, LANES)
+    W : ndarray of shape (1, m, m), or (n_groups, m, m) if by_group
+    counts : ndarray of shape (1,), or (n_groups,) if by_group
+        As in `skhbm._likelihood`; m counts the fixed coefficients and the target.
+    log_residual : ndarray of shape (n_groups, 2)
+        Each group's own estimate of the log residual scale, and its variance.
+    """
+
+    terms: Terms
+    scaling: Scaling
+    levels: Levels
+    n: Float
+    R: Float
+    E: Float
+    W: Float
+    counts: Float
+    log_residual: Float
+
+    @property
+    def n_groups(self) -> int:
+        """Number of groups."""
+        return len(self.n)
+
+
+def make_design(statistics: GroupedStatistics, terms: Terms) -> Design:
+    """Standardise the statistics and split them into within and between parts."""
+    scaling = _scaling(statistics, centred=terms.intercept)
+    R, E, W, rank = _roots(statistics, scaling, terms)
+    # No y is known better than to rounding: a perfect fit leaves a residual scale.
+    rounding = np.finfo(float).eps * (1.0 + abs(scaling.y_mean) / scaling.y_scale)
+    W[:, -1, -1] = np.maximum(W[:, -1, -1], 0.0) + statistics.n * rounding**2
+    log_residual = _log_residuals(statistics.n - rank, W[:, -1, -1])
+    return Design(
+        terms,
+        scaling,
+        statistics.levels,
+        statistics.n,
+        to_lanes(R),
+        to_lanes(E),
+        W if terms.by_group else W.sum(axis=0, keepdims=True),
+        statistics.n.copy() if terms.by_group else statistics.n.sum(keepdims=True),
+        log_residual,
+    )
+
+
+def _scaling(statistics: GroupedStatistics, *, centred: bool) -> Scaling:
+    """Find the overall means and standard deviations (about zero if not centred)."""
+    share = statistics.n / statistics.n.sum()
+    origin = share @ statistics.mean
+    size = np.abs(origin)
+    if not centred:
+        origin = np.zeros_like(origin)
+    shift = statistics.mean - origin
+    within = np.einsum("jkk->k", statistics.cross) / statistics.n.sum()
+    scale = np.sqrt(within + share @ shift**2)
+    # A constant feature has no spread: its size is its unit.
+    constant = scale <= CONSTANT * size
+    if constant[-1]:
+        msg = (
+            f"`y` is constant ({statistics.mean[0, -1]:g} in all rows), so there is no "
+            "residual scale to estimate. Check that this is the target you mean."
+        )
+        raise ValueError(msg)
+    scale = np.where(constant, np.where(size > 0, size, 1.0), scale)
+    return Scaling(origin[:-1], scale[:-1], float(origin[-1]), float(scale[-1]))
+
+
+def _roots(
+    statistics: GroupedStatistics, scaling: Scaling, terms: Terms
+) -> tuple[Float, Float, Float, Float]:
+    """Return R (J, q, q), E (J, q, m), W (J, m, m) and the rank of each Z_j.
+
+    The row of means is split off first, exactly; the centred rest of the varying
+    features by an eigenvalue decomposition, which drops what a group does not span.
+    """
+    unit = np.append(scaling.x_scale, scaling.y_scale)
+    origin = np.append(scaling.x_mean, scaling.y_mean)
+    mean = (statistics.mean - origin) / unit
+    cross = statistics.cross / np.outer(unit, unit)
+    z = terms.slopes
+    values, vectors = np.linalg.eigh(cross[:, z[:, None], z[None, :]])
+    spanned = values > RANK_TOLERANCE * np.maximum(values[:, -1:], 0.0) if len(z) else values > 0
+    root = np.sqrt(np.where(spanned, values, 1.0))
+    R_rest = np.where(spanned, root, 0.0)[:, :, None] * vectors.mT
+    E_rest = np.where(spanned[:, :, None], vectors.mT @ cross[:, z], 0.0) / root[:, :, None]
+    W = cross - E_rest.mT @ E_rest
+
+    sqrt_n = np.sqrt(statistics.n)[:, None]
+    R_mean = sqrt_n * (statistics.mean[:, z] / unit[z])
+    E_mean = sqrt_n * mean
+    if terms.intercept:
+        E_rest, W = _pad(E_rest, 1), np.pad(W, ((0, 0), (1, 0), (1, 0)))
+        E_mean = np.hstack([sqrt_n, E_mean])
+    R_all = np.concatenate([R_mean[:, None], R_rest], axis=1)
+    E_all = np.concatenate([E_mean[:, None], E_rest], axis=1)
+    rank = spanned.sum(axis=1) + 1.0
+    if terms.varying_intercept:
+        first = np.zeros((len(R_all), len(z) + 1, 1))
+        first[:, 0] = sqrt_n
+        return np.concatenate([first, R_all], axis=2), E_all, W, rank
+    if not len(z):
+        return R_all[:, :0], E_all[:, :0], W + E_all.mT @ E_all, rank * 0.0
+    Q, R_all = np.linalg.qr(R_all, mode="complete")
+    E_all = Q.mT @ E_all
+    rest = E_all[:, -1:]
+    return R_all[:, :-1], E_all[:, :-1], W + rest.mT @ rest, rank
+
+
+def _pad(E: Float, n_left: int) -> Float:
+    """Put columns of zeros before those of E: centred features have no intercept."""
+    return np.pad(E, ((0, 0), (0, 0), (n_left, 0)))
+
+
+def _log_residuals(degrees: Float, rss: Float) -> Float:
+    """Estimate each group's log residual scale from what its own terms leave over.
+
+    The log of a chi-square on d degrees has variance close to 2 / d, halved twice by
+    taking the square root.
+    """
+    informed = (degrees >= 1) & (rss > 0)
+    scale = np.divide(rss, degrees, out=np.ones_like(rss), where=informed)
+    variance = np.divide(0.5, degrees, out=np.full_like(rss, UNINFORMED), where=informed)
+    return np.column_stack([0.5 * np.log(scale), variance])

@@ -1,0 +1,90 @@
+"""Convergence of the chains: R-hat, effective sample size, divergences."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from skhbm._datatree import hyperparameters
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from skhbm._posterior import Posterior
+
+__all__ = ["diagnose", "warn_if_not_converged"]
+
+#: Thresholds of Vehtari et al. (2021), https://doi.org/10.1214/20-BA1221.
+RHAT = 1.01
+
+
+def diagnose(posterior: Posterior, diverging: Any) -> dict[str, Any]:
+    """Return the worst rank-normalised R-hat and bulk ESS, and where, and divergences.
+
+    Over all parameters but the group effects, which are drawn exactly given these.
+    """
+    from arviz_stats.base import array_stats
+
+    rhats, sizes = {}, {}
+    for name, draws in _scalars(posterior):
+        if np.ptp(draws) == 0:
+            continue
+        rhats[name] = float(array_stats.rhat(draws, chain_axis=0, draw_axis=1))
+        sizes[name] = float(array_stats.ess(draws, chain_axis=0, draw_axis=1, method="bulk"))
+    worst = max(rhats, key=lambda name: np.nan_to_num(rhats[name], nan=np.inf))
+    least = min(sizes, key=lambda name: np.nan_to_num(sizes[name], nan=0.0))
+    return {
+        "max_rhat": rhats[worst],
+        "max_rhat_parameter": worst,
+        "n_rhat_above": sum(not value <= RHAT for value in rhats.values()),
+        "n_parameters": len(rhats),
+        "min_ess": sizes[least],
+        "min_ess_parameter": least,
+        "n_divergences": int(np.sum(diverging)),
+        "pareto_k": None,
+    }
+
+
+def warn_if_not_converged(diagnostics: dict[str, Any]) -> None:
+    """Warn of R-hat above its threshold and of divergences, and say what to do."""
+    found = []
+    if diagnostics["n_rhat_above"]:
+        found.append(
+            f"{diagnostics['n_rhat_above']} of {diagnostics['n_parameters']} parameters have "
+            f"R-hat > {RHAT} (largest {diagnostics['max_rhat']:.3f}, "
+            f"{diagnostics['max_rhat_parameter']}; smallest effective sample size "
+            f"{diagnostics['min_ess']:.0f}, {diagnostics['min_ess_parameter']})"
+        )
+    if diagnostics["n_divergences"]:
+        found.append(f"{diagnostics['n_divergences']} draws diverged")
+    if not found:
+        return
+    remedies = ["`draws` and `tune`"] if diagnostics["n_rhat_above"] else []
+    remedies += ["`target_accept`"] if diagnostics["n_divergences"] else []
+    warnings.warn(
+        f"{' and '.join(found)}. Increase {' and '.join(remedies)}, or give more "
+        "informative `priors`.",
+        ConvergenceWarning,
+        stacklevel=3,
+    )
+
+
+def _scalars(posterior: Posterior) -> Iterator[tuple[str, Any]]:
+    """Yield names like tau_school[Days] and draws (n_chains, n_draws)."""
+    terms, levels = posterior.design.terms, posterior.design.levels
+    variables, dims = hyperparameters(posterior)
+    entries = {
+        "feature": terms.features,
+        f"{levels.name}_term": terms.varying,
+        f"{levels.name}_term_bis": terms.varying,
+        levels.name: levels.labels,
+    }
+    for name, draws in variables.items():
+        axes = dims.get(name, [])
+        for index in np.ndindex(draws.shape[2:]):
+            labels = [str(entries[dim][i]) for dim, i in zip(axes, index, strict=True)]
+            label = f"{name}[{', '.join(labels)}]" if labels else name
+            yield label, draws[(slice(None), slice(None), *index)]

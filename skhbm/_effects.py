@@ -1,0 +1,265 @@
+"""Group effects given the other parameters: conditional moments and draws, in numba.
+
+Given the coefficients w, the covariance L L' of the effects and the scale sigma_j,
+
+    M_j = I + L'R_j'R_j L / sigma_j^2 = F F',    P_j = L F^-T,
+    Cov[u_j] = P_j P_j',    E[u_j] = P_j P_j' R_j' (E_y - E_x w) / sigma_j^2
+
+(Lindley & Smith 1972, eq. 12, through the Cholesky factor of M_j as in Bates et al. 2015,
+section 5.4, so that nothing cancels as the effects' variance goes to zero).
+All is in working units; axes are draws (s), groups (j), terms (q).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from skhbm._likelihood import (
+    JIT,
+    LANES,
+    add_crossproduct,
+    affine,
+    integrate,
+    spread,
+    whiten,
+)
+
+__all__ = [
+    "coefficient_draws",
+    "covariance_roots",
+    "effect_draws",
+    "effect_moments",
+    "mean_covariances",
+    "pooling_factors",
+    "row_mixture",
+    "unit_effects",
+]
+
+
+@njit(**JIT)
+def coefficient_draws(cov, sigma, given, T, R, E, W, z):
+    """Draw w (s, m - 1) exactly, given each draw of all that is not integrated out.
+
+    z (s, k) holds standard normals; given (s, m - 1) the working coefficients but for T g.
+    """
+    n_draws, k = z.shape
+    m = W.shape[1]
+    out = given.copy()
+    V, Y = np.empty(R.shape), np.empty(E.shape)
+    for s in range(n_draws):
+        whiten(cov[s], spread(sigma[s], R.shape[0]), R, E, V, Y)
+        K = np.zeros((m, m))
+        add_crossproduct(Y, K)
+        for j in range(W.shape[0]):
+            for a in range(m):
+                for b in range(m):
+                    K[a, b] += W[j, a, b] / (sigma[s, j] * sigma[s, j])
+        U, _, _ = integrate(K, affine(given[s], T))
+        for a in range(k):
+            g = U[k, a]
+            for c in range(a, k):
+                g += U[c, a] * z[s, c]
+            for b in range(m - 1):
+                out[s, b] += T[b, a] * g
+    return out
+
+
+@njit(**JIT)
+def covariance_roots(cov):
+    """Return lower Cholesky factors of covariances (s, q, q) that may be singular."""
+    n_draws, q, _ = cov.shape
+    L = np.zeros(cov.shape)
+    for s in range(n_draws):
+        for i in range(q):
+            for j in range(i + 1):
+                t = cov[s, i, j]
+                for k in range(j):
+                    t -= L[s, i, k] * L[s, j, k]
+                if i == j:
+                    L[s, i, i] = np.sqrt(max(t, 0.0))
+                elif L[s, j, j] > 0.0:
+                    L[s, i, j] = t / L[s, j, j]
+    return L
+
+
+@njit(**JIT)
+def conditional(L, sigma, w, R, E, j, P, u):
+    """Fill P (q, q) and the mean u (q,) of the effects of group j."""
+    q = L.shape[0]
+    m = E.shape[2]
+    g, lane = j // LANES, j % LANES
+    RL = np.zeros((q, q))
+    M = np.zeros((q, q))
+    for a in range(q):
+        for b in range(q):
+            for c in range(b, q):
+                RL[a, b] += R[g, a, c, lane] * L[c, b]
+            RL[a, b] /= sigma
+    for a in range(q):
+        for b in range(a + 1):
+            t = 1.0 if a == b else 0.0
+            for c in range(q):
+                t += RL[c, a] * RL[c, b]
+            for c in range(b):
+                t -= M[a, c] * M[b, c]
+            M[a, b] = np.sqrt(t) if a == b else t / M[b, b]
+    # P = L F^-T: forward substitution along the columns.
+    for i in range(q):
+        for b in range(q):
+            t = L[i, b]
+            for c in range(b):
+                t -= P[i, c] * M[b, c]
+            P[i, b] = t / M[b, b]
+    score = np.zeros(q)
+    for a in range(q):
+        e = E[g, a, m - 1, lane]
+        for c in range(m - 1):
+            e -= E[g, a, c, lane] * w[c]
+        for c in range(q):
+            score[c] += R[g, a, c, lane] * e / (sigma * sigma)
+    for i in range(q):
+        u[i] = 0.0
+    for b in range(q):
+        t = 0.0
+        for i in range(q):
+            t += P[i, b] * score[i]
+        for i in range(q):
+            u[i] += P[i, b] * t
+
+
+@njit(**JIT)
+def effect_moments(L, sigma, w, R, E, first, last, mean, cross, second):
+    """Add the averages over draws of u, u w' and uu' + Cov[u] of groups first..last-1."""
+    n_draws, q, _ = L.shape
+    P, u = np.empty((q, q)), np.empty(q)
+    weight = 1.0 / n_draws
+    for j in range(first, last):
+        for s in range(n_draws):
+            scale = sigma[s, 0] if sigma.shape[1] == 1 else sigma[s, j]
+            conditional(L[s], scale, w[s], R, E, j, P, u)
+            for a in range(q):
+                mean[j, a] += weight * u[a]
+                for c in range(w.shape[1]):
+                    cross[j, a, c] += weight * u[a] * w[s, c]
+                for b in range(q):
+                    t = u[a] * u[b]
+                    for c in range(q):
+                        t += P[a, c] * P[b, c]
+                    second[j, a, b] += weight * t
+
+
+@njit(**JIT)
+def effect_draws(L, sigma, w, R, E, z):
+    """Turn standard normals z (s, n_groups, q) into effects, in place."""
+    n_draws, n_groups, q = z.shape
+    P, u = np.empty((q, q)), np.empty(q)
+    for s in range(n_draws):
+        for j in range(n_groups):
+            scale = sigma[s, 0] if sigma.shape[1] == 1 else sigma[s, j]
+            conditional(L[s], scale, w[s], R, E, j, P, u)
+            for a in range(q):
+                for c in range(q):
+                    u[a] += P[a, c] * z[s, j, c]
+            for a in range(q):
+                z[s, j, a] = u[a]
+
+
+@njit(**JIT)
+def pooling_factors(L, sigma, R, first, last):
+    """Return diag(Cov[u_j] Sigma^-1) = 1 - diag(Cov[u_j] A_j) / sigma_j^2.
+
+    For one term 1 / (1 + n_j tau^2 / sigma_j^2). Shape (s, last - first, q).
+    """
+    n_draws, q, _ = L.shape
+    out = np.empty((n_draws, last - first, q))
+    P, u = np.empty((q, q)), np.empty(q)
+    E, w = np.zeros((R.shape[0], q, 1, LANES)), np.empty(0)
+    for j in range(first, last):
+        g, lane = j // LANES, j % LANES
+        for s in range(n_draws):
+            scale = sigma[s, 0] if sigma.shape[1] == 1 else sigma[s, j]
+            conditional(L[s], scale, w, R, E, j, P, u)
+            for i in range(q):
+                known = 0.0
+                for a in range(q):
+                    rp = 0.0
+                    for c in range(q):
+                        for b in range(q):
+                            rp += R[g, a, c, lane] * P[c, b] * P[i, b]
+                    known += rp * R[g, a, i, lane]
+                out[s, j - first, i] = min(max(1.0 - known / (scale * scale), 0.0), 1.0)
+    return out
+
+
+@njit(**JIT)
+def mean_covariances(L, sigma, R, codes):
+    """Average Cov[u_j] over draws for each code (n, q, q); LL' for a negative one."""
+    n_draws, q, _ = L.shape
+    out = np.zeros((len(codes), q, q))
+    P, u = np.empty((q, q)), np.empty(q)
+    E, w = np.zeros((R.shape[0], q, 1, LANES)), np.empty(0)
+    for i in range(len(codes)):
+        j = codes[i]
+        for s in range(n_draws):
+            if j >= 0:
+                scale = sigma[s, 0] if sigma.shape[1] == 1 else sigma[s, j]
+                conditional(L[s], scale, w, R, E, j, P, u)
+            else:
+                P[:] = L[s]
+            for a in range(q):
+                for b in range(q):
+                    for c in range(q):
+                        out[i, a, b] += P[a, c] * P[b, c] / n_draws
+    return out
+
+
+@njit(**JIT)
+def unit_effects(L, sigma, w, R, E, codes, z, out):
+    """Turn standard normals z (n, q) into effects of the coded groups, for one draw."""
+    n, q = z.shape
+    P, u = np.empty((q, q)), np.empty(q)
+    for i in range(n):
+        j = codes[i]
+        if j >= 0:
+            scale = sigma[0] if len(sigma) == 1 else sigma[j]
+            conditional(L, scale, w, R, E, j, P, u)
+        else:
+            P[:] = L
+            u[:] = 0.0
+        for a in range(q):
+            out[i, a] = u[a]
+            for c in range(q):
+                out[i, a] += P[a, c] * z[i, c]
+
+
+@njit(**JIT)
+def row_mixture(L, sigma, sigma_new, w, R, E, fixed, varying, codes, mean, sd):
+    """Fill mean and sd (n_rows, s) of the predictive normal of each row and draw.
+
+    A negative code is a group that was not seen: its effects have mean zero and covariance LL'.
+    """
+    n_draws, q, _ = L.shape
+    P, u = np.empty((q, q)), np.empty(q)
+    for i in range(len(codes)):
+        j = codes[i]
+        for s in range(n_draws):
+            if j >= 0:
+                scale = sigma[s, 0] if sigma.shape[1] == 1 else sigma[s, j]
+                conditional(L[s], scale, w[s], R, E, j, P, u)
+            else:
+                scale = sigma_new[s]
+                P[:] = L[s]
+                u[:] = 0.0
+            mu = 0.0
+            for c in range(w.shape[1]):
+                mu += fixed[i, c] * w[s, c]
+            variance = scale * scale
+            for c in range(q):
+                mu += varying[i, c] * u[c]
+                t = 0.0
+                for a in range(q):
+                    t += varying[i, a] * P[a, c]
+                variance += t * t
+            mean[i, s] = mu
+            sd[i, s] = np.sqrt(variance)

@@ -1,0 +1,737 @@
+"""`HierarchicalNormalRegressor`: parameters and orchestration, no mathematics."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from skhbm import _predictive
+from skhbm._columns import find_columns, split_columns
+from skhbm._design import Terms, make_design
+from skhbm._inputs import as_features, as_rows, as_target, count_rows
+from skhbm._labels import as_labels
+from skhbm._parameters import check_parameters, for_factor
+from skhbm._posterior import group_moments, pooling_summary
+from skhbm._priors import resolve_priors
+from skhbm._shrinkage import group_coefficients, shrinkage_columns, variance_columns
+from skhbm._statistics import GroupedStatistics
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pymc as pm
+    import xarray as xr
+    from numpy.typing import ArrayLike, NDArray
+
+    from skhbm._posterior import GroupMoments, Posterior
+
+    Float = NDArray[np.float64]
+
+__all__ = ["HierarchicalNormalRegressor"]
+
+#: Probability of the intervals in the tables of shrinkage and variance components.
+INTERVAL = 0.9
+
+
+class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
+    r"""Hierarchical (multilevel, mixed-effects) Bayesian normal regression.
+
+    Rows belong to groups whose intercepts, and slopes if asked for, vary about those of a
+    population:
+
+    .. math::
+        y_i &= \alpha + x_i'\beta + z_i'u_{g(i)} + \varepsilon_i \\
+        u_j &\sim \mathrm{Normal}(0, \Sigma), \quad
+        \Sigma = \mathrm{diag}(\tau)\,\Omega\,\mathrm{diag}(\tau), \quad
+        \Omega \sim \mathrm{LKJ}(2) \\
+        \varepsilon_i &\sim \mathrm{Normal}(0, \sigma)
+
+    where z is 1 and the features named in `varying_slopes`. How much groups are pooled
+    is learned from the data. The effects u and normally distributed coefficients are
+    integrated out; what is left is sampled by NUTS, at a cost that does not
+    depend on the number of rows.
+
+    Parameters
+    ----------
+    group_features : str, int, or array-like of str, int or bool, default=None
+        The column of X that holds the group labels, by name, index or mask. The other way
+        to give labels is ``groups`` in :meth:`fit` and :meth:`predict`; this one works
+        everywhere in scikit-learn.
+    varying_slopes : {"all"}, array-like of str or int, or dict, default=None
+        The features whose coefficients vary by group, by name or index in X; or a dict from
+        the name of the factor to those. None varies intercepts only.
+    varying_intercept : bool or dict, default=True
+        Whether the intercept varies.
+    correlated : bool or dict, default=True
+        Whether a group's effects are correlated; False makes them independent.
+    residual_scale : {"shared", "by_group"}, default="shared"
+        Whether residuals have one standard deviation or one in each group.
+    priors : dict, default=None
+        From a name to a :class:`Prior`, on the natural scale of X and y: "intercept" (for
+        x = 0), "coef", "tau", "corr", "sigma". For "coef" and "tau" also a dict from an entry
+        to a Prior. See Notes for the defaults.
+    fit_intercept : bool, default=True
+        Whether the population has an intercept.
+    solver : {"nuts"}, default="nuts"
+        How the posterior is computed.
+    draws : int, default=1000
+        Posterior draws per chain.
+    tune : int, default=1000
+        Draws per chain before these that tune the sampler; they are not kept.
+    chains : int, default=4
+        Number of chains.
+    target_accept : float, default=0.9
+        Acceptance probability that the sampler's step size is tuned to.
+    new_groups : {"population", "error"}, default="population"
+        What a label gets in predictions that was not seen in fit, or is missing: the mean of
+        the population, its spread between groups in the standard deviation; or an error.
+    n_jobs : int, default=None
+        Number of chains that run at once. None uses the CPUs there are, one within a joblib
+        worker; -1 all of them.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the draws. An int gives the same draws at every call and in every process.
+    verbose : int, default=0
+        1 shows a progress bar.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_coef,)
+        Posterior means of the population's coefficients.
+    intercept_ : float
+        Posterior mean of the population's intercept at x = 0.
+    groups_ : ndarray of shape (n_groups,)
+        Labels of the groups, sorted.
+    n_groups_ : int
+        Number of groups; 0 if the model was fitted without.
+    group_coef_ : ndarray of shape (n_groups, n_coef)
+        Posterior means of the coefficients in each group, population + effect.
+    group_intercept_ : ndarray of shape (n_groups,)
+        Posterior means of the intercepts in each group, population + effect.
+    group_scale_ : ndarray of shape (n_varying_terms,)
+        Posterior means of tau, the standard deviations between groups.
+    residual_scale_ : float or ndarray of shape (n_groups,)
+        Posterior mean of sigma.
+    shrinkage_ : DataFrame
+        For each group and varying term: number of rows, the estimate from the group's
+        rows alone (``no_pooling``; NaN if they are too few), the posterior mean
+        (``partial_pooling``) and standard deviation (``sd``), least squares of all rows
+        (``complete_pooling``), and the share of the population in the posterior mean
+        (``pooling``, with a 90 % interval): 1 - tau^2 / (tau^2 + se^2) for an intercept,
+        the diagonal of (A_j / sigma^2 + Sigma^-1)^-1 Sigma^-1 in general [1]_.
+    variance_components_ : DataFrame
+        For each varying term and the residual: standard deviation with a 90 % interval,
+        variance, intraclass correlation and pooling factor [2]_.
+    posterior_ : xarray.DataTree
+        All draws, the groups' effects included: `intercept`, `coef`, `tau_f`, `corr_f`,
+        `effect_f`, `sigma`, where f is the name of the grouping factor.
+    diagnostics_ : dict
+        Largest R-hat, smallest effective sample size, number of divergences, seconds.
+    model_ : pymc.Model
+        The model that is sampled, as a PyMC model of the groups' statistics.
+    n_features_in_ : int
+        Number of columns of X.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns of X, if it has any.
+
+    See Also
+    --------
+    Prior : A prior for one of the parameters.
+    GroupedStatistics : All that a fit needs to know of its rows.
+
+    Notes
+    -----
+    Default priors, with s_y and s_k the standard deviations of y and of feature k:
+
+    - intercept, at the mean of X: Normal(mean of y, 2.5 s_y)
+    - coef[k]: Normal(0, 2.5 s_y / s_k)
+    - tau of a slope: HalfNormal(2.5 s_y / s_k); of the intercept HalfNormal(2.5 s_y), times
+      sqrt(1 + sum of (mean of x_k / s_k)^2) over varying slopes, as it is at x = 0
+    - corr: LKJCorr(2)
+    - sigma: HalfNormal(2.5 s_y)
+    - sigma_j with ``residual_scale="by_group"``: log sigma_j ~ Normal(m, s), m ~ Normal(log
+      s_y, 1), s ~ HalfNormal(1). An explicit prior of sigma is independent for each group.
+
+    They move with the units of X and y. With ``fit_intercept=False``, standard deviations are
+    about zero.
+
+    References
+    ----------
+    .. [1] A. Gelman and J. Hill (2007). Data Analysis Using Regression and
+       Multilevel/Hierarchical Models. Cambridge University Press. Chapters 12 and 13.
+    .. [2] A. Gelman and I. Pardoe (2006). Bayesian measures of explained variance and
+       pooling in multilevel (hierarchical) models. Technometrics 48(2), 241-251.
+       https://doi.org/10.1198/004017005000000517
+
+    Examples
+    --------
+    >>> from skhbm import HierarchicalNormalRegressor
+    >>> from skhbm.datasets import load_radon
+    >>> radon = load_radon(as_frame=True)
+    >>> model = HierarchicalNormalRegressor(random_state=0)
+    >>> model = model.fit(radon.data[["floor"]], radon.target, groups=radon.groups)
+    >>> print(f"{model.intercept_:.1f} {model.coef_[0]:.1f} {model.group_scale_[0]:.1f}")
+    1.5 -0.7 0.3
+    """
+
+    __metadata_request__fit = {"groups": True}
+    __metadata_request__predict = {"groups": True}
+    __metadata_request__score = {"groups": True}
+
+    def __init__(
+        self,
+        *,
+        group_features: Any = None,
+        varying_slopes: Any = None,
+        varying_intercept: Any = True,
+        correlated: Any = True,
+        residual_scale: str = "shared",
+        priors: Any = None,
+        fit_intercept: bool = True,
+        solver: str = "nuts",
+        draws: int = 1000,
+        tune: int = 1000,
+        chains: int = 4,
+        target_accept: float = 0.9,
+        new_groups: str = "population",
+        n_jobs: int | None = None,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.group_features = group_features
+        self.varying_slopes = varying_slopes
+        self.varying_intercept = varying_intercept
+        self.correlated = correlated
+        self.residual_scale = residual_scale
+        self.priors = priors
+        self.fit_intercept = fit_intercept
+        self.solver = solver
+        self.draws = draws
+        self.tune = tune
+        self.chains = chains
+        self.target_accept = target_accept
+        self.new_groups = new_groups
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(
+        self,
+        X: ArrayLike | None,
+        y: ArrayLike,
+        groups: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
+        """Sample the posterior given the rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or None
+            Features, and the group column if `group_features` names one. None fits
+            intercepts only.
+        y : array-like of shape (n_samples,)
+            Target.
+        groups : array-like of shape (n_samples,), default=None
+            Group labels of any hashable kind, unless they are a column of X.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Frequencies: a weight of 2 is the row twice.
+
+        Returns
+        -------
+        HierarchicalNormalRegressor
+            The fitted estimator. If the fit fails or is interrupted, it is as it was before.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a parameter or the data cannot be used; the message says what to do.
+        """
+        started = time.perf_counter()
+        check_parameters(self)
+        fitted = self._unfitted_copy()
+        features, target, labels, weights = fitted._read_rows(X, y, groups, sample_weight)
+        name = fitted._factor_name(labels)
+        statistics = GroupedStatistics.from_rows(features, target, labels, weights, name)
+        design = make_design(statistics, fitted._terms(labels, statistics))
+        priors = resolve_priors(self.priors, design)
+
+        from skhbm._diagnostics import diagnose, warn_if_not_converged
+        from skhbm._inference import infer
+        from skhbm._sampling import n_threads
+
+        posterior, sample_stats = infer(
+            design,
+            priors,
+            int(check_random_state(self.random_state).randint(2**31 - 1)),
+            draws=self.draws,
+            tune=self.tune,
+            chains=self.chains,
+            target_accept=self.target_accept,
+            threads=n_threads(self.n_jobs, self.chains),
+            progress=self.verbose > 0,
+        )
+        diagnostics = diagnose(posterior, sample_stats["diverging"])
+        fitted._set_fitted(posterior, statistics, priors, sample_stats)
+        fitted.diagnostics_ = {**diagnostics, "seconds": time.perf_counter() - started}
+        vars(self).clear()
+        vars(self).update(vars(fitted))
+        warn_if_not_converged(diagnostics)
+        return self
+
+    def predict(
+        self,
+        X: ArrayLike | None,
+        groups: ArrayLike | None = None,
+        return_std: bool = False,
+        return_cov: bool = False,
+    ) -> Any:
+        """Predict the target: posterior predictive mean, and its uncertainty if asked for.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or None
+            As in :meth:`fit`.
+        groups : array-like of shape (n_samples,), default=None
+            Labels; `new_groups` decides about those that were not seen or are missing.
+        return_std : bool, default=False
+            Whether to return the standard deviation of each row: residual noise, spread
+            between groups and the uncertainty of all parameters.
+        return_cov : bool, default=False
+            Whether to return the joint covariance of the rows.
+
+        Returns
+        -------
+        mean : ndarray of shape (n_samples,)
+            In units of y.
+        std : ndarray of shape (n_samples,)
+            Only if `return_std`.
+        cov : ndarray of shape (n_samples, n_samples)
+            Only if `return_cov`.
+
+        Raises
+        ------
+        NotFittedError
+            Before fit.
+        ValueError
+            If both are asked for, or the rows are not like those of fit.
+        """
+        if return_std and return_cov:
+            msg = "At most one of `return_std` and `return_cov` can be requested."
+            raise ValueError(msg)
+        rows = self._new_rows(X, groups)
+        known = self._moments()
+        mean, std = _predictive.moments(self._posterior, known, rows, with_sd=return_std)
+        if return_cov:
+            return mean, _predictive.covariance(self._posterior, rows)
+        return (mean, std) if return_std else mean
+
+    def predict_interval(
+        self, X: ArrayLike | None, groups: ArrayLike | None = None, coverage: float = 0.9
+    ) -> Float:
+        """Predict equal-tailed intervals of the posterior predictive distribution.
+
+        Parameters
+        ----------
+        X, groups
+            As in :meth:`predict`.
+        coverage : float, default=0.9
+            Probability that y is inside.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, 2)
+            Lower and upper bounds, in units of y.
+
+        Raises
+        ------
+        ValueError
+            If `coverage` is not in (0, 1).
+        """
+        if not 0 < coverage < 1:
+            hint = f" Did you mean {coverage / 100:g}?" if 1 < coverage < 100 else ""
+            msg = f"`coverage` must lie in (0, 1). Got {coverage!r}.{hint}"
+            raise ValueError(msg)
+        tail = (1 - coverage) / 2
+        return self.predict_quantiles(X, groups, quantiles=(tail, 1 - tail))
+
+    def predict_quantiles(
+        self,
+        X: ArrayLike | None,
+        groups: ArrayLike | None = None,
+        quantiles: ArrayLike = (0.05, 0.25, 0.5, 0.75, 0.95),
+    ) -> Float:
+        """Predict quantiles of the posterior predictive distribution.
+
+        Of the mixture, over draws, of the normal distribution that y has given each.
+
+        Parameters
+        ----------
+        X, groups
+            As in :meth:`predict`.
+        quantiles : array-like of shape (n_quantiles,)
+            Probabilities.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_quantiles)
+            In units of y.
+
+        Raises
+        ------
+        ValueError
+            If a probability is not in (0, 1).
+        """
+        rows = self._new_rows(X, groups)
+        probabilities = np.atleast_1d(np.asarray(quantiles, dtype=np.float64))
+        if probabilities.ndim != 1 or not np.all((probabilities > 0) & (probabilities < 1)):
+            msg = f"`quantiles` must be probabilities in (0, 1). Got {quantiles!r}."
+            raise ValueError(msg)
+        return _predictive.quantiles(self._posterior, rows, probabilities)
+
+    def sample_y(
+        self,
+        X: ArrayLike | None,
+        groups: ArrayLike | None = None,
+        n_samples: int = 1,
+        random_state: Any = 0,
+    ) -> Float:
+        """Draw from the joint posterior predictive distribution of the rows.
+
+        Parameters
+        ----------
+        X, groups
+            As in :meth:`predict`.
+        n_samples : int, default=1
+            Number of draws per row.
+        random_state : int, RandomState instance or None, default=0
+            Seed.
+
+        Returns
+        -------
+        ndarray of shape (n_samples_X, n_samples)
+            In units of y. Rows of one group share its effects in each draw, those of a label
+            that was not seen too.
+
+        Raises
+        ------
+        ValueError
+            If `n_samples` is not a positive integer.
+        """
+        rows = self._new_rows(X, groups)
+        if not isinstance(n_samples, int | np.integer) or n_samples < 1:
+            msg = f"`n_samples` must be an int of at least 1. Got {n_samples!r}."
+            raise ValueError(msg)
+        rng = check_random_state(random_state)
+        return _predictive.samples(self._posterior, rows, int(n_samples), rng)
+
+    def log_predictive_density(
+        self, X: ArrayLike | None, y: ArrayLike, groups: ArrayLike | None = None
+    ) -> Float:
+        """Return the log posterior predictive density of each row's target.
+
+        Parameters
+        ----------
+        X, groups
+            As in :meth:`predict`.
+        y : array-like of shape (n_samples,)
+            Target.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Natural logarithms of densities per unit of y, row by row.
+
+        Raises
+        ------
+        ValueError
+            If X and y differ in length.
+        """
+        check_is_fitted(self)
+        target = as_target(y, self)
+        rows = self._new_rows(X, len(target) if X is None and groups is None else groups)
+        if len(rows) != len(target):
+            msg = f"`X` has {len(rows)} rows but `y` has {len(target)} entries; they must be equal."
+            raise ValueError(msg)
+        return _predictive.log_density(self._posterior, rows, target)
+
+    def score(
+        self,
+        X: ArrayLike | None,
+        y: ArrayLike,
+        groups: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> float:
+        """Return the coefficient of determination R^2 of the predictive mean.
+
+        Parameters
+        ----------
+        X, groups
+            As in :meth:`predict`.
+        y : array-like of shape (n_samples,)
+            Target.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        float
+            1 is perfect, 0 as good as the mean of y.
+        """
+        from sklearn.metrics import r2_score
+
+        return float(r2_score(y, self.predict(X, groups), sample_weight=sample_weight))
+
+    @property
+    def group_coef_(self) -> Float:
+        """Posterior means of the groups' coefficients (n_groups, n_coef)."""
+        return self._group_coefficients()[:, 1:]
+
+    @property
+    def group_intercept_(self) -> Float:
+        """Posterior means of the groups' intercepts (n_groups,)."""
+        return self._group_coefficients()[:, 0]
+
+    @property
+    def shrinkage_(self) -> pd.DataFrame:
+        """Table of the groups' estimates and pooling; see the class."""
+        check_is_fitted(self)
+        import pandas as pd
+
+        pooling = pooling_summary(self._posterior, INTERVAL)
+        return pd.DataFrame(shrinkage_columns(self._posterior, self._moments(), pooling))
+
+    @property
+    def variance_components_(self) -> pd.DataFrame:
+        """Table of the variance components; see the class."""
+        check_is_fitted(self)
+        import pandas as pd
+
+        return pd.DataFrame(variance_columns(self._posterior, INTERVAL))
+
+    @property
+    def posterior_(self) -> xr.DataTree:
+        """All draws in ArviZ's form; those of the effects are made when first asked for."""
+        check_is_fitted(self)
+        if "posterior" not in self._lazy:
+            from skhbm._datatree import to_datatree
+
+            means = self._statistics.mean
+            self._lazy["posterior"] = to_datatree(
+                self._posterior, self._sample_stats, means[:, -1], means[:, :-1]
+            )
+        return self._lazy["posterior"]
+
+    @property
+    def model_(self) -> pm.Model:
+        """The model that is sampled, as a PyMC model, built when asked for."""
+        check_is_fitted(self)
+        from skhbm._model import build_model
+
+        return build_model(self._posterior.design, self._priors)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether there is a posterior."""
+        return "_posterior" in vars(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what can be computed again."""
+        state = super().__getstate__()
+        return {**state, "_lazy": {}} if "_lazy" in state else state
+
+    def _unfitted_copy(self) -> Self:
+        """Return an estimator with the same parameters and nothing fitted."""
+        copy = object.__new__(type(self))
+        fitted = ("_posterior", "_statistics", "_priors", "_sample_stats", "_lazy")
+        kept = {k: v for k, v in vars(self).items() if not k.endswith("_") and k not in fitted}
+        vars(copy).update(kept)
+        return copy
+
+    def _read_rows(self, X: Any, y: Any, groups: Any, sample_weight: Any) -> tuple[Any, ...]:
+        """Return features, target, labels and weights of the rows of fit."""
+        if X is None:
+            self.n_features_in_ = 0
+        else:
+            X = _with_columns(X)
+            validate_data(self, X=X, reset=True, skip_check_array=True)
+        X, labels = self._split(X, groups)
+        features, target, weights = as_rows(X, y, sample_weight, self)
+        if labels is None:
+            warnings.warn(
+                "Fitted without groups, this is a regression without varying terms. "
+                "Pass `groups=` to fit, or name the column of X that holds the labels in "
+                "`group_features`, which reaches fit on every path of scikit-learn.",
+                UserWarning,
+                stacklevel=3,
+            )
+        return features, target, as_labels(labels, len(target)), weights
+
+    def _new_rows(self, X: Any, groups: Any) -> _predictive.Rows:
+        """Return validated rows to predict, their groups coded."""
+        check_is_fitted(self)
+        n_rows = groups if isinstance(groups, int) else None
+        groups = None if n_rows is not None else groups
+        if X is not None:
+            X = _with_columns(X)
+            validate_data(self, X=X, reset=False, skip_check_array=True)
+        elif self.n_features_in_:
+            msg = f"X is None, but the model was fitted with {self.n_features_in_} columns."
+            raise ValueError(msg)
+        X, labels = self._split(X, groups)
+        n_samples = n_rows if n_rows is not None else count_rows(X, labels)
+        features = as_features(X, n_samples, self)
+        return _predictive.Rows(features, self._keys(labels, len(features)))
+
+    def _split(self, X: Any, groups: Any) -> tuple[Any, Any]:
+        """Return the features of X and the labels, from whichever channel they come."""
+        if self.group_features is None or X is None:
+            if X is None and self.group_features is not None:
+                msg = "`group_features` names a column of X, but X is None. Pass `groups=`."
+                raise ValueError(msg)
+            return X, groups
+        names = getattr(self, "feature_names_in_", None)
+        positions = find_columns("group_features", self.group_features, X.shape[1], names)
+        if len(positions) != 1:
+            msg = f"`group_features` must name one column. Got {len(positions)}."
+            raise ValueError(msg)
+        if groups is not None:
+            msg = (
+                "Group labels were given twice, as `groups=` and as the column "
+                f"{self.group_features!r} of X (`group_features`). Give one of them."
+            )
+            raise ValueError(msg)
+        features, (labels,) = split_columns(X, positions)
+        return features, labels
+
+    def _factor_name(self, labels: Any) -> str | None:
+        """Return the name of the column that holds the labels, if it has one."""
+        names = getattr(self, "feature_names_in_", None)
+        if self.group_features is not None and names is not None:
+            at = find_columns("group_features", self.group_features, len(names), names)[0]
+            return str(names[at])
+        return getattr(labels, "name", None)
+
+    def _terms(self, labels: Any, statistics: GroupedStatistics) -> Terms:
+        """Translate the parameters into the terms of the linear predictor."""
+        n_columns = self.n_features_in_
+        names = getattr(self, "feature_names_in_", None)
+        columns = np.arange(n_columns)
+        if self.group_features is not None:
+            columns = np.delete(
+                columns, find_columns("group_features", self.group_features, n_columns, names)
+            )
+        features = tuple(f"x{i}" if names is None else str(names[i]) for i in columns)
+        factor = statistics.levels.name
+        grouped = labels is not None
+        if not grouped and (self.varying_slopes is not None or self.residual_scale != "shared"):
+            msg = (
+                "`varying_slopes` and residual_scale='by_group' need groups. Pass `groups=` to "
+                "fit, or name the column of X that holds them in `group_features`."
+            )
+            raise ValueError(msg)
+        if grouped and len(statistics.levels) == 1:
+            warnings.warn(
+                f"There is one group only ({statistics.levels.labels[0]!r}): the standard "
+                "deviation between groups (tau) is then known from its prior alone.",
+                UserWarning,
+                stacklevel=3,
+            )
+        varying_intercept = for_factor("varying_intercept", self.varying_intercept, factor)
+        slopes = self._slopes(columns, names, factor)
+        correlated = for_factor("correlated", self.correlated, factor)
+        terms = Terms(
+            features,
+            slopes,
+            self.fit_intercept,
+            grouped and varying_intercept is not False,
+            correlated is not False,
+            self.residual_scale == "by_group",
+        )
+        if grouped and not terms.varying:
+            msg = "Nothing varies by group. Set varying_intercept=True or name `varying_slopes`."
+            raise ValueError(msg)
+        return terms
+
+    def _slopes(self, columns: Any, names: Any, factor: str) -> NDArray[np.int64]:
+        """Return the positions, among the features, of those whose slopes vary."""
+        wanted = for_factor("varying_slopes", self.varying_slopes, factor)
+        if wanted is None:
+            return np.empty(0, dtype=np.int64)
+        if isinstance(wanted, str) and wanted == "all":
+            return np.arange(len(columns))
+        found = find_columns("varying_slopes", wanted, self.n_features_in_, names)
+        if not np.all(np.isin(found, columns)):
+            msg = "`varying_slopes` names the column of group labels; name features only."
+            raise ValueError(msg)
+        return np.searchsorted(columns, np.sort(found))
+
+    def _keys(self, labels: Any, n_samples: int) -> NDArray[np.int64]:
+        """Code the labels of new rows; see `Rows`."""
+        if not self.n_groups_:
+            if labels is not None:
+                msg = (
+                    "`groups` was given, but the model was fitted without groups. Pass "
+                    "`groups=` to fit as well, or leave it out."
+                )
+                raise ValueError(msg)
+            return np.zeros(n_samples, dtype=np.int64)
+        if labels is None:
+            warnings.warn(
+                "The model was fitted with groups, but asked to predict without: every row is "
+                "predicted as if of a new group. Pass `groups=` to predict, or give the labels "
+                "as a column of X (`group_features`), which every path of scikit-learn carries.",
+                UserWarning,
+                stacklevel=4,
+            )
+            return -1 - np.arange(n_samples)
+        levels = self._posterior.design.levels
+        keys, unseen, n_missing = levels.encode(labels, n_samples)
+        if self.new_groups == "error" and (unseen or n_missing):
+            total = len(unseen) + len(np.unique(keys[keys >= 0]))
+            what = f"{len(unseen)} of {total} groups were not seen in fit: {unseen[:5]}"
+            what = what if unseen else f"{n_missing} of {n_samples} labels are missing"
+            msg = f'{what}. Pass new_groups="population" to predict them from the population.'
+            raise ValueError(msg)
+        return keys
+
+    def _set_fitted(
+        self, posterior: Posterior, statistics: GroupedStatistics, priors: Any, sample_stats: Any
+    ) -> None:
+        """Set the fitted attributes."""
+        self._posterior = posterior
+        self._statistics = statistics
+        self._priors = priors
+        self._sample_stats = sample_stats
+        self._lazy: dict[str, Any] = {}
+        mean = posterior.coef.mean(axis=(0, 1))
+        self.intercept_ = float(mean[0])
+        self.coef_ = mean[1:]
+        grouped = bool(posterior.design.terms.varying)
+        self.groups_ = posterior.design.levels.labels if grouped else np.empty(0, dtype=object)
+        self.n_groups_ = len(self.groups_)
+        self.group_scale_ = posterior.tau.mean(axis=(0, 1))
+        scale = posterior.sigma.mean(axis=(0, 1))
+        self.residual_scale_ = scale if posterior.design.terms.by_group else float(scale[0])
+
+    def _moments(self) -> GroupMoments:
+        """Return the groups' moments, computed once."""
+        if "moments" not in self._lazy:
+            self._lazy["moments"] = group_moments(self._posterior)
+        return self._lazy["moments"]
+
+    def _group_coefficients(self) -> Float:
+        check_is_fitted(self)
+        coefficients = group_coefficients(self._posterior, self._moments())
+        return coefficients if self.n_groups_ else coefficients[:0]
+
+
+def _with_columns(X: Any) -> Any:
+    """Return X as something that has rows and columns, labels among numbers kept."""
+    if hasattr(X, "shape") or hasattr(X, "__dataframe__"):
+        return X
+    mixed = np.asarray(X, dtype=object)
+    numeric = np.asarray(X) if mixed.ndim != 2 else mixed
+    return numeric

@@ -1,0 +1,106 @@
+"""X, y and weights of any accepted kind -> validated arrays; one sentence per mistake."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.utils import check_array
+from sklearn.utils.validation import column_or_1d
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Float = NDArray[np.float64]
+
+__all__ = ["as_features", "as_rows", "as_target", "as_weights", "count_rows"]
+
+
+def as_rows(
+    X: Any, y: Any, sample_weight: Any, estimator: Any = None
+) -> tuple[Any, Float, Float | None]:
+    """Return X (n_samples, n_features), y and weights (n_samples,), checked together.
+
+    X keeps its float dtype and memory order: it is converted chunk by chunk later. Rows
+    of weight zero are left out, as if they had not been given.
+    """
+    target = as_target(y, estimator)
+    features = as_features(X, len(target), estimator)
+    if len(features) != len(target):
+        msg = (
+            "Found input variables with inconsistent numbers of samples: "
+            f"`X` has {len(features)} rows but `y` has {len(target)} entries; "
+            "they must be equal."
+        )
+        raise ValueError(msg)
+    weights = as_weights(sample_weight, len(target))
+    return features, target, weights
+
+
+def as_features(X: Any, n_samples: int, estimator: Any = None) -> Any:
+    """Return X as a finite float array (n_samples, n_features), without a copy if it is one."""
+    if X is None:
+        return np.empty((n_samples, 0))
+    return check_array(
+        X,
+        dtype=[np.float64, np.float32],
+        input_name="X",
+        estimator=estimator,
+        ensure_min_features=0 if getattr(X, "shape", (0, 1))[-1] == 0 else 1,
+    )
+
+
+def count_rows(X: Any, labels: Any) -> int:
+    """Return the number of rows of X or, where there is none, of labels."""
+    if X is None and labels is None:
+        msg = "X is None and so are the groups: there is nothing to predict for."
+        raise ValueError(msg)
+    return len(labels) if X is None else int(X.shape[0])
+
+
+def as_target(y: Any, estimator: Any = None) -> Float:
+    """Return y as a finite float64 array (n_samples,)."""
+    if y is None:
+        msg = (
+            f"{type(estimator).__name__} requires y to be passed, but the target y is "
+            "None."
+        )
+        raise ValueError(msg)
+    values = check_array(
+        y, ensure_2d=False, dtype=None, input_name="y", estimator=estimator,
+        ensure_all_finite=False,
+    )
+    values = column_or_1d(values, warn=True)
+    try:
+        values = values.astype(np.float64, copy=False)
+    except (TypeError, ValueError):
+        msg = f"`y` must be numeric. Got an array of dtype {values.dtype}."
+        raise ValueError(msg) from None
+    return check_array(values, ensure_2d=False, input_name="y", estimator=estimator)
+
+
+def as_weights(sample_weight: Any, n_samples: int) -> Float | None:
+    """Return frequencies (n_samples,), or None where every row counts once."""
+    if sample_weight is None:
+        return None
+    weights = check_array(
+        sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight"
+    )
+    if weights.ndim == 0:
+        weights = np.full(n_samples, float(weights))
+    if weights.shape != (n_samples,):
+        msg = (
+            f"`sample_weight` must have shape ({n_samples},). Got {weights.shape}; give "
+            "one frequency per row."
+        )
+        raise ValueError(msg)
+    if np.any(weights < 0):
+        msg = (
+            f"`sample_weight` must not be negative: a weight is how often a row counts. "
+            f"Got {int(np.sum(weights < 0))} negative weights, the least {weights.min():g}."
+        )
+        raise ValueError(msg)
+    if not np.any(weights > 0):
+        msg = "`sample_weight` is zero for every row; at least one must be positive."
+        raise ValueError(msg)
+    return weights

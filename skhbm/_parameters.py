@@ -1,0 +1,57 @@
+"""Checks of the constructor's parameters, at fit."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import Any
+
+__all__ = ["check_parameters", "for_factor"]
+
+_CHOICES = {
+    "residual_scale": ("shared", "by_group"),
+    "solver": ("nuts",),
+    "new_groups": ("population", "error"),
+}
+_COUNTS = {"draws": 4, "tune": 1, "chains": 1}
+
+
+def check_parameters(estimator: Any) -> None:
+    """Raise ValueError or TypeError at the first parameter that cannot be."""
+    name = type(estimator).__name__
+    for parameter, choices in _CHOICES.items():
+        value = getattr(estimator, parameter)
+        if not isinstance(value, str) or value not in choices:
+            allowed = " or ".join(map(repr, choices))
+            _refuse(name, parameter, allowed, value)
+    for parameter, least in _COUNTS.items():
+        value = getattr(estimator, parameter)
+        if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+            _refuse(name, parameter, f"an int of at least {least}", value)
+    value = estimator.target_accept
+    if not isinstance(value, Real) or not 0 < value < 1:
+        _refuse(name, "target_accept", "a float in the range (0, 1)", value)
+    if not isinstance(estimator.fit_intercept, bool):
+        _refuse(name, "fit_intercept", "a bool", estimator.fit_intercept)
+    for parameter in ("varying_intercept", "correlated"):
+        value = getattr(estimator, parameter)
+        if not isinstance(value, bool | dict):
+            _refuse(name, parameter, "a bool or a dict from a factor to a bool", value)
+
+
+def for_factor(parameter: str, value: Any, factor: str) -> Any:
+    """Return the entry of a dict by factor, or the value itself; None if there is none."""
+    if not isinstance(value, dict):
+        return value
+    unknown = [key for key in value if key != factor]
+    if unknown:
+        msg = (
+            f"`{parameter}` has entries for {unknown[:5]}, but the only grouping factor is "
+            f"{factor!r}."
+        )
+        raise ValueError(msg)
+    return value.get(factor)
+
+
+def _refuse(name: str, parameter: str, allowed: str, value: Any) -> None:
+    msg = f"The {parameter!r} parameter of {name} must be {allowed}. Got {value!r} instead."
+    raise ValueError(msg)

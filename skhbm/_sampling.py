@@ -1,0 +1,156 @@
+"""NUTS by nutpie on the compiled target: draws, sampler statistics, diagnostics."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skhbm._density import density, expand
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from skhbm._density import Target
+
+    Float = NDArray[np.float64]
+
+__all__ = ["Draws", "n_threads", "sample"]
+
+#: Sd of the chains' starting points about the common one.
+JITTER = 0.5
+STATISTICS = ("diverging", "depth", "n_steps", "step_size", "energy", "logp")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Draws:
+    """Posterior draws of the natural hyperparameters.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_chains, n_draws, n_dim)
+        In the order of `Target`.
+    statistics : dict of ndarray of shape (n_chains, n_draws)
+    """
+
+    values: Float
+    statistics: dict[str, NDArray[Any]]
+
+
+def sample(
+    target: Target,
+    start: Float,
+    *,
+    draws: int,
+    tune: int,
+    chains: int,
+    target_accept: float,
+    seed: int,
+    threads: int,
+    progress: bool,
+) -> Draws:
+    """Run NUTS; an interrupt stops the chains and is raised again."""
+    nutpie = _import_nutpie()
+    sampler = nutpie.sample(
+        _compiled_model(target, start),
+        draws=draws,
+        tune=tune,
+        chains=chains,
+        cores=threads,
+        seed=seed,
+        target_accept=target_accept,
+        # In two or three dimensions a U-turn comes after one step; one doubling
+        # more gives draws that alternate, and an effective sample size above their number.
+        mindepth=2,
+        save_warmup=False,
+        progress_bar=progress,
+        return_raw_trace=True,
+        blocking=False,
+    )
+    try:
+        trace = sampler.wait()
+    except BaseException:
+        sampler.cancel()
+        raise
+    return _extract(trace, draws)
+
+
+def n_threads(n_jobs: int | None, chains: int) -> int:
+    """Return how many chains run at once: all that the CPUs allow, unless told otherwise.
+
+    With n_jobs=None, one within a joblib worker, and no more than OMP_NUM_THREADS,
+    which joblib's processes set to their share.
+    """
+    import joblib
+
+    if n_jobs is not None:
+        return max(1, min(chains, joblib.effective_n_jobs(n_jobs)))
+    backend = joblib.parallel.get_active_backend()[0]
+    if getattr(backend, "nesting_level", 0):
+        return 1
+    limit = os.environ.get("OMP_NUM_THREADS", "")
+    cpus = joblib.cpu_count()
+    return max(1, min(chains, int(limit) if limit.isdigit() else cpus, cpus))
+
+
+def _import_nutpie() -> Any:
+    """Import nutpie without the whole of ArviZ, with its plots, that it imports.
+
+    ArviZ serves there to convert traces, which we read ourselves; loaded lazily it saves
+    a second of every fresh process, and is there for whoever uses it.
+    """
+    if "nutpie" not in sys.modules and "arviz" not in sys.modules:
+        spec = importlib.util.find_spec("arviz")
+        if spec is not None and spec.loader is not None:
+            spec.loader = importlib.util.LazyLoader(spec.loader)
+            module = importlib.util.module_from_spec(spec)
+            sys.modules["arviz"] = module
+            spec.loader.exec_module(module)
+    import nutpie
+
+    return nutpie
+
+
+def _compiled_model(target: Target, start: Float) -> Any:
+    """Return what nutpie samples: two C callbacks and a pointer to the target's table."""
+    from nutpie.compile_pymc import CompiledPyMCModel
+
+    n = target.n_dim
+
+    def initial_point(seed: int) -> Float:
+        return start + JITTER * np.random.default_rng(seed).standard_normal(n)
+
+    return CompiledPyMCModel(
+        dims={},
+        compiled_logp_func=density,
+        compiled_expand_func=expand,
+        initial_point_func=initial_point,
+        shared_data={"target": target},
+        shared_var_keys={},
+        user_data=target.table(),
+        n_expanded=n,
+        shape_info=(["x"], [slice(0, n)], [(n,)]),
+        logp_func=None,
+        expand_func=None,
+        _n_dim=n,
+        _shapes={"x": (n,)},
+        _coords={},
+    )
+
+
+def _extract(trace: Any, draws: int) -> Draws:
+    """Read the draws after tuning from nutpie's Arrow batches."""
+    import pyarrow
+
+    values, statistics = [], {name: [] for name in STATISTICS}
+    for batch, stats in zip(*trace.get_arrow_trace(), strict=True):
+        flat = pyarrow.array(batch.column("x")).flatten().to_numpy()
+        values.append(flat.reshape(batch.num_rows, -1)[-draws:])
+        for name in STATISTICS:
+            column = pyarrow.array(stats.column(name))
+            statistics[name].append(column.to_numpy(zero_copy_only=False)[-draws:])
+    return Draws(np.stack(values), {name: np.stack(v) for name, v in statistics.items()})

@@ -1,0 +1,108 @@
+"""Design and priors -> the compiled target density, and where its chains start."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skhbm._coefficients import Coefficients
+from skhbm._density import HIERARCHICAL, INDEPENDENT, SHARED, Target
+from skhbm._distributions import compiled_prior
+from skhbm._priors import hierarchical_priors
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from skhbm._design import Design
+    from skhbm._priors import Priors
+
+    Float = NDArray[np.float64]
+
+__all__ = ["initial_point", "make_target"]
+
+#: Chains start at these working scales: neither all nor none of the variance.
+START = 0.5
+
+
+def make_target(design: Design, priors: Priors, coefficients: Coefficients) -> Target:
+    """Collect what the compiled density reads."""
+    terms, scaling = design.terms, design.scaling
+    kind = SHARED if not terms.by_group else INDEPENDENT if priors.sigma else HIERARCHICAL
+    scales = {
+        SHARED: [priors.sigma],
+        INDEPENDENT: [priors.sigma] * design.n_groups,
+        HIERARCHICAL: hierarchical_priors(design),
+    }[kind]
+    univariate = [*priors.tau, *scales, *coefficients.priors]
+    compiled = [_compiled(prior) for prior in univariate]
+    width = max(1, *(len(prior.parameters) for prior in univariate))
+    parameters = np.zeros((len(univariate), width))
+    for row, prior in zip(parameters, univariate, strict=True):
+        row[: len(prior.parameters)] = [prior.parameters[name] for name in _names(prior)]
+    first_coef = len(univariate) - len(coefficients.priors)
+    transforms = [prior.transform for prior in compiled[first_coef:]]
+    center, rotation = _whitening(design, coefficients, transforms)
+    return Target(
+        kind,
+        priors.eta if terms.n_correlations else 0.0,
+        scaling.effect_units(terms),
+        scaling.y_scale,
+        np.array([prior.function.address for prior in compiled], dtype=np.int64),
+        parameters,
+        design.log_residual + [np.log(scaling.y_scale), 0.0],
+        center,
+        rotation,
+        coefficients.offset,
+        np.ascontiguousarray(coefficients.slope),
+        np.ascontiguousarray(coefficients.T),
+        design.R,
+        design.E,
+        np.ascontiguousarray(design.W),
+        design.counts,
+    )
+
+
+def initial_point(target: Target, priors: Priors) -> Float:
+    """Return the unconstrained point about which chains start (n_dim,)."""
+    x = np.zeros(target.n_dim)
+    for i, (prior, unit) in enumerate(zip(priors.tau, target.tau_unit, strict=True)):
+        if _compiled(prior).transform == "log":
+            x[i] = np.log(START * unit)
+    scales = x[len(target.tau_unit) + target.n_correlations :][: target.n_scales]
+    if target.kind == HIERARCHICAL:
+        scales[:2] = np.log([START * target.sigma_unit, START])
+        scales[0] = np.log(START * target.sigma_unit)
+    elif _compiled(priors.sigma).transform == "log":
+        scales[:] = np.log(START * target.sigma_unit)
+    return x
+
+
+def _compiled(prior: Any) -> Any:
+    return compiled_prior(prior.distribution, _names(prior))
+
+
+def _names(prior: Any) -> tuple[str, ...]:
+    return tuple(sorted(prior.parameters))
+
+
+def _whitening(
+    design: Design, coefficients: Coefficients, transforms: list[str]
+) -> tuple[Float, Float]:
+    """Centre and rotate the sampled coefficients by their pooled least squares.
+
+    Those with a transform (positive priors, say) are left as they are.
+    """
+    s = len(coefficients.priors)
+    center, rotation = np.zeros(s), np.eye(s)
+    real = np.array([transform == "identity" for transform in transforms], dtype=bool)
+    if not real.any():
+        return center, rotation
+    pooled = design.W.sum(axis=0) + np.einsum("gacl,gadl->cd", design.E, design.E)
+    slope = coefficients.slope[:, real]
+    information = slope.T @ pooled[:-1, :-1] @ slope
+    information += np.diag(1e-6 * np.diag(information) + np.finfo(float).tiny)
+    rest = pooled[:-1, -1] - pooled[:-1, :-1] @ coefficients.offset
+    center[real] = np.linalg.solve(information, slope.T @ rest)
+    rotation[np.ix_(real, real)] = np.linalg.cholesky(np.linalg.inv(information))
+    return center, rotation
