@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils import check_random_state
+from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skhbm import _predictive
@@ -729,9 +729,9 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
 
 
 def _with_columns(X: Any) -> Any:
-    """Return X as something that has rows and columns, labels among numbers kept."""
-    if hasattr(X, "shape") or hasattr(X, "__dataframe__"):
-        return X
-    mixed = np.asarray(X, dtype=object)
-    numeric = np.asarray(X) if mixed.ndim != 2 else mixed
-    return numeric
+    """Return X as something with rows and columns, labels among numbers kept."""
+    if not hasattr(X, "shape") and not hasattr(X, "__dataframe__"):
+        mixed = np.asarray(X, dtype=object)
+        X = mixed if mixed.ndim == 2 else np.asarray(X)
+    # check_array says what is wrong with any other number of dimensions.
+    return check_array(X) if getattr(X, "ndim", 2) != 2 else X

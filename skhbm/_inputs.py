@@ -26,6 +26,12 @@ def as_rows(
     """
     target = as_target(y, estimator)
     features = as_features(X, len(target), estimator)
+    if len(target) < 2:
+        msg = (
+            "Found an array with 1 sample (n_samples=1) while a minimum of 2 is required: one "
+            "row says nothing about the residual scale."
+        )
+        raise ValueError(msg)
     if len(features) != len(target):
         msg = (
             "Found input variables with inconsistent numbers of samples: "
@@ -46,7 +52,6 @@ def as_features(X: Any, n_samples: int, estimator: Any = None) -> Any:
         dtype=[np.float64, np.float32],
         input_name="X",
         estimator=estimator,
-        ensure_min_features=0 if getattr(X, "shape", (0, 1))[-1] == 0 else 1,
     )
 
 
