@@ -16,7 +16,9 @@ The unconstrained vector holds, in this order,
 
 from __future__ import annotations
 
+import ctypes
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,17 +26,28 @@ from llvmlite import ir
 from numba import carray, cfunc, njit, types
 from numba.extending import intrinsic
 
-from skhbm._likelihood import JIT, marginal
+from skhbm._likelihood import JIT, JIT_CALLBACK, as_pointer, marginal_callback
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from skhbm._likelihood import Marginal
+
     Float = NDArray[np.float64]
 
-__all__ = ["HIERARCHICAL", "INDEPENDENT", "SHARED", "Target", "density", "expand", "log_density"]
+__all__ = [
+    "HIERARCHICAL",
+    "INDEPENDENT",
+    "SHARED",
+    "Target",
+    "density_callback",
+    "expand_callback",
+]
 
 #: Kinds of residual scale.
 SHARED, INDEPENDENT, HIERARCHICAL = 0, 1, 2
+#: Length of the table.
+SIZES = 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,12 +58,9 @@ class Target:
     ----------
     kind : int
         Kind of residual scale.
-    eta : float
-        Parameter of the LKJ prior; 0 when effects are independent.
-    tau_unit : ndarray of shape (q,)
-        Natural size of a working unit of each effect.
-    sigma_unit : float
-        Natural size of a working unit of the target.
+    units : ndarray of shape (q + 2,)
+        Natural sizes of a working unit of each effect; the parameter of the LKJ prior, 0 when
+        effects are independent; the natural size of a working unit of the target.
     address : ndarray of shape (n_scalars,)
         Compiled prior of each univariate parameter, in the order of the vector.
     parameters : ndarray of shape (n_scalars, n_parameters)
@@ -61,14 +71,13 @@ class Target:
         Sampled coefficients are ``center + rotation @ x``, before their transforms.
     offset, slope : ndarray of shape (m - 1,), (m - 1, s)
         Working coefficients that are not integrated out: offset + slope @ coefficients.
-    T, R, E, W, counts : ndarray
-        As in `marginal`.
+    marginal : Marginal
+    marginal_table : ndarray
+        Its table, kept alive.
     """
 
     kind: int
-    eta: float
-    tau_unit: Float
-    sigma_unit: float
+    units: Float
     address: NDArray[np.int64]
     parameters: Float
     log_residual: Float
@@ -76,17 +85,19 @@ class Target:
     rotation: Float
     offset: Float
     slope: Float
-    T: Float
-    R: Float
-    E: Float
-    W: Float
-    counts: Float
+    marginal: Marginal
+    marginal_table: NDArray[np.int64]
+
+    @property
+    def n_terms(self) -> int:
+        """Number of varying terms."""
+        return len(self.units) - 2
 
     @property
     def n_correlations(self) -> int:
         """Number of sampled correlations."""
-        q = len(self.tau_unit)
-        return q * (q - 1) // 2 if self.eta > 0 else 0
+        q = self.n_terms
+        return q * (q - 1) // 2 if self.units[q] > 0 else 0
 
     @property
     def n_scales(self) -> int:
@@ -97,37 +108,62 @@ class Target:
     @property
     def n_dim(self) -> int:
         """Length of the unconstrained vector, and of the vector of natural values."""
-        return len(self.tau_unit) + self.n_correlations + self.n_scales + len(self.center)
+        return self.n_terms + self.n_correlations + self.n_scales + len(self.center)
 
     def table(self) -> NDArray[np.int64]:
         """Return sizes and addresses; valid as long as this object lives."""
-        n_blocks, q, m, _ = self.E.shape
-        sizes = [
-            self.kind, q, self.n_correlations, len(self.log_residual), len(self.center),
-            m, self.T.shape[1], len(self.W), n_blocks, len(self.address),
-            self.parameters.shape[1],
-        ]  # fmt: skip
+        q, m, k, n_within, _ = (int(size) for size in self.marginal_table[:5])
         arrays = [
-            self.tau_unit, self.address, self.parameters, self.log_residual, self.center,
-            self.rotation, self.offset, self.slope, self.T, self.R, self.E, self.W, self.counts,
+            self.units, self.address, self.parameters, self.log_residual, self.center,
+            self.rotation, self.offset, self.slope, self.marginal_table,
         ]  # fmt: skip
-        scalars = np.array([self.eta, self.sigma_unit]).view(np.int64)
-        addresses = [array.ctypes.data for array in arrays]
-        return np.array([*sizes, *scalars, *addresses], dtype=np.int64)
+        return np.array(
+            [
+                self.kind, q, self.n_correlations, len(self.log_residual), len(self.center),
+                m, n_within, len(self.address), marginal_callback().address, (k + 1) ** 2,
+                *(array.ctypes.data for array in arrays), self.parameters.shape[1],
+            ],
+            dtype=np.int64,
+        )  # fmt: skip
+
+    def value_and_gradient(self, x: Float) -> tuple[float, Float]:
+        """Evaluate the callback at an unconstrained vector."""
+        table, logp, grad = self.table(), np.empty(1), np.empty(len(x))
+        pointers = [a.ctypes.data_as(ctypes.POINTER(ctypes.c_double)) for a in (x, grad, logp)]
+        density_callback().ctypes(len(x), *pointers, table.ctypes.data)
+        return float(logp[0]), grad
+
+
+@cache
+def density_callback() -> Any:
+    """Return `_density` as a C callback, compiled once and cached on disk."""
+    signature = "int64(uint64, CPointer(double), CPointer(double), CPointer(double), voidptr)"
+    return cfunc(signature, **JIT_CALLBACK)(_density)
+
+
+@cache
+def expand_callback() -> Any:
+    """Return `_expand` as a C callback, compiled once and cached on disk."""
+    signature = "int64(uint64, uint64, CPointer(double), CPointer(double), voidptr)"
+    return cfunc(signature, **JIT_CALLBACK)(_expand)
 
 
 @intrinsic
-def _pointer(typingctx: Any, address: Any) -> Any:
-    """Reinterpret an integer as a void pointer."""
+def call_marginal(typingctx: Any, address: Any, table: Any, inputs: Any, outputs: Any) -> Any:
+    """Call `_likelihood.marginal_callback` at an address, gradient included."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.inttoptr(args[0], context.get_value_type(types.voidptr))
+        integer = ir.IntType(64)
+        signature_ = ir.FunctionType(ir.VoidType(), [integer] * 4)
+        function = builder.inttoptr(args[0], signature_.as_pointer())
+        builder.call(function, [*args[1:], ir.Constant(integer, 1)])
+        return context.get_dummy_value()
 
-    return types.voidptr(types.int64), codegen
+    return types.void(types.int64, types.int64, types.int64, types.int64), codegen
 
 
 @intrinsic
-def _call_prior(typingctx: Any, address: Any, x: Any, parameters: Any, out: Any) -> Any:
+def call_prior(typingctx: Any, address: Any, x: Any, parameters: Any, out: Any) -> Any:
     """Call the compiled prior at an address; see `_distributions.compiled_prior`."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -141,16 +177,25 @@ def _call_prior(typingctx: Any, address: Any, x: Any, parameters: Any, out: Any)
 
 
 @njit(**JIT)
-def corr_cholesky(z, q, C):
-    """Fill C with the Cholesky factor of the correlations with partials tanh(z)."""
+def corr_cholesky(z, q, C, corr):
+    """Fill C with the Cholesky factor of the correlations with partials tanh(z), and corr.
+
+    An empty z is independence.
+    """
     at = 0
     for i in range(q):
         rest = 1.0
-        for j in range(i):
-            C[i, j] = rest * np.tanh(z[at])
-            rest /= np.cosh(z[at])
-            at += 1
+        if len(z) > 0:
+            for j in range(i):
+                C[i, j] = rest * np.tanh(z[at + j])
+                rest /= np.cosh(z[at + j])
         C[i, i] = rest
+        if len(z) > 0:
+            for j in range(i):
+                corr[at + j] = 0.0
+                for c in range(j + 1):
+                    corr[at + j] += C[i, c] * C[j, c]
+            at += i
 
 
 @njit(**JIT)
@@ -180,94 +225,49 @@ def corr_gradient(z, q, eta, dC, grad):
     return logp
 
 
-@njit(**JIT)
-def log_density(x, table, grad, natural):
-    """Return the log density at x; fill its gradient and the natural values."""
+def _density(n_dim, x_, grad_, logp_, table_):
+    """Evaluate log density and gradient, in the form that nutpie's `LogpFunc` calls."""
+    table = carray(table_, (SIZES,), np.int64)
     kind, q, r, n_groups, s = table[0], table[1], table[2], table[3], table[4]
-    m, k, n_within, n_blocks = table[5], table[6], table[7], table[8]
-    n_scalars, width = table[9], table[10]
-    reals = table[11:13].view(np.float64)
-    eta, sigma_unit = reals[0], reals[1]
-    tau_unit = carray(_pointer(table[13]), (q,), np.float64)
-    address = carray(_pointer(table[14]), (n_scalars,), np.int64)
-    log_residual = carray(_pointer(table[16]), (n_groups, 2), np.float64)
-    center = carray(_pointer(table[17]), (s,), np.float64)
-    rotation = carray(_pointer(table[18]), (s, s), np.float64)
-    offset = carray(_pointer(table[19]), (m - 1,), np.float64)
-    slope = carray(_pointer(table[20]), (m - 1, s), np.float64)
-    T = carray(_pointer(table[21]), (m - 1, k), np.float64)
-    R = carray(_pointer(table[22]), (n_blocks, q, q, 8), np.float64)
-    E = carray(_pointer(table[23]), (n_blocks, q, m, 8), np.float64)
-    W = carray(_pointer(table[24]), (n_within, m, m), np.float64)
-    counts = carray(_pointer(table[25]), (n_within,), np.float64)
+    m, n_within, n_scalars = table[5], table[6], table[7]
+    units = carray(as_pointer(table[10]), (q + 2,), np.float64)
+    eta, sigma_unit = units[q], units[q + 1]
+    log_residual = carray(as_pointer(table[13]), (n_groups, 2), np.float64)
+    rotation = carray(as_pointer(table[15]), (s, s), np.float64)
+    offset = carray(as_pointer(table[16]), (m - 1,), np.float64)
+    slope = carray(as_pointer(table[17]), (m - 1, s), np.float64)
+    x = carray(x_, (n_dim,))
+    grad = carray(grad_, (n_dim,))
+    out = carray(logp_, (1,))
+    first_scale, first_coef = q + r, n_dim - s
 
-    # The univariate parameters t, where they stand in x, and what their priors say:
-    # natural value, its derivative, log density (Jacobian included), its derivative.
-    first_scale = q + r
-    n_free_scales = 1 if kind == 0 else (n_groups if kind == 1 else 2)
-    first_coef = len(x) - s
+    natural = np.empty(n_dim)
     says = np.empty((n_scalars, 4))
-    logp = 0.0
-    for i in range(n_scalars):
-        if i < q:
-            at = i
-            t = x[at]
-        elif i < q + n_free_scales:
-            at = first_scale + i - q
-            t = x[at]
-        else:
-            c = i - q - n_free_scales
-            at = first_coef + c
-            t = center[c]
-            for b in range(s):
-                t += rotation[c, b] * x[first_coef + b]
-        _call_prior(
-            address[i], t, table[15] + 8 * width * i, np.int64(says.ctypes.data) + 32 * i
-        )
-        natural[at] = says[i, 0]
-        logp += says[i, 2]
-
-    # Covariance of the effects, in working units.
     C = np.zeros((q, q))
-    if r > 0:
-        corr_cholesky(x[q:first_scale], q, C)
-    else:
-        for a in range(q):
-            C[a, a] = 1.0
-    cov = np.zeros((q, q))
-    at = q
+    logp = natural_values(x, table, natural, says, C)
+    size = q * q
+    inputs = np.empty(size + n_within + m - 1)
+    outputs = np.empty(1 + len(inputs) + table[9])
+    cov = inputs[:size].reshape((q, q))
+    sigma = inputs[size : size + n_within]
     for a in range(q):
         for b in range(q):
+            cov[a, b] = 0.0
             for c in range(q):
                 cov[a, b] += C[a, c] * C[b, c]
-            if r > 0 and b < a:
-                natural[at] = cov[a, b]
-                at += 1
-            cov[a, b] *= says[a, 0] / tau_unit[a] * (says[b, 0] / tau_unit[b])
-
-    # Residual scales, in working units.
-    sigma = np.empty(n_within)
-    if kind < 2:
-        for j in range(n_within):
-            sigma[j] = says[q + j, 0] / sigma_unit
-    else:
-        mean, spread = says[q, 0], says[q + 1, 0]
-        for j in range(n_groups):
-            e = log_residual[j, 1]
-            share = spread * spread / (spread * spread + e)
-            log_sigma = share * log_residual[j, 0] + (1.0 - share) * mean
-            log_sigma += np.sqrt(share * e) * x[first_scale + 2 + j]
-            natural[first_scale + 2 + j] = np.exp(log_sigma)
-            sigma[j] = natural[first_scale + 2 + j] / sigma_unit
-
-    given = np.empty(m - 1)
+            cov[a, b] *= says[a, 0] / units[a] * (says[b, 0] / units[b])
+    for j in range(n_within):
+        sigma[j] = natural[first_scale + (2 if kind == 2 else 0) + j] / sigma_unit
     for a in range(m - 1):
-        given[a] = offset[a]
+        given = offset[a]
         for c in range(s):
-            given[a] += slope[a, c] * says[q + n_free_scales + c, 0]
-
-    value, d_cov, d_sigma, d_given = marginal(cov, sigma, given, T, R, E, W, counts)
-    logp += value
+            given += slope[a, c] * natural[first_coef + c]
+        inputs[size + n_within + a] = given
+    call_marginal(table[8], table[18], inputs.ctypes.data, outputs.ctypes.data)
+    logp += outputs[0]
+    d_cov = outputs[1 : 1 + size].reshape((q, q))
+    d_sigma = outputs[1 + size : 1 + size + n_within]
+    d_given = outputs[1 + size + n_within :]
 
     # cov = D C C' D, D = diag(tau / unit).
     dC = np.zeros((q, q))
@@ -275,13 +275,12 @@ def log_density(x, table, grad, natural):
         d_log_tau = 0.0
         for b in range(q):
             d_log_tau += 2.0 * d_cov[a, b] * cov[a, b]
-            scaled = 2.0 * d_cov[a, b] * says[a, 0] / tau_unit[a] * (says[b, 0] / tau_unit[b])
+            scaled = 2.0 * d_cov[a, b] * says[a, 0] / units[a] * (says[b, 0] / units[b])
             for c in range(b + 1):
                 dC[a, c] += scaled * C[b, c]
         grad[a] = says[a, 3] + d_log_tau * says[a, 1] / says[a, 0]
     if r > 0:
         logp += corr_gradient(x[q:first_scale], q, eta, dC, grad[q:first_scale])
-
     if kind < 2:
         for j in range(n_within):
             i = q + j
@@ -290,17 +289,69 @@ def log_density(x, table, grad, natural):
         logp += hierarchical_gradient(
             x[first_scale:], says[q:], log_residual, sigma, sigma_unit, d_sigma, grad[first_scale:]
         )
-
-    d_t = np.empty(s)
-    for c in range(s):
-        i = q + n_free_scales + c
-        d_t[c] = says[i, 3]
-        for a in range(m - 1):
-            d_t[c] += d_given[a] * slope[a, c] * says[i, 1]
     for b in range(s):
         grad[first_coef + b] = 0.0
-        for c in range(s):
-            grad[first_coef + b] += d_t[c] * rotation[c, b]
+    for c in range(s):
+        i = n_scalars - s + c
+        d_t = says[i, 3]
+        for a in range(m - 1):
+            d_t += d_given[a] * slope[a, c] * says[i, 1]
+        for b in range(s):
+            grad[first_coef + b] += d_t * rotation[c, b]
+
+    out[0] = logp
+    finite = np.isfinite(logp)
+    for i in range(n_dim):
+        finite = finite and np.isfinite(grad[i])
+    return 0 if finite else 1
+
+
+def _expand(n_dim, n_natural, x, natural, table_):
+    """Evaluate the natural values, in the form that nutpie's `ExpandFunc` calls."""
+    table = carray(table_, (SIZES,), np.int64)
+    q = table[1]
+    says, C = np.empty((table[7], 4)), np.zeros((q, q))
+    natural_values(carray(x, (n_dim,)), table, carray(natural, (n_natural,)), says, C)
+    return 0
+
+
+@njit(**JIT)
+def natural_values(x, table, natural, says, C):
+    """Fill the natural values of x and return the log prior of the univariate parameters.
+
+    says (n_scalars, 4) is what each prior says of its parameter: natural value, its derivative,
+    log density (Jacobian included), its derivative. C is the correlations' Cholesky factor.
+    """
+    kind, q, r, n_groups, s = table[0], table[1], table[2], table[3], table[4]
+    n_scalars, width = table[7], table[19]
+    log_residual = carray(as_pointer(table[13]), (n_groups, 2), np.float64)
+    address = carray(as_pointer(table[11]), (n_scalars,), np.int64)
+    center = carray(as_pointer(table[14]), (s,), np.float64)
+    rotation = carray(as_pointer(table[15]), (s, s), np.float64)
+    first_scale, first_coef = q + r, len(x) - s
+    logp = 0.0
+    for i in range(n_scalars):
+        c = i - (n_scalars - s)
+        if c < 0:
+            at = i if i < q else i + r
+            t = x[at]
+        else:
+            at = first_coef + c
+            t = center[c]
+            for b in range(s):
+                t += rotation[c, b] * x[first_coef + b]
+        call_prior(address[i], t, table[12] + 8 * width * i, says.ctypes.data + 32 * i)
+        natural[at] = says[i, 0]
+        logp += says[i, 2]
+    corr_cholesky(x[q:first_scale], q, C, natural[q:first_scale])
+    if kind == 2:
+        mean, spread = says[q, 0], says[q + 1, 0]
+        for j in range(n_groups):
+            e = log_residual[j, 1]
+            share = spread * spread / (spread * spread + e)
+            log_sigma = share * log_residual[j, 0] + (1.0 - share) * mean
+            log_sigma += np.sqrt(share * e) * x[first_scale + 2 + j]
+            natural[first_scale + 2 + j] = np.exp(log_sigma)
     return logp
 
 
@@ -332,28 +383,3 @@ def hierarchical_gradient(x, says, log_residual, sigma, sigma_unit, d_sigma, gra
     grad[0] = says[0, 3] + d_mean * says[0, 1]
     grad[1] = says[1, 3] + d_log_spread / spread * says[1, 1]
     return logp
-
-
-@cfunc("int64(uint64, CPointer(double), CPointer(double), CPointer(double), voidptr)", cache=True)
-def density(n_dim, x, grad, logp, table):
-    """Evaluate log density and gradient, in the form that nutpie's `LogpFunc` calls."""
-    sizes = carray(table, (26,), np.int64)
-    out = carray(logp, (1,))
-    natural = np.empty(n_dim)
-    gradient = carray(grad, (n_dim,))
-    out[0] = log_density(carray(x, (n_dim,)), sizes, gradient, natural)
-    finite = np.isfinite(out[0])
-    for i in range(n_dim):
-        finite = finite and np.isfinite(gradient[i])
-    return 0 if finite else 1
-
-
-@cfunc(
-    "int64(uint64, uint64, CPointer(double), CPointer(double), voidptr)", cache=True
-)
-def expand(n_dim, n_natural, x, natural, table):
-    """Evaluate the natural values, in the form that nutpie's `ExpandFunc` calls."""
-    sizes = carray(table, (26,), np.int64)
-    gradient = np.empty(n_dim)
-    log_density(carray(x, (n_dim,)), sizes, gradient, carray(natural, (n_natural,)))
-    return 0

@@ -125,8 +125,7 @@ class Design:
     terms, scaling, levels : Terms, Scaling, Levels
     n : ndarray of shape (n_groups,)
         Number of rows of each group.
-    R : ndarray of shape (n_blocks, q, q, LANES)
-    E : ndarray of shape (n_blocks, q, m, LANES)
+    roots : ndarray of shape (n_blocks, q, q + m, LANES)
     W : ndarray of shape (1, m, m), or (n_groups, m, m) if by_group
     counts : ndarray of shape (1,), or (n_groups,) if by_group
         As in `skhbm._likelihood`; m counts the fixed coefficients and the target.
@@ -138,11 +137,15 @@ class Design:
     scaling: Scaling
     levels: Levels
     n: Float
-    R: Float
-    E: Float
+    roots: Float
     W: Float
     counts: Float
     log_residual: Float
+
+    def pooled(self) -> Float:
+        """Return the cross-products of fixed terms and target, groups ignored (m, m)."""
+        E = self.roots[:, :, len(self.terms.varying) :]
+        return self.W.sum(axis=0) + np.einsum("gacl,gadl->cd", E, E)
 
     @property
     def n_groups(self) -> int:
@@ -163,8 +166,7 @@ def make_design(statistics: GroupedStatistics, terms: Terms) -> Design:
         scaling,
         statistics.levels,
         statistics.n,
-        to_lanes(R),
-        to_lanes(E),
+        to_lanes(np.concatenate([R, E], axis=2)),
         W if terms.by_group else W.sum(axis=0, keepdims=True),
         statistics.n.copy() if terms.by_group else statistics.n.sum(keepdims=True),
         log_residual,

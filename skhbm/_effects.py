@@ -12,18 +12,19 @@ All is in working units; axes are draws (s), groups (j), terms (q).
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numba import njit
 
-from skhbm._likelihood import (
-    JIT,
-    LANES,
-    add_crossproduct,
-    affine,
-    integrate,
-    spread,
-    whiten,
-)
+from skhbm._likelihood import JIT, LANES, marginal_callback
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from skhbm._likelihood import Marginal
+
+    Float = NDArray[np.float64]
 
 __all__ = [
     "coefficient_draws",
@@ -37,32 +38,24 @@ __all__ = [
 ]
 
 
-@njit(**JIT)
-def coefficient_draws(cov, sigma, given, T, R, E, W, z):
+def coefficient_draws(
+    marginal: Marginal, cov: Float, sigma: Float, given: Float, z: Float
+) -> Float:
     """Draw w (s, m - 1) exactly, given each draw of all that is not integrated out.
 
     z (s, k) holds standard normals; given (s, m - 1) the working coefficients but for T g.
     """
+    call = marginal_callback().ctypes
     n_draws, k = z.shape
-    m = W.shape[1]
-    out = given.copy()
-    V, Y = np.empty(R.shape), np.empty(E.shape)
+    inputs = np.column_stack([cov.reshape(n_draws, cov[0].size), sigma, given])
+    outputs = np.empty(1 + inputs.shape[1] + (k + 1) ** 2)
+    U = outputs[1 + inputs.shape[1] :].reshape(k + 1, k + 1)
+    table = marginal.table()
+    g = np.empty((n_draws, k))
     for s in range(n_draws):
-        whiten(cov[s], spread(sigma[s], R.shape[0]), R, E, V, Y)
-        K = np.zeros((m, m))
-        add_crossproduct(Y, K)
-        for j in range(W.shape[0]):
-            for a in range(m):
-                for b in range(m):
-                    K[a, b] += W[j, a, b] / (sigma[s, j] * sigma[s, j])
-        U, _, _ = integrate(K, affine(given[s], T))
-        for a in range(k):
-            g = U[k, a]
-            for c in range(a, k):
-                g += U[c, a] * z[s, c]
-            for b in range(m - 1):
-                out[s, b] += T[b, a] * g
-    return out
+        call(table.ctypes.data, inputs[s].ctypes.data, outputs.ctypes.data, 0)
+        g[s] = U[k, :k] + z[s] @ U[:k, :k]
+    return given + g @ marginal.T.T
 
 
 @njit(**JIT)
@@ -84,17 +77,17 @@ def covariance_roots(cov):
 
 
 @njit(**JIT)
-def conditional(L, sigma, w, R, E, j, P, u):
+def conditional(L, sigma, w, roots, j, P, u):
     """Fill P (q, q) and the mean u (q,) of the effects of group j."""
     q = L.shape[0]
-    m = E.shape[2]
+    last = roots.shape[2] - 1
     g, lane = j // LANES, j % LANES
     RL = np.zeros((q, q))
     M = np.zeros((q, q))
     for a in range(q):
         for b in range(q):
             for c in range(b, q):
-                RL[a, b] += R[g, a, c, lane] * L[c, b]
+                RL[a, b] += roots[g, a, c, lane] * L[c, b]
             RL[a, b] /= sigma
     for a in range(q):
         for b in range(a + 1):
@@ -113,11 +106,11 @@ def conditional(L, sigma, w, R, E, j, P, u):
             P[i, b] = t / M[b, b]
     score = np.zeros(q)
     for a in range(q):
-        e = E[g, a, m - 1, lane]
-        for c in range(m - 1):
-            e -= E[g, a, c, lane] * w[c]
+        e = roots[g, a, last, lane]
+        for c in range(last - q):
+            e -= roots[g, a, q + c, lane] * w[c]
         for c in range(q):
-            score[c] += R[g, a, c, lane] * e / (sigma * sigma)
+            score[c] += roots[g, a, c, lane] * e / (sigma * sigma)
     for i in range(q):
         u[i] = 0.0
     for b in range(q):
@@ -129,7 +122,7 @@ def conditional(L, sigma, w, R, E, j, P, u):
 
 
 @njit(**JIT)
-def effect_moments(L, sigma, w, R, E, first, last, mean, cross, second):
+def effect_moments(L, sigma, w, roots, first, last, mean, cross, second):
     """Add the averages over draws of u, u w' and uu' + Cov[u] of groups first..last-1."""
     n_draws, q, _ = L.shape
     P, u = np.empty((q, q)), np.empty(q)
@@ -137,7 +130,7 @@ def effect_moments(L, sigma, w, R, E, first, last, mean, cross, second):
     for j in range(first, last):
         for s in range(n_draws):
             scale = sigma[s, 0] if sigma.shape[1] == 1 else sigma[s, j]
-            conditional(L[s], scale, w[s], R, E, j, P, u)
+            conditional(L[s], scale, w[s], roots, j, P, u)
             for a in range(q):
                 mean[j, a] += weight * u[a]
                 for c in range(w.shape[1]):
@@ -150,14 +143,14 @@ def effect_moments(L, sigma, w, R, E, first, last, mean, cross, second):
 
 
 @njit(**JIT)
-def effect_draws(L, sigma, w, R, E, z):
+def effect_draws(L, sigma, w, roots, z):
     """Turn standard normals z (s, n_groups, q) into effects, in place."""
     n_draws, n_groups, q = z.shape
     P, u = np.empty((q, q)), np.empty(q)
     for s in range(n_draws):
         for j in range(n_groups):
             scale = sigma[s, 0] if sigma.shape[1] == 1 else sigma[s, j]
-            conditional(L[s], scale, w[s], R, E, j, P, u)
+            conditional(L[s], scale, w[s], roots, j, P, u)
             for a in range(q):
                 for c in range(q):
                     u[a] += P[a, c] * z[s, j, c]
@@ -166,7 +159,7 @@ def effect_draws(L, sigma, w, R, E, z):
 
 
 @njit(**JIT)
-def pooling_factors(L, sigma, R, first, last):
+def pooling_factors(L, sigma, w, roots, first, last):
     """Return diag(Cov[u_j] Sigma^-1) = 1 - diag(Cov[u_j] A_j) / sigma_j^2.
 
     For one term 1 / (1 + n_j tau^2 / sigma_j^2). Shape (s, last - first, q).
@@ -174,37 +167,35 @@ def pooling_factors(L, sigma, R, first, last):
     n_draws, q, _ = L.shape
     out = np.empty((n_draws, last - first, q))
     P, u = np.empty((q, q)), np.empty(q)
-    E, w = np.zeros((R.shape[0], q, 1, LANES)), np.empty(0)
     for j in range(first, last):
         g, lane = j // LANES, j % LANES
         for s in range(n_draws):
             scale = sigma[s, 0] if sigma.shape[1] == 1 else sigma[s, j]
-            conditional(L[s], scale, w, R, E, j, P, u)
+            conditional(L[s], scale, w[s], roots, j, P, u)
             for i in range(q):
                 known = 0.0
                 for a in range(q):
                     rp = 0.0
                     for c in range(q):
                         for b in range(q):
-                            rp += R[g, a, c, lane] * P[c, b] * P[i, b]
-                    known += rp * R[g, a, i, lane]
+                            rp += roots[g, a, c, lane] * P[c, b] * P[i, b]
+                    known += rp * roots[g, a, i, lane]
                 out[s, j - first, i] = min(max(1.0 - known / (scale * scale), 0.0), 1.0)
     return out
 
 
 @njit(**JIT)
-def mean_covariances(L, sigma, R, codes):
+def mean_covariances(L, sigma, w, roots, codes):
     """Average Cov[u_j] over draws for each code (n, q, q); LL' for a negative one."""
     n_draws, q, _ = L.shape
     out = np.zeros((len(codes), q, q))
     P, u = np.empty((q, q)), np.empty(q)
-    E, w = np.zeros((R.shape[0], q, 1, LANES)), np.empty(0)
     for i in range(len(codes)):
         j = codes[i]
         for s in range(n_draws):
             if j >= 0:
                 scale = sigma[s, 0] if sigma.shape[1] == 1 else sigma[s, j]
-                conditional(L[s], scale, w, R, E, j, P, u)
+                conditional(L[s], scale, w[s], roots, j, P, u)
             else:
                 P[:] = L[s]
             for a in range(q):
@@ -215,7 +206,7 @@ def mean_covariances(L, sigma, R, codes):
 
 
 @njit(**JIT)
-def unit_effects(L, sigma, w, R, E, codes, z, out):
+def unit_effects(L, sigma, w, roots, codes, z, out):
     """Turn standard normals z (n, q) into effects of the coded groups, for one draw."""
     n, q = z.shape
     P, u = np.empty((q, q)), np.empty(q)
@@ -223,7 +214,7 @@ def unit_effects(L, sigma, w, R, E, codes, z, out):
         j = codes[i]
         if j >= 0:
             scale = sigma[0] if len(sigma) == 1 else sigma[j]
-            conditional(L, scale, w, R, E, j, P, u)
+            conditional(L, scale, w, roots, j, P, u)
         else:
             P[:] = L
             u[:] = 0.0
@@ -234,7 +225,7 @@ def unit_effects(L, sigma, w, R, E, codes, z, out):
 
 
 @njit(**JIT)
-def row_mixture(L, sigma, sigma_new, w, R, E, fixed, varying, codes, mean, sd):
+def row_mixture(L, sigma, sigma_new, w, roots, fixed, varying, codes, mean, sd):
     """Fill mean and sd (n_rows, s) of the predictive normal of each row and draw.
 
     A negative code is a group that was not seen: its effects have mean zero and covariance LL'.
@@ -246,7 +237,7 @@ def row_mixture(L, sigma, sigma_new, w, R, E, fixed, varying, codes, mean, sd):
         for s in range(n_draws):
             if j >= 0:
                 scale = sigma[s, 0] if sigma.shape[1] == 1 else sigma[s, j]
-                conditional(L[s], scale, w[s], R, E, j, P, u)
+                conditional(L[s], scale, w[s], roots, j, P, u)
             else:
                 scale = sigma_new[s]
                 P[:] = L[s]

@@ -6,7 +6,7 @@ out. Nothing here knows about priors of scales, PyMC, or rows of data.
 The data come as the roots of `skhbm._design`: per group j a q x q matrix R_j with
 R_j'R_j = Z_j'Z_j and the q x m matrix E_j = Q_j'[X y], Q_j being an orthonormal
 basis of the span of Z_j. What is left of the cross-products of [X y], the within
-part W, does not involve the effects. With residuals of scale sigma_j and effects of
+part W, does not involve the effects. R_j and E_j stand side by side in `roots`. With residuals of scale sigma_j and effects of
 covariance `cov`,
 
     B_j = I + R_j cov R_j' / sigma_j^2 = F_j F_j',
@@ -22,16 +22,42 @@ results do not depend on the instruction set: no sum is reordered (`fastmath` is
 
 from __future__ import annotations
 
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numba import njit
+from numba import carray, cfunc, njit, types
+from numba.extending import intrinsic
 
-__all__ = ["JIT", "LANES", "from_lanes", "marginal", "to_lanes"]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Float = NDArray[np.float64]
+
+__all__ = [
+    "JIT",
+    "LANES",
+    "Marginal",
+    "as_pointer",
+    "from_lanes",
+    "marginal_callback",
+    "to_lanes",
+]
 
 LANES = 8
 #: error_model="numpy": a division without a branch for zero can be vectorised.
 JIT: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
+JIT_CALLBACK: dict[str, Any] = {"cache": True, "error_model": "numpy"}
+
+
+@intrinsic
+def as_pointer(typingctx: Any, address: Any) -> Any:
+    """Reinterpret an integer as a void pointer."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.inttoptr(args[0], context.get_value_type(types.voidptr))
+
+    return types.voidptr(types.int64), codegen
 
 
 def to_lanes(per_group: Any) -> Any:
@@ -53,91 +79,110 @@ def from_lanes(blocks: Any, n_groups: int) -> Any:
     return groups.reshape(-1, *blocks.shape[1:-1])[:n_groups]
 
 
-@njit(**JIT)
-def marginal(cov, sigma, offset, T, R, E, W, counts):
-    """Integrate effects and coefficients out; return the log density and gradients.
+class Marginal(NamedTuple):
+    """The marginal likelihood of one design, ready to be called from compiled code.
 
     Fixed coefficients are w = offset + T g, with g ~ Normal(0, I) integrated out.
 
-    Parameters
+    Attributes
     ----------
-    cov : (q, q), covariance of the effects
-    sigma : (1,) shared or (n_groups,), residual scales
-    offset : (m - 1,)
-    T : (m - 1, k); k = 0 when every coefficient is given
-    R : (n_blocks, q, q, LANES)
-    E : (n_blocks, q, m, LANES)
+    T : (n_fixed, k); k = 0 when every coefficient is given
+    roots : (n_blocks, q, q + m, LANES), R and E side by side
     W : (1, m, m) or (n_groups, m, m)
     counts : (1,) or (n_groups,)
-
-    Returns
-    -------
-    log density, d/d cov (q, q), d/d sigma, d/d offset
     """
-    m = W.shape[1]
-    k = T.shape[1]
-    V = np.empty(R.shape)
-    Y = np.empty(E.shape)
-    scale = spread(sigma, R.shape[0])
-    logp = -whiten(cov, scale, R, E, V, Y)
+
+    T: Float
+    roots: Float
+    W: Float
+    counts: Float
+
+    def table(self) -> NDArray[np.int64]:
+        """Return sizes and addresses; valid as long as the arrays live."""
+        n_blocks, q, _, _ = self.roots.shape
+        m = self.W.shape[1]
+        addresses = [array.ctypes.data for array in self]
+        return np.array([q, m, self.T.shape[1], len(self.W), n_blocks, *addresses], np.int64)
+
+    def value_and_gradient(
+        self, cov: Float, sigma: Float, offset: Float
+    ) -> tuple[float, Float, Float, Float]:
+        """Return the log density and its derivatives in cov (q, q), sigma and offset."""
+        inputs = np.concatenate([cov.ravel(), sigma, offset])
+        k = self.T.shape[1]
+        outputs = np.empty(1 + len(inputs) + (k + 1) ** 2)
+        table = self.table()
+        marginal_callback().ctypes(*(a.ctypes.data for a in (table, inputs, outputs)), 1)
+        gradients = np.split(outputs[1:], np.cumsum([cov.size, len(sigma), len(offset)]))
+        return float(outputs[0]), gradients[0].reshape(cov.shape), gradients[1], gradients[2]
+
+
+@cache
+def marginal_callback() -> Any:
+    """Return `_marginal` as a C callback, compiled once and cached on disk.
+
+    Called by address, it is not compiled again into each of its callers.
+    """
+    return cfunc("void(int64, int64, int64, int64)", **JIT_CALLBACK)(_marginal)
+
+
+def _marginal(table_, inputs_, outputs_, with_gradient):
+    """Integrate effects and coefficients out.
+
+    Inputs: cov (q, q), sigma (1,) or (n_groups,), offset (m - 1,), one after another.
+    Outputs: the log density; its gradient, in the order of the inputs; U (k + 1, k + 1) of
+    `integrate`, of which the conditional mean and covariance of g are made.
+    """
+    table = carray(as_pointer(table_), (9,), np.int64)
+    q, m, k, n_within, n_blocks = table[0], table[1], table[2], table[3], table[4]
+    T = carray(as_pointer(table[5]), (m - 1, k), np.float64)
+    roots = carray(as_pointer(table[6]), (n_blocks, q, q + m, 8), np.float64)
+    W = carray(as_pointer(table[7]), (n_within, m, m), np.float64)
+    counts = carray(as_pointer(table[8]), (n_within,), np.float64)
+    at = 8 * q * q
+    cov = carray(as_pointer(inputs_), (q, q), np.float64)
+    sigma = carray(as_pointer(inputs_ + at), (n_within,), np.float64)
+    offset = carray(as_pointer(inputs_ + at + 8 * n_within), (m - 1,), np.float64)
+    logp = carray(as_pointer(outputs_), (1,), np.float64)
+    d_cov = carray(as_pointer(outputs_ + 8), (q, q), np.float64)
+    at += outputs_ + 8
+    d_sigma = carray(as_pointer(at), (n_within,), np.float64)
+    d_offset = carray(as_pointer(at + 8 * n_within), (m - 1,), np.float64)
+    U = carray(as_pointer(at + 8 * (n_within + m - 1)), (k + 1, k + 1), np.float64)
+
+    Y = np.empty((n_blocks, q, q + m, 8))
     K = np.zeros((m, m))
+    logp[0] = -whiten(cov, sigma, roots, Y)
     add_crossproduct(Y, K)
-    for j in range(W.shape[0]):
-        logp -= counts[j] * np.log(sigma[j])
+    for j in range(n_within):
+        logp[0] -= counts[j] * np.log(sigma[j])
         precision = 1.0 / (sigma[j] * sigma[j])
         for a in range(m):
             for b in range(m):
                 K[a, b] += W[j, a, b] * precision
-    H = affine(offset, T)
-    U, rss, half_logdet = integrate(K, H)
-    logp -= half_logdet + 0.5 * rss
-    # N = U'U collects the adjoint of the small system: d logp / d (H'KH) = -N / 2.
-    HU = np.zeros((m, k + 1))
-    for a in range(m):
-        for c in range(k + 1):
-            for b in range(c + 1):
-                HU[a, c] += H[a, b] * U[c, b]
     F = np.zeros((m, m))
-    d_offset = np.zeros(m - 1)
-    for a in range(m):
-        for b in range(m):
-            for c in range(k + 1):
-                F[a, b] += HU[a, c] * HU[b, c]
-    for a in range(m - 1):
-        for b in range(m):
-            d_offset[a] -= K[a, b] * HU[b, k]
-        d_offset[a] *= U[k, k]
-    d_cov = np.zeros(cov.shape)
-    d_log_sigma = np.zeros(sigma.shape[0])
-    between_gradient(cov, F, V, Y, d_cov, d_log_sigma)
-    for j in range(W.shape[0]):
+    logp[0] -= integrate(K, T, offset, U, F, d_offset)
+    if with_gradient == 0:
+        return
+    for a in range(q):
+        for b in range(q):
+            d_cov[a, b] = 0.0
+    for j in range(n_within):
+        d_sigma[j] = 0.0
+    between_gradient(cov, F, Y, d_cov, d_sigma)
+    for j in range(n_within):
         precision = 1.0 / (sigma[j] * sigma[j])
-        d_log_sigma[j] -= counts[j]
+        d_sigma[j] -= counts[j]
         for a in range(m):
             for b in range(m):
-                d_log_sigma[j] += F[a, b] * W[j, a, b] * precision
-        d_log_sigma[j] /= sigma[j]
-    return logp, d_cov, d_log_sigma, d_offset
+                d_sigma[j] += F[a, b] * W[j, a, b] * precision
+        d_sigma[j] /= sigma[j]
 
 
 @njit(**JIT)
-def spread(sigma, n_blocks):
-    """Return the residual scale of every lane (n_blocks, LANES)."""
-    scale = np.ones((n_blocks, LANES))
-    for g in range(n_blocks):
-        for l in range(LANES):
-            j = g * LANES + l
-            if sigma.shape[0] == 1:
-                scale[g, l] = sigma[0]
-            elif j < sigma.shape[0]:
-                scale[g, l] = sigma[j]
-    return scale
-
-
-@njit(**JIT)
-def whiten(cov, scale, R, E, V, Y):
-    """Fill V (as R) and Y (as E) as in the module's formulas; return sum log|B_j| / 2."""
-    n_blocks, q, m, _ = E.shape
+def whiten(cov, sigma, roots, Y):
+    """Fill Y, of the shape of roots, with F_j^-1 roots_j / sigma_j; return sum log|B_j| / 2."""
+    n_blocks, q, width, _ = roots.shape
     t = np.empty(LANES)
     d = np.empty(LANES)
     F = np.empty((q, q, LANES))
@@ -145,55 +190,39 @@ def whiten(cov, scale, R, E, V, Y):
     half_logdet = 0.0
     for g in range(n_blocks):
         for l in range(LANES):
-            d[l] = 1.0 / scale[g, l]
+            j = 0 if len(sigma) == 1 else min(g * LANES + l, len(sigma) - 1)
+            d[l] = 1.0 / sigma[j]
         for a in range(q):
+            for c in range(width):
+                for l in range(LANES):
+                    Y[g, a, c, l] = roots[g, a, c, l] * d[l]
             for c in range(q):
                 for l in range(LANES):
-                    V[g, a, c, l] = R[g, a, c, l] * d[l]
-            for c in range(m):
-                for l in range(LANES):
-                    Y[g, a, c, l] = E[g, a, c, l] * d[l]
-        for a in range(q):
-            for c in range(q):
-                for l in range(LANES):
-                    t[l] = 0.0
+                    RC[a, c, l] = 0.0
                 for b in range(q):
                     for l in range(LANES):
-                        t[l] += V[g, a, b, l] * cov[b, c]
-                for l in range(LANES):
-                    RC[a, c, l] = t[l]
-        # Row a of the Cholesky factor F, then row a of V and Y by forward substitution;
-        # rows of R that are not solved yet are read from R itself.
+                        RC[a, c, l] += Y[g, a, b, l] * cov[b, c]
+        # Row a of the Cholesky factor F of B, then row a of Y by forward substitution; the
+        # rows of R that were solved already are read from the roots.
         for a in range(q):
             for b in range(a + 1):
                 for l in range(LANES):
                     t[l] = 1.0 if a == b else 0.0
                 for c in range(q):
                     for l in range(LANES):
-                        t[l] += RC[a, c, l] * (R[g, b, c, l] * d[l])
+                        t[l] += RC[a, c, l] * (roots[g, b, c, l] * d[l])
                 for c in range(b):
                     for l in range(LANES):
                         t[l] -= F[a, c, l] * F[b, c, l]
-                if a == b:
-                    for l in range(LANES):
-                        F[a, a, l] = np.sqrt(t[l])
-                else:
-                    for l in range(LANES):
-                        F[a, b, l] = t[l] / F[b, b, l]
-            for b in range(a):
-                for c in range(q):
-                    for l in range(LANES):
-                        V[g, a, c, l] -= F[a, b, l] * V[g, b, c, l]
-                for c in range(m):
-                    for l in range(LANES):
-                        Y[g, a, c, l] -= F[a, b, l] * Y[g, b, c, l]
+                for l in range(LANES):
+                    F[a, b, l] = np.sqrt(t[l]) if a == b else t[l] / F[b, b, l]
             for l in range(LANES):
                 half_logdet += np.log(F[a, a, l])
                 t[l] = 1.0 / F[a, a, l]
-            for c in range(q):
-                for l in range(LANES):
-                    V[g, a, c, l] *= t[l]
-            for c in range(m):
+            for c in range(width):
+                for b in range(a):
+                    for l in range(LANES):
+                        Y[g, a, c, l] -= F[a, b, l] * Y[g, b, c, l]
                 for l in range(LANES):
                     Y[g, a, c, l] *= t[l]
     return half_logdet
@@ -201,75 +230,79 @@ def whiten(cov, scale, R, E, V, Y):
 
 @njit(**JIT)
 def add_crossproduct(Y, K):
-    """Add sum_j Y_j'Y_j to K (m, m)."""
-    n_blocks, q, m, _ = Y.shape
+    """Add the cross-products of the last m columns of Y to the lower triangle of K (m, m)."""
+    n_blocks, q, width, _ = Y.shape
+    m = len(K)
     acc = np.zeros((m, m, LANES))
     for g in range(n_blocks):
         for a in range(q):
             for c in range(m):
                 for d in range(c + 1):
                     for l in range(LANES):
-                        acc[c, d, l] += Y[g, a, c, l] * Y[g, a, d, l]
+                        acc[c, d, l] += Y[g, a, q + c, l] * Y[g, a, q + d, l]
     for c in range(m):
         for d in range(c + 1):
-            s = 0.0
             for l in range(LANES):
-                s += acc[c, d, l]
-            K[c, d] += s
-            if c != d:
-                K[d, c] += s
+                K[c, d] += acc[c, d, l]
+            K[d, c] = K[c, d]
 
 
 @njit(**JIT)
-def affine(offset, T):
-    """Return H (m, k + 1) with (w, -1) = H (g, 1) for w = offset + T g."""
-    p, k = T.shape
-    H = np.zeros((p + 1, k + 1))
-    for a in range(p):
+def integrate(K, T, offset, U, F, d_offset):
+    """Integrate g ~ Normal(0, I) out of exp(-v'Kv/2), v = (offset + T g, -1).
+
+    Fills U (k + 1, k + 1), whose leading rows are the inverse of the Cholesky factor of the
+    precision of g and whose last row is (mean of g, 1); the adjoint F (m, m) with
+    d log density / dK = -F/2; the derivative in offset. Returns minus the log density:
+    half the residual sum of squares, penalty included, plus half the log determinant.
+    """
+    m = len(K)
+    k = T.shape[1]
+    H = np.zeros((m, k + 1))
+    for a in range(m - 1):
         for b in range(k):
             H[a, b] = T[a, b]
         H[a, k] = offset[a]
-    H[p, k] = -1.0
-    return H
-
-
-@njit(**JIT)
-def integrate(K, H):
-    """Integrate g ~ Normal(0, I) out of exp(-v'Kv/2), v = H (g, 1).
-
-    Returns U (k + 1, k + 1), whose leading rows are the inverse of the Cholesky
-    factor of the precision of g and whose last row is (mean of g, 1); the residual
-    sum of squares at that mean, penalty included; half the log determinant.
-    """
-    m, k1 = H.shape
-    k = k1 - 1
-    KH = np.zeros((m, k1))
-    A = np.zeros((k1, k1))
+    H[m - 1, k] = -1.0
+    KH = np.zeros((m, k + 1))
+    A = np.zeros((k + 1, k + 1))
     for a in range(m):
         for c in range(m):
-            for b in range(k1):
+            for b in range(k + 1):
                 KH[a, b] += K[a, c] * H[c, b]
-    for a in range(k1):
+    for a in range(k + 1):
         for c in range(m):
-            for b in range(k1):
+            for b in range(k + 1):
                 A[a, b] += H[c, a] * KH[c, b]
         if a < k:
             A[a, a] += 1.0
-    U = np.zeros((k1, k1))
-    half_logdet = invert_lower(A, U)
+    value = invert_lower(A, U)
     # The last pivot is the residual sum of squares, as in MixedModels.jl's `pwrss`.
-    rss = 1.0 / (U[k, k] * U[k, k])
-    half_logdet += np.log(U[k, k])
     scale = 1.0 / U[k, k]
-    for b in range(k1):
+    value += 0.5 * scale * scale - np.log(scale)
+    for b in range(k + 1):
         U[k, b] *= scale
-    return U, rss, half_logdet
+    HU = np.zeros((m, k + 1))
+    for a in range(m):
+        for c in range(k + 1):
+            for b in range(c + 1):
+                HU[a, c] += H[a, b] * U[c, b]
+    for a in range(m):
+        for b in range(m):
+            F[a, b] = 0.0
+            for c in range(k + 1):
+                F[a, b] += HU[a, c] * HU[b, c]
+    for a in range(m - 1):
+        d_offset[a] = 0.0
+        for b in range(m):
+            d_offset[a] -= K[a, b] * HU[b, k]
+    return value
 
 
 @njit(**JIT)
 def invert_lower(A, U):
     """Invert the Cholesky factor of A (overwritten) into U; return half of log|A|."""
-    n = A.shape[0]
+    n = len(A)
     half_logdet = 0.0
     for i in range(n):
         for j in range(i + 1):
@@ -280,6 +313,8 @@ def invert_lower(A, U):
         half_logdet += np.log(A[i, i])
     for j in range(n):
         U[j, j] = 1.0 / A[j, j]
+        for i in range(j):
+            U[i, j] = 0.0
         for i in range(j + 1, n):
             s = 0.0
             for k in range(j, i):
@@ -289,57 +324,51 @@ def invert_lower(A, U):
 
 
 @njit(**JIT)
-def between_gradient(cov, F, V, Y, d_cov, d_log_sigma):
+def between_gradient(cov, F, Y, d_cov, d_log_sigma):
     """Add the gradients through the B_j.
 
     With S_j = Y_j F Y_j' - I and G_j = V_j' S_j V_j: d logp / d cov = sum_j G_j / 2 and
     d logp / d log sigma_j = tr(Y_j F Y_j') - tr(G_j cov).
     """
-    n_blocks, q, m, _ = Y.shape
+    n_blocks, q, _, _ = Y.shape
+    m = len(F)
     t = np.empty(LANES)
     S = np.empty((q, q, LANES))
-    YF = np.empty((m, LANES))
+    d_scale = np.empty(LANES)
     acc = np.zeros((q, q, LANES))
     for g in range(n_blocks):
-        d_scale = np.zeros(LANES)
         for a in range(q):
+            for b in range(q):
+                for l in range(LANES):
+                    S[a, b, l] = -1.0 if a == b else 0.0
             for c in range(m):
                 for l in range(LANES):
-                    YF[c, l] = 0.0
+                    t[l] = 0.0
                 for d in range(m):
                     for l in range(LANES):
-                        YF[c, l] += F[c, d] * Y[g, a, d, l]
-            for b in range(a + 1):
-                for l in range(LANES):
-                    t[l] = 0.0
-                for c in range(m):
+                        t[l] += F[c, d] * Y[g, a, q + d, l]
+                for b in range(q):
                     for l in range(LANES):
-                        t[l] += YF[c, l] * Y[g, b, c, l]
-                if a == b:
-                    for l in range(LANES):
-                        d_scale[l] += t[l]
-                        S[a, a, l] = t[l] - 1.0
-                else:
-                    for l in range(LANES):
-                        S[a, b, l] = t[l]
-                        S[b, a, l] = t[l]
+                        S[a, b, l] += t[l] * Y[g, b, q + c, l]
+        for l in range(LANES):
+            d_scale[l] = q
         for c in range(q):
+            for l in range(LANES):
+                d_scale[l] += S[c, c, l]
             for a in range(q):
                 for l in range(LANES):
                     t[l] = 0.0
                 for b in range(q):
                     for l in range(LANES):
-                        t[l] += S[a, b, l] * V[g, b, c, l]
+                        t[l] += S[a, b, l] * Y[g, b, c, l]
                 for d in range(q):
                     for l in range(LANES):
-                        x = V[g, a, d, l] * t[l]
+                        x = Y[g, a, d, l] * t[l]
                         acc[c, d, l] += x
                         d_scale[l] -= x * cov[c, d]
         for l in range(LANES):
-            j = g * LANES + l
-            if d_log_sigma.shape[0] == 1:
-                d_log_sigma[0] += d_scale[l]
-            elif j < d_log_sigma.shape[0]:
+            j = 0 if len(d_log_sigma) == 1 else g * LANES + l
+            if j < len(d_log_sigma):
                 d_log_sigma[j] += d_scale[l]
     for c in range(q):
         for d in range(q):

@@ -15,13 +15,9 @@ import pytensor.tensor as pt
 from pytensor.gradient import DisconnectedType
 from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
-from pytensor.link.numba.dispatch.basic import (
-    numba_njit,
-    register_funcify_default_op_cache_key,
-)
 
 from skhbm._coefficients import make_coefficients
-from skhbm._likelihood import LANES, marginal
+from skhbm._likelihood import LANES, Marginal, from_lanes
 from skhbm._priors import hierarchical_priors
 
 if TYPE_CHECKING:
@@ -107,13 +103,13 @@ def _residual_scale(design: Design, priors: Priors, f: str) -> Any:
     return pm.LogNormal("sigma", mu=mu, sigma=_rv("log_sigma_sd", spread), dims=f)
 
 
-class Marginal(Op):  # type: ignore[misc]  # PyTensor is not annotated
+class MarginalOp(Op):  # type: ignore[misc]  # PyTensor is not annotated
     """The marginal log density of the statistics and its gradient, as a PyTensor Op."""
 
     __props__ = ()
 
     def make_node(self, *inputs: Any) -> Apply:
-        """Take cov, sigma, w, the target's columns of E and W, R, E, W and counts."""
+        """Take cov, sigma, w, the target's columns of E and W, the roots, W and counts."""
         variables = [pt.as_tensor(value) for value in inputs]
         outputs = [pt.dscalar(), pt.dmatrix(), pt.dvector(), pt.dvector()]
         return Apply(self, variables, outputs)
@@ -133,43 +129,28 @@ class Marginal(Op):  # type: ignore[misc]  # PyTensor is not annotated
         return [[i < 3, False, False, False] for i in range(len(node.inputs))]
 
 
-@register_funcify_default_op_cache_key(Marginal)
-def _numba_marginal(op: Marginal, node: Any = None, **kwargs: Any) -> Any:
-    @numba_njit
-    def marginal_op(cov, sigma, w, e_y, w_y, R, E, W, counts):  # type: ignore[no-untyped-def]  # numba infers
-        E, W = E.copy(), W.copy()
-        E[:, :, -1, :] = e_y
-        W[:, :, -1] = w_y
-        W[:, -1, :] = w_y
-        none = np.zeros((len(w), 0))
-        logp, d_cov, d_sigma, d_w = marginal(cov, sigma, w, none, R, E, W, counts)
-        return np.asarray(logp), d_cov, d_sigma, d_w
-
-    return marginal_op
-
-
 def _evaluate(
-    cov: Float, sigma: Float, w: Float, e_y: Float, w_y: Float, R: Float, E: Float, W: Float,
+    cov: Float, sigma: Float, w: Float, e_y: Float, w_y: Float, roots: Float, W: Float,
     counts: Float,
 ) -> Any:  # fmt: skip
-    E, W = E.copy(), W.copy()
-    E[:, :, -1, :] = e_y
+    roots, W = roots.copy(), W.copy()
+    roots[:, :, -1] = e_y
     W[:, :, -1] = W[:, -1, :] = w_y
-    arrays = [np.ascontiguousarray(a) for a in (cov, sigma, w)]
-    return marginal(*arrays, np.zeros((len(w), 0)), R, E, W, counts)
+    marginal = Marginal(np.zeros((len(w), 0)), roots, W, counts)
+    return marginal.value_and_gradient(cov, sigma, w)
 
 
 def _observe(design: Design, cov: Any, sigma: Any, working: Any) -> None:
     """Add the observed node: the columns of E and W that belong to the target."""
-    e_shape, w_shape = design.E[:, :, -1, :].shape, design.W[:, :, -1].shape
-    observed = np.concatenate([design.E[:, :, -1, :].ravel(), design.W[:, :, -1].ravel()])
+    e_shape, w_shape = design.roots[:, :, -1].shape, design.W[:, :, -1].shape
+    observed = np.concatenate([design.roots[:, :, -1].ravel(), design.W[:, :, -1].ravel()])
     split = int(np.prod(e_shape))
-    constants = [np.ascontiguousarray(a) for a in (design.R, design.E, design.W, design.counts)]
+    constants = [np.ascontiguousarray(a) for a in (design.roots, design.W, design.counts)]
 
     def logp(value: Any, cov: Any, sigma: Any, working: Any, like: Any) -> Any:
         del like  # says how long a draw is
         e_y, w_y = value[:split].reshape(e_shape), value[split:].reshape(w_shape)
-        return Marginal()(cov, sigma, working, e_y, w_y, *constants)[0]
+        return MarginalOp()(cov, sigma, working, e_y, w_y, *constants)[0]
 
     def random(
         cov: Float, sigma: Float, working: Float, like: Float, rng: np.random.Generator,
@@ -193,8 +174,8 @@ def _simulate(
     where a group spans something, W_xy = W_xx w + root(W_xx) noise, and the sum
     of squares of the rest is chi-square.
     """
-    n_blocks, q, _, _ = design.E.shape
-    R, E = (np.moveaxis(a, -1, 1).reshape(-1, *a.shape[1:-1]) for a in (design.R, design.E))
+    n_blocks, q, _, _ = design.roots.shape
+    R, E = np.split(from_lanes(design.roots, n_blocks * LANES), [q], axis=2)
     scale = np.ones(len(R))
     scale[: design.n_groups] = sigma
     effects = rng.multivariate_normal(np.zeros(q), cov, size=len(R), method="eigh")

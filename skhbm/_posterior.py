@@ -111,7 +111,7 @@ class Posterior:
         rng = np.random.default_rng([self.seed, 1])
         z = innovations(rng, (*self.tau.shape[:2], design.n_groups, q))
         flat = z.reshape(self.n_draws, design.n_groups, q)
-        effect_draws(*self.conditions(), design.R, design.E, flat)
+        effect_draws(*self.conditions(), design.roots, flat)
         return z * design.scaling.effect_units(design.terms)
 
 
@@ -144,7 +144,7 @@ def group_moments(posterior: Posterior, threads: int = 2) -> GroupMoments:
     n_groups, q = design.n_groups, L.shape[1]
     # Deviations from the mean, so that no digits are lost in E[uw'] - E[u]E[w]'.
     center = w.mean(axis=0)
-    shifted = _shift_target(design.E, center)
+    shifted = _shift_target(design.roots, center)
     deviation = w - center
     mean = np.zeros((n_groups, q))
     cross = np.zeros((n_groups, q, len(center)))
@@ -152,7 +152,7 @@ def group_moments(posterior: Posterior, threads: int = 2) -> GroupMoments:
 
     def add(first: int) -> None:
         last = min(first + 64, n_groups)
-        effect_moments(L, sigma, deviation, design.R, shifted, first, last, mean, cross, second)
+        effect_moments(L, sigma, deviation, shifted, first, last, mean, cross, second)
 
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(add, range(0, n_groups, 64)))
@@ -172,13 +172,13 @@ def group_moments(posterior: Posterior, threads: int = 2) -> GroupMoments:
 
 def pooling_summary(posterior: Posterior, probability: float) -> Float:
     """Return mean, lower and upper quantile of the pooling factors (3, n_groups, q)."""
-    L, sigma, _ = posterior.conditions()
+    L, sigma, w = posterior.conditions()
     design = posterior.design
     tail = (1 - probability) / 2
     out = np.empty((3, design.n_groups, L.shape[1]))
     for first in range(0, design.n_groups, 64):
         last = min(first + 64, design.n_groups)
-        factors = pooling_factors(L, sigma, design.R, first, last)
+        factors = pooling_factors(L, sigma, w, design.roots, first, last)
         out[0, first:last] = factors.mean(axis=0)
         out[1:, first:last] = np.quantile(factors, [tail, 1 - tail], axis=0)
     return out
@@ -198,7 +198,7 @@ def make_posterior(
 ) -> Posterior:
     """Split the sampler's natural values and draw the integrated coefficients."""
     n_chains, n_draws, _ = values.shape
-    q, r, n_scales = len(target.tau_unit), target.n_correlations, target.n_scales
+    q, r, n_scales = target.n_terms, target.n_correlations, target.n_scales
     tau, corr, scales, sampled = np.split(values, np.cumsum([q, r, n_scales]), axis=2)
     log_sigma, sigma = None, scales
     rng = np.random.default_rng([seed, 0])
@@ -211,13 +211,10 @@ def make_posterior(
     z = innovations(rng, (n_chains, n_draws, k)).reshape(n_chains * n_draws, k)
     given = coefficients.offset + sampled.reshape(posterior.n_draws, sampled.shape[2]) @ coefficients.slope.T
     working = coefficient_draws(
+        target.marginal,
         posterior.covariances(),
         sigma.reshape(posterior.n_draws, sigma.shape[2]) / design.scaling.y_scale,
         given,
-        target.T,
-        design.R,
-        design.E,
-        target.W,
         z,
     )
     return Posterior(
@@ -245,8 +242,9 @@ def _new_scales(sigma: Float, log_sigma: Float | None, rng: np.random.Generator)
     return np.full(sigma.shape[:2], np.nan)
 
 
-def _shift_target(E: Float, center: Float) -> Float:
-    """Return E of the target minus the fixed terms at `center`."""
-    shifted = E.copy()
-    shifted[:, :, -1] -= np.einsum("gacl,c->gal", E[:, :, :-1], center)
+def _shift_target(roots: Float, center: Float) -> Float:
+    """Return the roots with the fixed terms at `center` taken off the target."""
+    shifted = roots.copy()
+    fixed = roots[:, :, -1 - len(center) : -1]
+    shifted[:, :, -1] -= np.einsum("gacl,c->gal", fixed, center)
     return shifted

@@ -108,8 +108,8 @@ def covariance(posterior: Posterior, rows: Rows) -> Float:
         size = len(w[block])
         mean, sd = np.empty((n, size)), np.empty((n, size))
         row_mixture(
-            L[block], sigma[block], sigma_new[block], w[block], posterior.design.R,
-            posterior.design.E, fixed, varying, code, mean, sd,
+            L[block], sigma[block], sigma_new[block], w[block], posterior.design.roots,
+            fixed, varying, code, mean, sd,
         )  # fmt: skip
         mean -= center[:, None]
         total += mean @ mean.T
@@ -117,7 +117,7 @@ def covariance(posterior: Posterior, rows: Rows) -> Float:
     total = total / n_draws - np.outer(sum_mean, sum_mean) / n_draws**2
     noise = np.where(code >= 0, np.mean(sigma**2, axis=0)[code % sigma.shape[1]], 0.0)
     noise[code < 0] = np.mean(sigma_new**2)
-    spread = mean_covariances(L, sigma, posterior.design.R, unit_codes)
+    spread = mean_covariances(L, sigma, w, posterior.design.roots, unit_codes)
     same = unit[:, None] == unit[None, :]
     half = np.einsum("iab,ib->ia", spread[unit], varying)
     total += np.where(same, half @ varying.T, 0.0) + np.diag(noise)
@@ -157,7 +157,7 @@ def samples(posterior: Posterior, rows: Rows, n_samples: int, rng: np.random.Ran
     for k, s in enumerate(chosen):
         effect = np.empty((len(codes), q))
         unit_effects(
-            L[s], sigma[s], w[s], posterior.design.R, posterior.design.E, codes,
+            L[s], sigma[s], w[s], posterior.design.roots, codes,
             rng.standard_normal((len(codes), q)), effect,
         )  # fmt: skip
         scale = np.where(codes >= 0, sigma[s][codes % sigma.shape[1]], sigma_new[s])
@@ -190,7 +190,7 @@ def _mixtures(posterior: Posterior, rows: Rows) -> Iterator[tuple[slice, Float, 
         code = codes[block]
         mean, sd = np.empty((len(code), len(L))), np.empty((len(code), len(L)))
         row_mixture(
-            L, sigma, sigma_new, w, posterior.design.R, posterior.design.E, fixed, varying,
+            L, sigma, sigma_new, w, posterior.design.roots, fixed, varying,
             code, mean, sd,
         )  # fmt: skip
         yield block, mean, sd

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import os
 import sys
 from dataclasses import dataclass
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skhbm._density import density, expand
+from skhbm._density import density_callback, expand_callback
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -97,22 +98,26 @@ def n_threads(n_jobs: int | None, chains: int) -> int:
     return max(1, min(chains, int(limit) if limit.isdigit() else cpus, cpus))
 
 
+class _Deferred(ModuleType):
+    """A module that is imported when something of it is used."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(importlib.import_module(self.__name__), name)
+
+
 def _import_nutpie() -> Any:
     """Import nutpie without the whole of ArviZ, with its plots, that it imports.
 
-    ArviZ serves there to convert traces, which we read ourselves; loaded lazily it saves
-    a second of every fresh process, and is there for whoever uses it.
+    ArviZ converts traces there, which we read ourselves. It would cost every fresh process
+    a second.
     """
-    if "nutpie" not in sys.modules and "arviz" not in sys.modules:
-        spec = importlib.util.find_spec("arviz")
-        if spec is not None and spec.loader is not None:
-            spec.loader = importlib.util.LazyLoader(spec.loader)
-            module = importlib.util.module_from_spec(spec)
-            sys.modules["arviz"] = module
-            spec.loader.exec_module(module)
-    import nutpie
-
-    return nutpie
+    if "arviz" in sys.modules:
+        return importlib.import_module("nutpie")
+    sys.modules["arviz"] = _Deferred("arviz")
+    try:
+        return importlib.import_module("nutpie")
+    finally:
+        del sys.modules["arviz"]
 
 
 def _compiled_model(target: Target, start: Float) -> Any:
@@ -126,8 +131,8 @@ def _compiled_model(target: Target, start: Float) -> Any:
 
     return CompiledPyMCModel(
         dims={},
-        compiled_logp_func=density,
-        compiled_expand_func=expand,
+        compiled_logp_func=density_callback(),
+        compiled_expand_func=expand_callback(),
         initial_point_func=initial_point,
         shared_data={"target": target},
         shared_var_keys={},

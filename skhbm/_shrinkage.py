@@ -132,7 +132,7 @@ def _no_pooling(posterior: Posterior, known: GroupMoments) -> Float:
     Coefficients that do not vary are at their posterior means.
     """
     design = posterior.design
-    R, E = (from_lanes(a, design.n_groups) for a in (design.R, design.E))
+    R, E = np.split(from_lanes(design.roots, design.n_groups), [len(design.terms.varying)], axis=2)
     score = E[:, :, -1] - E[:, :, :-1] @ known.population
     own = np.einsum("jab,jb->ja", np.linalg.pinv(R, rcond=1e-10), score)
     full_rank = np.linalg.matrix_rank(R, rtol=1e-10) == R.shape[1]
@@ -145,7 +145,7 @@ def _no_pooling(posterior: Posterior, known: GroupMoments) -> Float:
 def _complete_pooling(posterior: Posterior) -> Float:
     """Return the least squares of all rows, groups ignored (1 + n_features,)."""
     design = posterior.design
-    pooled = design.W.sum(axis=0) + np.einsum("gacl,gadl->cd", design.E, design.E)
+    pooled = design.pooled()
     working = np.linalg.lstsq(pooled[:-1, :-1], pooled[:-1, -1], rcond=1e-12)[0]
     return design.scaling.natural(working, design.terms)
 

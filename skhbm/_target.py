@@ -9,6 +9,7 @@ import numpy as np
 from skhbm._coefficients import Coefficients
 from skhbm._density import HIERARCHICAL, INDEPENDENT, SHARED, Target
 from skhbm._distributions import compiled_prior
+from skhbm._likelihood import Marginal
 from skhbm._priors import hierarchical_priors
 
 if TYPE_CHECKING:
@@ -43,11 +44,12 @@ def make_target(design: Design, priors: Priors, coefficients: Coefficients) -> T
     first_coef = len(univariate) - len(coefficients.priors)
     transforms = [prior.transform for prior in compiled[first_coef:]]
     center, rotation = _whitening(design, coefficients, transforms)
+    T = np.ascontiguousarray(coefficients.T)
+    marginal = Marginal(T, design.roots, np.ascontiguousarray(design.W), design.counts)
+    eta = priors.eta if terms.n_correlations else 0.0
     return Target(
         kind,
-        priors.eta if terms.n_correlations else 0.0,
-        scaling.effect_units(terms),
-        scaling.y_scale,
+        np.append(scaling.effect_units(terms), [eta, scaling.y_scale]),
         np.array([prior.function.address for prior in compiled], dtype=np.int64),
         parameters,
         design.log_residual + [np.log(scaling.y_scale), 0.0],
@@ -55,26 +57,23 @@ def make_target(design: Design, priors: Priors, coefficients: Coefficients) -> T
         rotation,
         coefficients.offset,
         np.ascontiguousarray(coefficients.slope),
-        np.ascontiguousarray(coefficients.T),
-        design.R,
-        design.E,
-        np.ascontiguousarray(design.W),
-        design.counts,
+        marginal,
+        marginal.table(),
     )
 
 
 def initial_point(target: Target, priors: Priors) -> Float:
     """Return the unconstrained point about which chains start (n_dim,)."""
     x = np.zeros(target.n_dim)
-    for i, (prior, unit) in enumerate(zip(priors.tau, target.tau_unit, strict=True)):
+    for i, (prior, unit) in enumerate(zip(priors.tau, target.units, strict=False)):
         if _compiled(prior).transform == "log":
             x[i] = np.log(START * unit)
-    scales = x[len(target.tau_unit) + target.n_correlations :][: target.n_scales]
+    scales = x[target.n_terms + target.n_correlations :][: target.n_scales]
     if target.kind == HIERARCHICAL:
-        scales[:2] = np.log([START * target.sigma_unit, START])
-        scales[0] = np.log(START * target.sigma_unit)
+        # The mean of log sigma_j is unconstrained itself, their sd on the log scale.
+        scales[:2] = np.log([START * target.units[-1], START])
     elif _compiled(priors.sigma).transform == "log":
-        scales[:] = np.log(START * target.sigma_unit)
+        scales[:] = np.log(START * target.units[-1])
     return x
 
 
@@ -98,7 +97,7 @@ def _whitening(
     real = np.array([transform == "identity" for transform in transforms], dtype=bool)
     if not real.any():
         return center, rotation
-    pooled = design.W.sum(axis=0) + np.einsum("gacl,gadl->cd", design.E, design.E)
+    pooled = design.pooled()
     slope = coefficients.slope[:, real]
     information = slope.T @ pooled[:-1, :-1] @ slope
     information += np.diag(1e-6 * np.diag(information) + np.finfo(float).tiny)

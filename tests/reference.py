@@ -1,0 +1,306 @@
+"""Independent, slow and plain versions of what the package computes, for tests.
+
+Everything here works on rows, in natural units, with dense covariances; nothing is
+imported from the package but what builds the objects under test.
+"""
+
+import ctypes
+from dataclasses import dataclass, field
+
+import numpy as np
+from arviz_stats.base import array_stats
+from scipy import linalg, stats
+
+from skhbm._coefficients import make_coefficients
+from skhbm._density import expand_callback
+from skhbm._design import Terms, make_design
+from skhbm._likelihood import Marginal
+from skhbm._priors import Prior, resolve_priors
+from skhbm._statistics import GroupedStatistics
+from skhbm._target import make_target
+
+EPS = np.finfo(float).eps
+
+#: SciPy's twins of PyMC's distributions, with PyMC's parameters.
+SCIPY = {
+    "Normal": lambda mu=0.0, sigma=1.0: stats.norm(mu, sigma),
+    "HalfNormal": lambda sigma=1.0: stats.halfnorm(scale=sigma),
+    "HalfCauchy": lambda beta=1.0: stats.halfcauchy(scale=beta),
+    "StudentT": lambda nu, mu=0.0, sigma=1.0: stats.t(nu, mu, sigma),
+    "Exponential": lambda lam: stats.expon(scale=1 / lam),
+    "Gamma": lambda alpha, beta: stats.gamma(alpha, scale=1 / beta),
+    "InverseGamma": lambda alpha, beta: stats.invgamma(alpha, scale=beta),
+    "LogNormal": lambda mu=0.0, sigma=1.0: stats.lognorm(sigma, scale=np.exp(mu)),
+    "Laplace": lambda mu, b: stats.laplace(mu, b),
+    "Uniform": lambda lower, upper: stats.uniform(lower, upper - lower),
+}
+
+
+def to_scipy(prior):
+    return SCIPY[prior.distribution](**prior.parameters)
+
+
+def evaluate_marginal(design, cov, sigma, offset, T):
+    """Return log density, d/d cov, d/d sigma and d/d offset of the kernel.
+
+    With `evaluate_target` the only place in tests that knows how it is called.
+    """
+    W = np.ascontiguousarray(design.W)
+    marginal = Marginal(np.ascontiguousarray(T), design.R, design.E, W, design.counts)
+    return marginal.value_and_gradient(cov, sigma, offset)
+
+
+def evaluate_target(target, x):
+    """Return log density, gradient and natural values of a `Target` at x."""
+    x = np.array(x, dtype=float)
+    value, gradient = target.value_and_gradient(x)
+    natural, table = np.empty(target.n_dim), target.table()
+    pointers = [a.ctypes.data_as(ctypes.POINTER(ctypes.c_double)) for a in (x, natural)]
+    expand_callback().ctypes(len(x), len(x), *pointers, table.ctypes.data)
+    return value, gradient, natural
+
+
+@dataclass
+class Table:
+    """Rows, with their groups as codes."""
+
+    X: np.ndarray
+    y: np.ndarray
+    codes: np.ndarray
+
+    @property
+    def n_groups(self):
+        return int(self.codes.max()) + 1
+
+    @property
+    def features(self):
+        return tuple(f"x{k}" for k in range(self.X.shape[1]))
+
+
+def make_table(rng, sizes, n_features, *, constant_within=(), location=0.0, scale=1.0):
+    """Simulate rows: intercepts and slopes vary, noise has an sd of about one.
+
+    `constant_within` names features that take one value in each group.
+    """
+    codes = np.repeat(np.arange(len(sizes)), sizes)
+    X = rng.standard_normal((len(codes), n_features))
+    for k in constant_within:
+        X[:, k] = rng.standard_normal(len(sizes))[codes]
+    X = location + scale * X
+    slopes = rng.normal(0.5, 0.7, size=(len(sizes), n_features)) / scale
+    intercepts = rng.normal(2.0, 1.0, size=len(sizes))
+    noise = rng.uniform(0.6, 1.5, size=len(sizes))[codes] * rng.standard_normal(len(codes))
+    y = intercepts[codes] + np.sum((X - location) * slopes[codes], axis=1) + noise
+    return Table(X, y, codes)
+
+
+@dataclass
+class Structure:
+    """What a model is made of; `priors` are as the user gives them."""
+
+    slopes: tuple = ()
+    intercept: bool = True
+    varying_intercept: bool = True
+    correlated: bool = True
+    by_group: bool = False
+    priors: dict = field(default_factory=dict)
+
+    def terms(self, features):
+        return Terms(
+            features,
+            np.array(self.slopes, dtype=np.int64),
+            self.intercept,
+            self.varying_intercept,
+            self.correlated,
+            self.by_group,
+        )
+
+    @property
+    def q(self):
+        return len(self.slopes) + self.varying_intercept
+
+    @property
+    def n_correlations(self):
+        return self.q * (self.q - 1) // 2 if self.correlated else 0
+
+    @property
+    def hierarchical(self):
+        return self.by_group and "sigma" not in self.priors
+
+
+def build(structure, table):
+    """Return design, priors and target of the package."""
+    statistics = GroupedStatistics.from_arrays(table.X, table.y, table.codes)
+    design = make_design(statistics, structure.terms(table.features))
+    priors = resolve_priors(structure.priors, design)
+    return design, priors, make_target(design, priors, make_coefficients(design, priors))
+
+
+class Oracle:
+    """The model as its documentation states it, on rows and in natural units."""
+
+    def __init__(self, structure, table):
+        self.structure, self.table = structure, table
+        X, y = table.X, table.y
+        given = structure.priors
+        centred = structure.intercept
+        s_y = np.sqrt(np.mean((y - y.mean() * centred) ** 2))
+        s_x = np.sqrt(np.mean((X - X.mean(axis=0) * centred) ** 2, axis=0))
+        origin = X.mean(axis=0) * centred
+        slopes = list(structure.slopes)
+
+        coef = [Prior("Normal", mu=0.0, sigma=2.5 * s_y / s) for s in s_x]
+        coef = self._entries(given.get("coef"), table.features, coef)
+        at_mean = structure.intercept and "intercept" not in given
+        #: The intercept belongs to the mean of X under its default prior, to 0 otherwise.
+        self.H = X - X.mean(axis=0) if at_mean else X
+        self.coef_priors = coef
+        if structure.intercept:
+            default = Prior("Normal", mu=y.mean(), sigma=2.5 * s_y)
+            self.coef_priors = [given.get("intercept", default), *coef]
+            self.H = np.column_stack([np.ones(len(y)), self.H])
+        self.normal = np.array([p.distribution == "Normal" for p in self.coef_priors], dtype=bool)
+
+        tau = [Prior("HalfNormal", sigma=2.5 * s_y / s_x[k]) for k in slopes]
+        names = [table.features[k] for k in slopes]
+        self.Z = X[:, slopes]
+        if structure.varying_intercept:
+            reach = np.sqrt(1 + np.sum((origin[slopes] / s_x[slopes]) ** 2))
+            tau.insert(0, Prior("HalfNormal", sigma=2.5 * s_y * reach))
+            names.insert(0, "intercept")
+            self.Z = np.column_stack([np.ones(len(y)), self.Z])
+        self.tau_priors = self._entries(given.get("tau"), names, tau)
+        self.eta = given["corr"].parameters["eta"] if "corr" in given else 2.0
+        self.sigma_prior = given.get("sigma", Prior("HalfNormal", sigma=2.5 * s_y))
+        self.log_scale = np.log(s_y)
+
+    @staticmethod
+    def _entries(given, names, defaults):
+        if given is None:
+            return list(defaults)
+        if isinstance(given, Prior):
+            return [given] * len(names)
+        return [given.get(n, d) for n, d in zip(names, defaults, strict=True)]
+
+    def split(self, natural, *, sampled):
+        """Split (tau, correlations, scales, coefficients); `sampled` are those in the last."""
+        q, r = self.structure.q, self.structure.n_correlations
+        n_scales = len(natural) - q - r - int(sampled.sum())
+        tau, corr, scales, coef = np.split(natural, np.cumsum([q, r, n_scales]))
+        R = np.eye(q)
+        rows, columns = np.tril_indices(q, -1)
+        if r:
+            R[rows, columns] = R[columns, rows] = corr
+        return tau, R, scales, coef
+
+    def log_prior(self, tau, R, scales, coef, *, sampled):
+        """Return the log density of the natural values, `sampled` of the coefficients too."""
+        logp = sum(to_scipy(p).logpdf(t) for p, t in zip(self.tau_priors, tau, strict=True))
+        if self.structure.n_correlations:
+            logp += (self.eta - 1) * np.linalg.slogdet(R)[1]
+        if self.structure.hierarchical:
+            mean, spread, *sigma = scales
+            logp += stats.norm(self.log_scale, 1).logpdf(mean)
+            logp += stats.halfnorm(scale=1).logpdf(spread)
+            logp += stats.lognorm(spread, scale=np.exp(mean)).logpdf(sigma).sum()
+        else:
+            logp += to_scipy(self.sigma_prior).logpdf(scales).sum()
+        chosen = [p for p, is_sampled in zip(self.coef_priors, sampled, strict=True) if is_sampled]
+        return logp + sum(to_scipy(p).logpdf(c) for p, c in zip(chosen, coef, strict=True))
+
+    def log_likelihood(self, tau, R, scales, coef, *, sampled):
+        """Return the log density of y, effects and coefficients not sampled integrated out."""
+        table = self.table
+        sigma = scales[2:] if self.structure.hierarchical else scales
+        sigma = sigma[table.codes] if self.structure.by_group else np.full(len(table.y), sigma[0])
+        mean = self.H[:, sampled] @ coef
+        integrated = [p for p, s in zip(self.coef_priors, sampled, strict=True) if not s]
+        H = self.H[:, ~sampled]
+        mean = mean + H @ np.array([p.parameters.get("mu", 0.0) for p in integrated])
+        sd = np.array([p.parameters.get("sigma", 1.0) for p in integrated])
+        cov = dense_covariance(self.Z, table.codes, tau[:, None] * R * tau, sigma)
+        return dense_log_density(table.y - mean, cov + (H * sd**2) @ H.T)
+
+    def log_density(self, natural, *, sampled):
+        """Return prior times likelihood, as a density of the natural values."""
+        parts = self.split(natural, sampled=sampled)
+        return self.log_prior(*parts, sampled=sampled) + self.log_likelihood(
+            *parts, sampled=sampled
+        )
+
+
+def dense_covariance(Z, codes, cov, sigma):
+    """Covariance of rows whose group's effects are integrated out."""
+    same = codes[:, None] == codes[None, :]
+    return np.where(same, Z @ cov @ Z.T, 0.0) + np.diag(sigma**2)
+
+
+def dense_log_density(residual, cov):
+    return stats.multivariate_normal(np.zeros(len(cov)), cov).logpdf(residual)
+
+
+def gaussian_posterior(H, y, cov, prior_mean, prior_sd):
+    """Mean and covariance of coefficients c, y ~ Normal(H c, cov), c ~ Normal(m, sd)."""
+    factor = linalg.cho_factor(cov)
+    precision = H.T @ linalg.cho_solve(factor, H) + np.diag(prior_sd**-2)
+    covariance = np.linalg.inv(precision)
+    score = H.T @ linalg.cho_solve(factor, y) + prior_mean / prior_sd**2
+    return covariance @ score, covariance
+
+
+def differentiate(function, x, h=2e-3):
+    """Return the derivative of a function of a vector, last axis first, and its error.
+
+    Sixth-order central differences. The error is that of truncation, from comparison with
+    twice the step, plus rounding: values cancel to EPS times their size times the
+    condition of the problem, which is taken as 100, over h.
+    """
+    weights = np.array([-1, 9, -45, 45, -9, 1]) / 60
+    steps = np.array([-3, -2, -1, 1, 2, 3])
+    size = 0.0
+    rough, fine = [], []
+    for i in range(len(x)):
+        unit = np.zeros(len(x))
+        unit[i] = 1.0
+        values = [np.asarray(function(x + k * h * unit)) for k in steps]
+        wide = [np.asarray(function(x + k * 2 * h * unit)) for k in steps]
+        size = max(size, np.abs(values).max())
+        fine.append(np.tensordot(weights, np.array(values), axes=1) / h)
+        rough.append(np.tensordot(weights, np.array(wide), axes=1) / (2 * h))
+    fine, rough = np.array(fine), np.array(rough)
+    return fine, np.abs(fine - rough) + 100 * EPS * size / h
+
+
+def log_volume(transform, x):
+    """Return log |d transform / d x| and the error of its differences."""
+    jacobian, error = differentiate(transform, x)
+    inverse = np.linalg.inv(jacobian)
+    return np.linalg.slogdet(jacobian)[1], float(np.sum(np.abs(inverse.T) * error))
+
+
+def spread_of(values):
+    return float(np.max(values) - np.min(values))
+
+
+def mcse(draws, method="mean", prob=None):
+    """Monte Carlo standard error of draws (n_chains, n_draws, ...)."""
+    draws = np.asarray(draws)
+    flat = draws.reshape(*draws.shape[:2], -1)
+    extra = {} if prob is None else {"prob": prob}
+    errors = [
+        array_stats.mcse(flat[:, :, i], chain_axis=0, draw_axis=1, method=method, **extra)
+        for i in range(flat.shape[2])
+    ]
+    return np.array(errors, dtype=float).reshape(draws.shape[2:])
+
+
+def assert_equal_to_rounding(actual, expected, rtol=1e-6):
+    """Compare two results that differ by the order of sums only, after NUTS.
+
+    Rounding moves a trajectory by some EPS at each of its ~1e4 leapfrog steps; the target is
+    nearly log-concave, so the moves do not grow, and 1e4 EPS times the condition of
+    the data (at most ~1e5 in tests) is below 1e-6 of the spread of the draws.
+    """
+    actual, expected = np.asarray(actual), np.asarray(expected)
+    scale = np.abs(expected).max() if expected.size else 0.0
+    np.testing.assert_allclose(actual, expected, rtol=rtol, atol=rtol * scale)
