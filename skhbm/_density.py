@@ -47,7 +47,7 @@ __all__ = [
 #: Kinds of residual scale.
 SHARED, INDEPENDENT, HIERARCHICAL = 0, 1, 2
 #: Length of the table.
-SIZES = 20
+SIZES = 17
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,8 +69,6 @@ class Target:
         As in `Design`, in natural units.
     center, rotation : ndarray of shape (s,), (s, s)
         Sampled coefficients are ``center + rotation @ x``, before their transforms.
-    offset, slope : ndarray of shape (m - 1,), (m - 1, s)
-        Working coefficients that are not integrated out: offset + slope @ coefficients.
     marginal : Marginal
     marginal_table : ndarray
         Its table, kept alive.
@@ -83,8 +81,6 @@ class Target:
     log_residual: Float
     center: Float
     rotation: Float
-    offset: Float
-    slope: Float
     marginal: Marginal
     marginal_table: NDArray[np.int64]
 
@@ -112,16 +108,16 @@ class Target:
 
     def table(self) -> NDArray[np.int64]:
         """Return sizes and addresses; valid as long as this object lives."""
-        q, m, k, n_within, _ = (int(size) for size in self.marginal_table[:5])
+        q, _, k, n_within, _ = (int(size) for size in self.marginal_table[:5])
         arrays = [
             self.units, self.address, self.parameters, self.log_residual, self.center,
-            self.rotation, self.offset, self.slope, self.marginal_table,
+            self.rotation, self.marginal_table,
         ]  # fmt: skip
         return np.array(
             [
                 self.kind, q, self.n_correlations, len(self.log_residual), len(self.center),
-                m, n_within, len(self.address), marginal_callback().address, (k + 1) ** 2,
-                *(array.ctypes.data for array in arrays), self.parameters.shape[1],
+                self.parameters.shape[1], n_within, len(self.address), marginal_callback().address, (k + 1) ** 2,
+                *(array.ctypes.data for array in arrays),
             ],
             dtype=np.int64,
         )  # fmt: skip
@@ -229,13 +225,11 @@ def _density(n_dim, x_, grad_, logp_, table_):
     """Evaluate log density and gradient, in the form that nutpie's `LogpFunc` calls."""
     table = carray(table_, (SIZES,), np.int64)
     kind, q, r, n_groups, s = table[0], table[1], table[2], table[3], table[4]
-    m, n_within, n_scalars = table[5], table[6], table[7]
+    n_within, n_scalars = table[6], table[7]
     units = carray(as_pointer(table[10]), (q + 2,), np.float64)
     eta, sigma_unit = units[q], units[q + 1]
     log_residual = carray(as_pointer(table[13]), (n_groups, 2), np.float64)
     rotation = carray(as_pointer(table[15]), (s, s), np.float64)
-    offset = carray(as_pointer(table[16]), (m - 1,), np.float64)
-    slope = carray(as_pointer(table[17]), (m - 1, s), np.float64)
     x = carray(x_, (n_dim,))
     grad = carray(grad_, (n_dim,))
     out = carray(logp_, (1,))
@@ -246,7 +240,7 @@ def _density(n_dim, x_, grad_, logp_, table_):
     C = np.zeros((q, q))
     logp = natural_values(x, table, natural, says, C)
     size = q * q
-    inputs = np.empty(size + n_within + m - 1)
+    inputs = np.empty(size + n_within + s)
     outputs = np.empty(1 + len(inputs) + table[9])
     cov = inputs[:size].reshape((q, q))
     sigma = inputs[size : size + n_within]
@@ -258,12 +252,9 @@ def _density(n_dim, x_, grad_, logp_, table_):
             cov[a, b] *= says[a, 0] / units[a] * (says[b, 0] / units[b])
     for j in range(n_within):
         sigma[j] = natural[first_scale + (2 if kind == 2 else 0) + j] / sigma_unit
-    for a in range(m - 1):
-        given = offset[a]
-        for c in range(s):
-            given += slope[a, c] * natural[first_coef + c]
-        inputs[size + n_within + a] = given
-    call_marginal(table[8], table[18], inputs.ctypes.data, outputs.ctypes.data)
+    for c in range(s):
+        inputs[size + n_within + c] = natural[first_coef + c]
+    call_marginal(table[8], table[16], inputs.ctypes.data, outputs.ctypes.data)
     logp += outputs[0]
     d_cov = outputs[1 : 1 + size].reshape((q, q))
     d_sigma = outputs[1 + size : 1 + size + n_within]
@@ -293,9 +284,7 @@ def _density(n_dim, x_, grad_, logp_, table_):
         grad[first_coef + b] = 0.0
     for c in range(s):
         i = n_scalars - s + c
-        d_t = says[i, 3]
-        for a in range(m - 1):
-            d_t += d_given[a] * slope[a, c] * says[i, 1]
+        d_t = says[i, 3] + d_given[c] * says[i, 1]
         for b in range(s):
             grad[first_coef + b] += d_t * rotation[c, b]
 
@@ -323,7 +312,7 @@ def natural_values(x, table, natural, says, C):
     log density (Jacobian included), its derivative. C is the correlations' Cholesky factor.
     """
     kind, q, r, n_groups, s = table[0], table[1], table[2], table[3], table[4]
-    n_scalars, width = table[7], table[19]
+    n_scalars, width = table[7], table[5]
     log_residual = carray(as_pointer(table[13]), (n_groups, 2), np.float64)
     address = carray(as_pointer(table[11]), (n_scalars,), np.int64)
     center = carray(as_pointer(table[14]), (s,), np.float64)

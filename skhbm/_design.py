@@ -142,6 +142,16 @@ class Design:
     counts: Float
     log_residual: Float
 
+    @property
+    def rounding(self) -> float:
+        """Variance of a row's target that is rounding, in working units.
+
+        Sums of squares are known to the relative accuracy of doubles, and the target to
+        that of its mean: a perfect fit leaves this residual variance.
+        """
+        epsilon = float(np.finfo(float).eps)
+        return 4 * epsilon + (epsilon * self.scaling.y_mean / self.scaling.y_scale) ** 2
+
     def pooled(self) -> Float:
         """Return the cross-products of fixed terms and target, groups ignored (m, m)."""
         E = self.roots[:, :, len(self.terms.varying) :]
@@ -157,9 +167,6 @@ def make_design(statistics: GroupedStatistics, terms: Terms) -> Design:
     """Standardise the statistics and split them into within and between parts."""
     scaling = _scaling(statistics, centred=terms.intercept)
     R, E, W, rank = _roots(statistics, scaling, terms)
-    # No y is known better than to rounding: a perfect fit leaves a residual scale.
-    rounding = np.finfo(float).eps * (1.0 + abs(scaling.y_mean) / scaling.y_scale)
-    W[:, -1, -1] = np.maximum(W[:, -1, -1], 0.0) + statistics.n * rounding**2
     log_residual = _log_residuals(statistics.n - rank, W[:, -1, -1])
     return Design(
         terms,

@@ -12,22 +12,12 @@ All is in working units; axes are draws (s), groups (j), terms (q).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numba import njit
 
-from skhbm._likelihood import JIT, LANES, marginal_callback
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from skhbm._likelihood import Marginal
-
-    Float = NDArray[np.float64]
+from skhbm._likelihood import JIT, LANES
 
 __all__ = [
-    "coefficient_draws",
     "covariance_roots",
     "effect_draws",
     "effect_moments",
@@ -36,26 +26,6 @@ __all__ = [
     "row_mixture",
     "unit_effects",
 ]
-
-
-def coefficient_draws(
-    marginal: Marginal, cov: Float, sigma: Float, given: Float, z: Float
-) -> Float:
-    """Draw w (s, m - 1) exactly, given each draw of all that is not integrated out.
-
-    z (s, k) holds standard normals; given (s, m - 1) the working coefficients but for T g.
-    """
-    call = marginal_callback().ctypes
-    n_draws, k = z.shape
-    inputs = np.column_stack([cov.reshape(n_draws, cov[0].size), sigma, given])
-    outputs = np.empty(1 + inputs.shape[1] + (k + 1) ** 2)
-    U = outputs[1 + inputs.shape[1] :].reshape(k + 1, k + 1)
-    table = marginal.table()
-    g = np.empty((n_draws, k))
-    for s in range(n_draws):
-        call(table.ctypes.data, inputs[s].ctypes.data, outputs.ctypes.data, 0)
-        g[s] = U[k, :k] + z[s] @ U[:k, :k]
-    return given + g @ marginal.T.T
 
 
 @njit(**JIT)
@@ -77,15 +47,16 @@ def covariance_roots(cov):
 
 
 @njit(**JIT)
-def conditional(L, sigma, w, roots, j, P, u):
-    """Fill P (q, q) and the mean u (q,) of the effects of group j."""
+def conditional(L, sigma, w, roots, j, work, P, u):
+    """Fill P (q, q) and the mean u (q,) of the effects of group j; work is (2, q + 1, q)."""
     q = L.shape[0]
     last = roots.shape[2] - 1
     g, lane = j // LANES, j % LANES
-    RL = np.zeros((q, q))
-    M = np.zeros((q, q))
+    RL, M, score = work[0], work[1], work[0, q]
     for a in range(q):
+        score[a] = 0.0
         for b in range(q):
+            RL[a, b] = 0.0
             for c in range(b, q):
                 RL[a, b] += roots[g, a, c, lane] * L[c, b]
             RL[a, b] /= sigma
@@ -104,7 +75,6 @@ def conditional(L, sigma, w, roots, j, P, u):
             for c in range(b):
                 t -= P[i, c] * M[b, c]
             P[i, b] = t / M[b, b]
-    score = np.zeros(q)
     for a in range(q):
         e = roots[g, a, last, lane]
         for c in range(last - q):
@@ -122,15 +92,15 @@ def conditional(L, sigma, w, roots, j, P, u):
 
 
 @njit(**JIT)
-def effect_moments(L, sigma, w, roots, first, last, mean, cross, second):
-    """Add the averages over draws of u, u w' and uu' + Cov[u] of groups first..last-1."""
+def effect_moments(L, sigma, w, roots, groups, mean, cross, second):
+    """Add the averages over draws of u, u w' and uu' + Cov[u] of the groups."""
     n_draws, q, _ = L.shape
-    P, u = np.empty((q, q)), np.empty(q)
+    work, P, u = np.empty((2, q + 1, q)), np.empty((q, q)), np.empty(q)
     weight = 1.0 / n_draws
-    for j in range(first, last):
+    for j in groups:
         for s in range(n_draws):
             scale = sigma[s, 0] if sigma.shape[1] == 1 else sigma[s, j]
-            conditional(L[s], scale, w[s], roots, j, P, u)
+            conditional(L[s], scale, w[s], roots, j, work, P, u)
             for a in range(q):
                 mean[j, a] += weight * u[a]
                 for c in range(w.shape[1]):
@@ -146,11 +116,11 @@ def effect_moments(L, sigma, w, roots, first, last, mean, cross, second):
 def effect_draws(L, sigma, w, roots, z):
     """Turn standard normals z (s, n_groups, q) into effects, in place."""
     n_draws, n_groups, q = z.shape
-    P, u = np.empty((q, q)), np.empty(q)
+    work, P, u = np.empty((2, q + 1, q)), np.empty((q, q)), np.empty(q)
     for s in range(n_draws):
         for j in range(n_groups):
             scale = sigma[s, 0] if sigma.shape[1] == 1 else sigma[s, j]
-            conditional(L[s], scale, w[s], roots, j, P, u)
+            conditional(L[s], scale, w[s], roots, j, work, P, u)
             for a in range(q):
                 for c in range(q):
                     u[a] += P[a, c] * z[s, j, c]
@@ -166,12 +136,12 @@ def pooling_factors(L, sigma, w, roots, first, last):
     """
     n_draws, q, _ = L.shape
     out = np.empty((n_draws, last - first, q))
-    P, u = np.empty((q, q)), np.empty(q)
+    work, P, u = np.empty((2, q + 1, q)), np.empty((q, q)), np.empty(q)
     for j in range(first, last):
         g, lane = j // LANES, j % LANES
         for s in range(n_draws):
             scale = sigma[s, 0] if sigma.shape[1] == 1 else sigma[s, j]
-            conditional(L[s], scale, w[s], roots, j, P, u)
+            conditional(L[s], scale, w[s], roots, j, work, P, u)
             for i in range(q):
                 known = 0.0
                 for a in range(q):
@@ -189,13 +159,13 @@ def mean_covariances(L, sigma, w, roots, codes):
     """Average Cov[u_j] over draws for each code (n, q, q); LL' for a negative one."""
     n_draws, q, _ = L.shape
     out = np.zeros((len(codes), q, q))
-    P, u = np.empty((q, q)), np.empty(q)
+    work, P, u = np.empty((2, q + 1, q)), np.empty((q, q)), np.empty(q)
     for i in range(len(codes)):
         j = codes[i]
         for s in range(n_draws):
             if j >= 0:
                 scale = sigma[s, 0] if sigma.shape[1] == 1 else sigma[s, j]
-                conditional(L[s], scale, w[s], roots, j, P, u)
+                conditional(L[s], scale, w[s], roots, j, work, P, u)
             else:
                 P[:] = L[s]
             for a in range(q):
@@ -209,12 +179,12 @@ def mean_covariances(L, sigma, w, roots, codes):
 def unit_effects(L, sigma, w, roots, codes, z, out):
     """Turn standard normals z (n, q) into effects of the coded groups, for one draw."""
     n, q = z.shape
-    P, u = np.empty((q, q)), np.empty(q)
+    work, P, u = np.empty((2, q + 1, q)), np.empty((q, q)), np.empty(q)
     for i in range(n):
         j = codes[i]
         if j >= 0:
             scale = sigma[0] if len(sigma) == 1 else sigma[j]
-            conditional(L, scale, w, roots, j, P, u)
+            conditional(L, scale, w, roots, j, work, P, u)
         else:
             P[:] = L
             u[:] = 0.0
@@ -231,13 +201,13 @@ def row_mixture(L, sigma, sigma_new, w, roots, fixed, varying, codes, mean, sd):
     A negative code is a group that was not seen: its effects have mean zero and covariance LL'.
     """
     n_draws, q, _ = L.shape
-    P, u = np.empty((q, q)), np.empty(q)
+    work, P, u = np.empty((2, q + 1, q)), np.empty((q, q)), np.empty(q)
     for i in range(len(codes)):
         j = codes[i]
         for s in range(n_draws):
             if j >= 0:
                 scale = sigma[s, 0] if sigma.shape[1] == 1 else sigma[s, j]
-                conditional(L[s], scale, w[s], roots, j, P, u)
+                conditional(L[s], scale, w[s], roots, j, work, P, u)
             else:
                 scale = sigma_new[s]
                 P[:] = L[s]

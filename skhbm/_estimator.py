@@ -17,7 +17,7 @@ from skhbm._design import Terms, make_design
 from skhbm._inputs import as_features, as_rows, as_target, count_rows
 from skhbm._labels import as_labels
 from skhbm._parameters import check_parameters, for_factor
-from skhbm._posterior import group_moments, pooling_summary
+from skhbm._posterior import add_moments, pooling_summary, start_moments
 from skhbm._priors import resolve_priors
 from skhbm._shrinkage import group_coefficients, shrinkage_columns, variance_columns
 from skhbm._statistics import GroupedStatistics
@@ -86,7 +86,8 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
     chains : int, default=4
         Number of chains.
     target_accept : float, default=0.9
-        Acceptance probability that the sampler's step size is tuned to.
+        Acceptance probability that the sampler's step size is tuned to. With fewer than ten
+        groups, 1 - target_accept is scaled by their number over ten.
     new_groups : {"population", "error"}, default="population"
         What a label gets in predictions that was not seen in fit, or is missing: the mean of
         the population, its spread between groups in the standard deviation; or an error.
@@ -323,7 +324,7 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
             msg = "At most one of `return_std` and `return_cov` can be requested."
             raise ValueError(msg)
         rows = self._new_rows(X, groups)
-        known = self._moments()
+        known = self._moments(rows.codes)
         mean, std = _predictive.moments(self._posterior, known, rows, with_sd=return_std)
         if return_cov:
             return mean, _predictive.covariance(self._posterior, rows)
@@ -552,13 +553,19 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
 
     def _read_rows(self, X: Any, y: Any, groups: Any, sample_weight: Any) -> tuple[Any, ...]:
         """Return features, target, labels and weights of the rows of fit."""
+        X = _with_columns(X, groups)
         if X is None:
             self.n_features_in_ = 0
         else:
-            X = _with_columns(X)
             validate_data(self, X=X, reset=True, skip_check_array=True)
         X, labels = self._split(X, groups)
         features, target, weights = as_rows(X, y, sample_weight, self)
+        if len(target) < 2:
+            msg = (
+                "Found an array with 1 sample (n_samples=1) while a minimum of 2 is required: "
+                "one row says nothing about the residual scale."
+            )
+            raise ValueError(msg)
         if labels is None:
             warnings.warn(
                 "Fitted without groups, this is a regression without varying terms. "
@@ -574,8 +581,8 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         n_rows = groups if isinstance(groups, int) else None
         groups = None if n_rows is not None else groups
+        X = _with_columns(X, groups)
         if X is not None:
-            X = _with_columns(X)
             validate_data(self, X=X, reset=False, skip_check_array=True)
         elif self.n_features_in_:
             msg = f"X is None, but the model was fitted with {self.n_features_in_} columns."
@@ -695,6 +702,13 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
             what = what if unseen else f"{n_missing} of {n_samples} labels are missing"
             msg = f'{what}. Pass new_groups="population" to predict them from the population.'
             raise ValueError(msg)
+        if unseen and len(unseen) > 1 and not np.any(keys >= 0):
+            warnings.warn(
+                f"None of the {len(unseen)} groups was seen in fit. Labels of the prediction are "
+                f"like {unseen[0]!r}, those of the fit like {self.groups_[0]!r}; check their type.",
+                UserWarning,
+                stacklevel=4,
+            )
         return keys
 
     def _set_fitted(
@@ -716,11 +730,15 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
         scale = posterior.sigma.mean(axis=(0, 1))
         self.residual_scale_ = scale if posterior.design.terms.by_group else float(scale[0])
 
-    def _moments(self) -> GroupMoments:
-        """Return the groups' moments, computed once."""
+    def _moments(self, codes: NDArray[np.int64] | None = None) -> GroupMoments:
+        """Return the moments, computed once, of the coded groups or of all."""
         if "moments" not in self._lazy:
-            self._lazy["moments"] = group_moments(self._posterior)
-        return self._lazy["moments"]
+            self._lazy["moments"] = start_moments(self._posterior)
+        known: GroupMoments = self._lazy["moments"]
+        if not np.all(known.done if codes is None else known.done[codes] | (codes < 0)):
+            wanted = np.flatnonzero(~known.done) if codes is None else np.unique(codes[codes >= 0])
+            add_moments(known, self._posterior, wanted)
+        return known
 
     def _group_coefficients(self) -> Float:
         check_is_fitted(self)
@@ -728,10 +746,17 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
         return coefficients if self.n_groups_ else coefficients[:0]
 
 
-def _with_columns(X: Any) -> Any:
-    """Return X as something with rows and columns, labels among numbers kept."""
+def _with_columns(X: Any, groups: Any) -> Any:
+    """Return X as something with rows and columns, labels among numbers kept.
+
+    None if it has no columns, while there are groups to fit intercepts of.
+    """
+    if X is None:
+        return None
     if not hasattr(X, "shape") and not hasattr(X, "__dataframe__"):
         mixed = np.asarray(X, dtype=object)
         X = mixed if mixed.ndim == 2 else np.asarray(X)
-    # check_array says what is wrong with any other number of dimensions.
-    return check_array(X) if getattr(X, "ndim", 2) != 2 else X
+    if len(X.shape) != 2:
+        # check_array says what is wrong with any other number of dimensions.
+        return check_array(X)
+    return None if groups is not None and X.shape[1] == 0 else X

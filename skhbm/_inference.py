@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from skhbm._basis import make_basis
 from skhbm._coefficients import make_coefficients
 from skhbm._distributions import prior_draws
 from skhbm._posterior import make_posterior
@@ -18,15 +19,23 @@ if TYPE_CHECKING:
 
 __all__ = ["infer"]
 
+#: Below this many groups the log density of tau has a cliff to the left of its mode, where the
+#: between-group variance would vanish, and steps must be smaller than they are on average.
+FEW_GROUPS = 10
+
 
 def infer(
-    design: Design, priors: Priors, seed: int, **settings: Any
+    design: Design, priors: Priors, seed: int, target_accept: float, **settings: Any
 ) -> tuple[Posterior, dict[str, Any]]:
     """Sample the posterior; return it with the sampler's statistics."""
     coefficients = make_coefficients(design, priors)
-    target = make_target(design, priors, coefficients)
-    draws = sample(target, initial_point(target, priors), seed=seed, **settings)
-    posterior = make_posterior(design, coefficients, target, draws.values, seed)
+    basis = make_basis(design, coefficients)
+    target = make_target(design, priors, coefficients, basis)
+    if design.terms.varying:
+        target_accept = 1 - (1 - target_accept) * min(1.0, design.n_groups / FEW_GROUPS)
+    start = initial_point(target, priors)
+    draws = sample(target, start, seed=seed, target_accept=target_accept, **settings)
+    posterior = make_posterior(design, basis, target, draws.values, seed)
     if design.terms.by_group and priors.sigma is not None:
         scale = prior_draws(priors.sigma, posterior.sigma_new.shape, seed)
         posterior = replace(posterior, sigma_new=scale)

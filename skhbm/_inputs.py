@@ -26,12 +26,6 @@ def as_rows(
     """
     target = as_target(y, estimator)
     features = as_features(X, len(target), estimator)
-    if len(target) < 2:
-        msg = (
-            "Found an array with 1 sample (n_samples=1) while a minimum of 2 is required: one "
-            "row says nothing about the residual scale."
-        )
-        raise ValueError(msg)
     if len(features) != len(target):
         msg = (
             "Found input variables with inconsistent numbers of samples: "
@@ -45,14 +39,20 @@ def as_rows(
 
 def as_features(X: Any, n_samples: int, estimator: Any = None) -> Any:
     """Return X as a finite float array (n_samples, n_features), without a copy if it is one."""
-    if X is None:
+    if X is None or (estimator is None and getattr(X, "shape", (0,))[1:] == (0,)):
         return np.empty((n_samples, 0))
-    return check_array(
-        X,
-        dtype=[np.float64, np.float32],
-        input_name="X",
-        estimator=estimator,
-    )
+    try:
+        return check_array(
+            X, dtype=[np.float64, np.float32], input_name="X", estimator=estimator
+        )
+    except ValueError as error:
+        if "could not convert string" not in str(error):
+            raise
+        msg = (
+            f"{error}: `X` must be numeric. If a column holds group labels, name it in "
+            "`group_features`; encode other categories first."
+        )
+        raise ValueError(msg) from None
 
 
 def count_rows(X: Any, labels: Any) -> int:

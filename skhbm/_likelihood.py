@@ -76,44 +76,46 @@ def to_lanes(per_group: Any) -> Any:
 def from_lanes(blocks: Any, n_groups: int) -> Any:
     """Undo `to_lanes`: (n_blocks, ..., LANES) to (n_groups, ...)."""
     groups = np.moveaxis(blocks, -1, 1)
-    return groups.reshape(-1, *blocks.shape[1:-1])[:n_groups]
+    return groups.reshape(len(blocks) * LANES, *blocks.shape[1:-1])[:n_groups]
 
 
 class Marginal(NamedTuple):
     """The marginal likelihood of one design, ready to be called from compiled code.
 
-    Fixed coefficients are w = offset + T g, with g ~ Normal(0, I) integrated out.
+    Of the m columns of X and y the first k are those of coefficients g ~ Normal(-mean, I),
+    which are integrated out, the last is the target, and the others have coefficients that are
+    given: w = (g, given).
 
     Attributes
     ----------
-    T : (n_fixed, k); k = 0 when every coefficient is given
+    mean : (k,)
     roots : (n_blocks, q, q + m, LANES), R and E side by side
+    weight : (n_blocks, LANES), how many groups each stands for
     W : (1, m, m) or (n_groups, m, m)
     counts : (1,) or (n_groups,)
     """
 
-    T: Float
+    mean: Float
     roots: Float
+    weight: Float
     W: Float
     counts: Float
 
     def table(self) -> NDArray[np.int64]:
         """Return sizes and addresses; valid as long as the arrays live."""
         n_blocks, q, _, _ = self.roots.shape
-        m = self.W.shape[1]
-        addresses = [array.ctypes.data for array in self]
-        return np.array([q, m, self.T.shape[1], len(self.W), n_blocks, *addresses], np.int64)
+        sizes = [q, self.W.shape[1], len(self.mean), len(self.W), n_blocks]
+        return np.array([*sizes, *(array.ctypes.data for array in self)], np.int64)
 
     def value_and_gradient(
-        self, cov: Float, sigma: Float, offset: Float
+        self, cov: Float, sigma: Float, given: Float
     ) -> tuple[float, Float, Float, Float]:
-        """Return the log density and its derivatives in cov (q, q), sigma and offset."""
-        inputs = np.concatenate([cov.ravel(), sigma, offset])
-        k = self.T.shape[1]
-        outputs = np.empty(1 + len(inputs) + (k + 1) ** 2)
+        """Return the log density and its derivatives in cov (q, q), sigma and given."""
+        inputs = np.concatenate([cov.ravel(), sigma, given])
+        outputs = np.empty(1 + len(inputs) + (len(self.mean) + 1) ** 2)
         table = self.table()
         marginal_callback().ctypes(*(a.ctypes.data for a in (table, inputs, outputs)), 1)
-        gradients = np.split(outputs[1:], np.cumsum([cov.size, len(sigma), len(offset)]))
+        gradients = np.split(outputs[1:], np.cumsum([cov.size, len(sigma), len(given)]))
         return float(outputs[0]), gradients[0].reshape(cov.shape), gradients[1], gradients[2]
 
 
@@ -129,30 +131,32 @@ def marginal_callback() -> Any:
 def _marginal(table_, inputs_, outputs_, with_gradient):
     """Integrate effects and coefficients out.
 
-    Inputs: cov (q, q), sigma (1,) or (n_groups,), offset (m - 1,), one after another.
+    Inputs: cov (q, q), sigma (1,) or (n_groups,), given (m - 1 - k,), one after another.
     Outputs: the log density; its gradient, in the order of the inputs; U (k + 1, k + 1) of
     `integrate`, of which the conditional mean and covariance of g are made.
     """
-    table = carray(as_pointer(table_), (9,), np.int64)
+    table = carray(as_pointer(table_), (10,), np.int64)
     q, m, k, n_within, n_blocks = table[0], table[1], table[2], table[3], table[4]
-    T = carray(as_pointer(table[5]), (m - 1, k), np.float64)
-    roots = carray(as_pointer(table[6]), (n_blocks, q, q + m, 8), np.float64)
-    W = carray(as_pointer(table[7]), (n_within, m, m), np.float64)
-    counts = carray(as_pointer(table[8]), (n_within,), np.float64)
+    s = m - 1 - k
+    mean = carray(as_pointer(table[5]), (k,), np.float64)
+    roots = carray(as_pointer(table[6]), (n_blocks, q, q + m, LANES), np.float64)
+    weight = carray(as_pointer(table[7]), (n_blocks, LANES), np.float64)
+    W = carray(as_pointer(table[8]), (n_within, m, m), np.float64)
+    counts = carray(as_pointer(table[9]), (n_within,), np.float64)
     at = 8 * q * q
     cov = carray(as_pointer(inputs_), (q, q), np.float64)
     sigma = carray(as_pointer(inputs_ + at), (n_within,), np.float64)
-    offset = carray(as_pointer(inputs_ + at + 8 * n_within), (m - 1,), np.float64)
+    given = carray(as_pointer(inputs_ + at + 8 * n_within), (s,), np.float64)
     logp = carray(as_pointer(outputs_), (1,), np.float64)
     d_cov = carray(as_pointer(outputs_ + 8), (q, q), np.float64)
     at += outputs_ + 8
     d_sigma = carray(as_pointer(at), (n_within,), np.float64)
-    d_offset = carray(as_pointer(at + 8 * n_within), (m - 1,), np.float64)
-    U = carray(as_pointer(at + 8 * (n_within + m - 1)), (k + 1, k + 1), np.float64)
+    d_given = carray(as_pointer(at + 8 * n_within), (s,), np.float64)
+    U = carray(as_pointer(at + 8 * (n_within + s)), (k + 1, k + 1), np.float64)
 
-    Y = np.empty((n_blocks, q, q + m, 8))
+    Y = np.empty((n_blocks, q, q + m, LANES))
     K = np.zeros((m, m))
-    logp[0] = -whiten(cov, sigma, roots, Y)
+    logp[0] = -whiten(cov, sigma, roots, weight, Y)
     add_crossproduct(Y, K)
     for j in range(n_within):
         logp[0] -= counts[j] * np.log(sigma[j])
@@ -161,7 +165,7 @@ def _marginal(table_, inputs_, outputs_, with_gradient):
             for b in range(m):
                 K[a, b] += W[j, a, b] * precision
     F = np.zeros((m, m))
-    logp[0] -= integrate(K, T, offset, U, F, d_offset)
+    logp[0] -= integrate(K, mean, given, U, F, d_given)
     if with_gradient == 0:
         return
     for a in range(q):
@@ -169,7 +173,7 @@ def _marginal(table_, inputs_, outputs_, with_gradient):
             d_cov[a, b] = 0.0
     for j in range(n_within):
         d_sigma[j] = 0.0
-    between_gradient(cov, F, Y, d_cov, d_sigma)
+    between_gradient(cov, F, weight, Y, d_cov, d_sigma)
     for j in range(n_within):
         precision = 1.0 / (sigma[j] * sigma[j])
         d_sigma[j] -= counts[j]
@@ -180,7 +184,7 @@ def _marginal(table_, inputs_, outputs_, with_gradient):
 
 
 @njit(**JIT)
-def whiten(cov, sigma, roots, Y):
+def whiten(cov, sigma, roots, weight, Y):
     """Fill Y, of the shape of roots, with F_j^-1 roots_j / sigma_j; return sum log|B_j| / 2."""
     n_blocks, q, width, _ = roots.shape
     t = np.empty(LANES)
@@ -217,7 +221,7 @@ def whiten(cov, sigma, roots, Y):
                 for l in range(LANES):
                     F[a, b, l] = np.sqrt(t[l]) if a == b else t[l] / F[b, b, l]
             for l in range(LANES):
-                half_logdet += np.log(F[a, a, l])
+                half_logdet += weight[g, l] * np.log(F[a, a, l])
                 t[l] = 1.0 / F[a, a, l]
             for c in range(width):
                 for b in range(a):
@@ -248,34 +252,31 @@ def add_crossproduct(Y, K):
 
 
 @njit(**JIT)
-def integrate(K, T, offset, U, F, d_offset):
-    """Integrate g ~ Normal(0, I) out of exp(-v'Kv/2), v = (offset + T g, -1).
+def integrate(K, mean, given, U, F, d_given):
+    """Integrate g ~ Normal(-mean, I) out of exp(-v'Kv/2), v = (g, given, -1).
 
     Fills U (k + 1, k + 1), whose leading rows are the inverse of the Cholesky factor of the
     precision of g and whose last row is (mean of g, 1); the adjoint F (m, m) with
-    d log density / dK = -F/2; the derivative in offset. Returns minus the log density:
+    d log density / dK = -F/2; the derivative in given. Returns minus the log density:
     half the residual sum of squares, penalty included, plus half the log determinant.
     """
-    m = len(K)
-    k = T.shape[1]
-    H = np.zeros((m, k + 1))
-    for a in range(m - 1):
-        for b in range(k):
-            H[a, b] = T[a, b]
-        H[a, k] = offset[a]
-    H[m - 1, k] = -1.0
-    KH = np.zeros((m, k + 1))
+    m, k = len(K), len(mean)
+    # v = H (g, 1): the identity beside rest = (given, -1).
+    rest = np.full(m - k, -1.0)
+    for a in range(m - 1 - k):
+        rest[a] = given[a]
     A = np.zeros((k + 1, k + 1))
-    for a in range(m):
-        for c in range(m):
-            for b in range(k + 1):
-                KH[a, b] += K[a, c] * H[c, b]
-    for a in range(k + 1):
-        for c in range(m):
-            for b in range(k + 1):
-                A[a, b] += H[c, a] * KH[c, b]
-        if a < k:
-            A[a, a] += 1.0
+    for a in range(k):
+        for b in range(k):
+            A[a, b] = K[a, b]
+        A[a, a] += 1.0
+        A[k, a] = mean[a]
+        A[k, k] += mean[a] * mean[a]
+        for b in range(m - k):
+            A[k, a] += K[a, k + b] * rest[b]
+    for a in range(m - k):
+        for b in range(m - k):
+            A[k, k] += rest[a] * K[k + a, k + b] * rest[b]
     value = invert_lower(A, U)
     # The last pivot is the residual sum of squares, as in MixedModels.jl's `pwrss`.
     scale = 1.0 / U[k, k]
@@ -283,19 +284,20 @@ def integrate(K, T, offset, U, F, d_offset):
     for b in range(k + 1):
         U[k, b] *= scale
     HU = np.zeros((m, k + 1))
-    for a in range(m):
-        for c in range(k + 1):
-            for b in range(c + 1):
-                HU[a, c] += H[a, b] * U[c, b]
+    for c in range(k + 1):
+        for a in range(k):
+            HU[a, c] = U[c, a]
+        for a in range(m - k):
+            HU[k + a, c] = rest[a] * U[c, k]
     for a in range(m):
         for b in range(m):
             F[a, b] = 0.0
             for c in range(k + 1):
                 F[a, b] += HU[a, c] * HU[b, c]
-    for a in range(m - 1):
-        d_offset[a] = 0.0
+    for a in range(m - 1 - k):
+        d_given[a] = 0.0
         for b in range(m):
-            d_offset[a] -= K[a, b] * HU[b, k]
+            d_given[a] -= K[k + a, b] * HU[b, k]
     return value
 
 
@@ -324,34 +326,40 @@ def invert_lower(A, U):
 
 
 @njit(**JIT)
-def between_gradient(cov, F, Y, d_cov, d_log_sigma):
+def between_gradient(cov, F, weight, Y, d_cov, d_log_sigma):
     """Add the gradients through the B_j.
 
-    With S_j = Y_j F Y_j' - I and G_j = V_j' S_j V_j: d logp / d cov = sum_j G_j / 2 and
+    With S_j = Y_j F Y_j' - I (I times the weight) and G_j = V_j' S_j V_j: d logp / d cov = sum_j G_j / 2 and
     d logp / d log sigma_j = tr(Y_j F Y_j') - tr(G_j cov).
     """
     n_blocks, q, _, _ = Y.shape
     m = len(F)
     t = np.empty(LANES)
+    half = np.empty((q, m, LANES))
     S = np.empty((q, q, LANES))
     d_scale = np.empty(LANES)
     acc = np.zeros((q, q, LANES))
     for g in range(n_blocks):
+        # Y F Y' = half Y' + Y half', half being Y times the lower triangle of F with half
+        # of its diagonal.
         for a in range(q):
-            for b in range(q):
-                for l in range(LANES):
-                    S[a, b, l] = -1.0 if a == b else 0.0
             for c in range(m):
                 for l in range(LANES):
-                    t[l] = 0.0
-                for d in range(m):
+                    half[a, c, l] = 0.5 * F[c, c] * Y[g, a, q + c, l]
+                for d in range(c):
                     for l in range(LANES):
-                        t[l] += F[c, d] * Y[g, a, q + d, l]
-                for b in range(q):
+                        half[a, c, l] += F[c, d] * Y[g, a, q + d, l]
+            for b in range(a + 1):
+                for l in range(LANES):
+                    S[a, b, l] = -weight[g, l] if a == b else 0.0
+                for c in range(m):
                     for l in range(LANES):
-                        S[a, b, l] += t[l] * Y[g, b, q + c, l]
+                        S[a, b, l] += half[a, c, l] * Y[g, b, q + c, l]
+                        S[a, b, l] += half[b, c, l] * Y[g, a, q + c, l]
+                for l in range(LANES):
+                    S[b, a, l] = S[a, b, l]
         for l in range(LANES):
-            d_scale[l] = q
+            d_scale[l] = q * weight[g, l]
         for c in range(q):
             for l in range(LANES):
                 d_scale[l] += S[c, c, l]

@@ -7,6 +7,7 @@ y in each group, and can be simulated.
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,10 @@ import pytensor.tensor as pt
 from pytensor.gradient import DisconnectedType
 from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
+from pytensor.link.numba.dispatch.basic import (
+    generate_fallback_impl,
+    register_funcify_and_cache_key,
+)
 
 from skhbm._coefficients import make_coefficients
 from skhbm._likelihood import LANES, Marginal, from_lanes
@@ -129,6 +134,16 @@ class MarginalOp(Op):  # type: ignore[misc]  # PyTensor is not annotated
         return [[i < 3, False, False, False] for i in range(len(node.inputs))]
 
 
+def _run_perform(op: Any, node: Any = None, **kwargs: Any) -> Any:
+    """Let PyTensor's numba backend call `perform`, as it does by itself, but with a warning."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return generate_fallback_impl(op, node, **kwargs), None
+
+
+register_funcify_and_cache_key(MarginalOp)(_run_perform)
+
+
 def _evaluate(
     cov: Float, sigma: Float, w: Float, e_y: Float, w_y: Float, roots: Float, W: Float,
     counts: Float,
@@ -136,7 +151,8 @@ def _evaluate(
     roots, W = roots.copy(), W.copy()
     roots[:, :, -1] = e_y
     W[:, :, -1] = W[:, -1, :] = w_y
-    marginal = Marginal(np.zeros((len(w), 0)), roots, W, counts)
+    weight = np.ones((len(roots), LANES))
+    marginal = Marginal(np.zeros(0), roots, weight, W, counts)
     return marginal.value_and_gradient(cov, sigma, w)
 
 
@@ -159,10 +175,11 @@ def _observe(design: Design, cov: Any, sigma: Any, working: Any) -> None:
         del like, size
         return _simulate(design, cov, sigma, working, rng)
 
-    pm.CustomDist(
+    node = pm.CustomDist(
         "statistics", cov, sigma, working, np.zeros_like(observed), logp=logp, random=random,
         signature="(q,q),(s),(p),(k)->(k)", observed=observed,
     )  # fmt: skip
+    register_funcify_and_cache_key(type(node.owner.op))(_run_perform)
 
 
 def _simulate(

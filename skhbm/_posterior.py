@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from skhbm._basis import coefficient_draws
 from skhbm._effects import (
-    coefficient_draws,
     covariance_roots,
     effect_draws,
     effect_moments,
@@ -22,7 +22,7 @@ from skhbm._effects import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from skhbm._coefficients import Coefficients
+    from skhbm._basis import Basis
     from skhbm._density import Target
     from skhbm._design import Design
 
@@ -31,10 +31,11 @@ if TYPE_CHECKING:
 __all__ = [
     "GroupMoments",
     "Posterior",
-    "group_moments",
+    "add_moments",
     "innovations",
     "make_posterior",
     "pooling_summary",
+    "start_moments",
 ]
 
 #: Correlation of successive innovations of exact conditional draws (Adler's
@@ -118,56 +119,75 @@ class Posterior:
 class GroupMoments(NamedTuple):
     """Means and covariances of coefficients in working units, averaged over draws.
 
+    Those of a group's effects are computed when they are first needed.
+
     Attributes
     ----------
     population : (n_fixed,), population_cov : (n_fixed, n_fixed)
-    effect : (n_groups, q), effect_cov : (n_groups, q, q)
-    cross_cov : (n_groups, q, n_fixed)
     new_cov : (q, q), the mean covariance of the effects of a group that was not seen
     noise : (n_groups,), noise_new : float, mean squares of the residual scales
+    done : (n_groups,), whether the following are computed
+    effect : (n_groups, q), effect_cov : (n_groups, q, q)
+    cross_cov : (n_groups, q, n_fixed)
     """
 
     population: Float
     population_cov: Float
-    effect: Float
-    effect_cov: Float
-    cross_cov: Float
     new_cov: Float
     noise: Float
     noise_new: float
+    done: NDArray[np.bool_]
+    effect: Float
+    effect_cov: Float
+    cross_cov: Float
 
 
-def group_moments(posterior: Posterior, threads: int = 2) -> GroupMoments:
-    """Average the conditional moments of every group over the draws (Rao-Blackwell)."""
-    design = posterior.design
-    L, sigma, w = posterior.conditions()
-    n_groups, q = design.n_groups, L.shape[1]
-    # Deviations from the mean, so that no digits are lost in E[uw'] - E[u]E[w]'.
-    center = w.mean(axis=0)
-    shifted = _shift_target(design.roots, center)
-    deviation = w - center
-    mean = np.zeros((n_groups, q))
-    cross = np.zeros((n_groups, q, len(center)))
-    second = np.zeros((n_groups, q, q))
-
-    def add(first: int) -> None:
-        last = min(first + 64, n_groups)
-        effect_moments(L, sigma, deviation, shifted, first, last, mean, cross, second)
-
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(add, range(0, n_groups, 64)))
-    unit = design.scaling.y_scale
-    noise = np.mean(sigma**2, axis=0)
+def start_moments(posterior: Posterior) -> GroupMoments:
+    """Return the moments of the population, and room for those of the groups."""
+    working = posterior.working.reshape(posterior.n_draws, posterior.working.shape[2])
+    center = working.mean(axis=0)
+    deviation = working - center
+    n_groups, q = posterior.design.n_groups, posterior.tau.shape[2]
+    unit = posterior.design.scaling.y_scale
+    noise = np.mean((posterior.sigma / unit) ** 2, axis=(0, 1))
     return GroupMoments(
         center,
-        deviation.T @ deviation / len(w),
-        mean,
-        second - mean[:, :, None] * mean[:, None, :],
-        cross,
+        deviation.T @ deviation / len(deviation),
         posterior.covariances().mean(axis=0),
         np.broadcast_to(noise, (n_groups,)).copy(),
         float(np.mean((posterior.sigma_new / unit) ** 2)),
+        np.zeros(n_groups, dtype=bool),
+        np.zeros((n_groups, q)),
+        np.zeros((n_groups, q, q)),
+        np.zeros((n_groups, q, len(center))),
     )
+
+
+def add_moments(
+    known: GroupMoments, posterior: Posterior, groups: NDArray[np.int64], threads: int = 2
+) -> None:
+    """Average the conditional moments of groups over the draws (Rao-Blackwell)."""
+    groups = groups[~known.done[groups]]
+    if not len(groups):
+        return
+    L, sigma, w = posterior.conditions()
+    # Deviations from the mean, so that no digits are lost in E[uw'] - E[u]E[w]'.
+    deviation = w - known.population
+    shifted = _shift_target(posterior.design.roots, known.population)
+    mean, cross, second = (
+        np.zeros_like(a) for a in (known.effect, known.cross_cov, known.effect_cov)
+    )
+
+    def add(some: NDArray[np.int64]) -> None:
+        effect_moments(L, sigma, deviation, shifted, some, mean, cross, second)
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(add, np.array_split(groups, -(-len(groups) // 64))))
+    known.effect[groups] = mean[groups]
+    known.cross_cov[groups] = cross[groups]
+    own = mean[groups]
+    known.effect_cov[groups] = second[groups] - own[:, :, None] * own[:, None, :]
+    known.done[groups] = True
 
 
 def pooling_summary(posterior: Posterior, probability: float) -> Float:
@@ -194,7 +214,7 @@ def innovations(rng: np.random.Generator, shape: tuple[int, ...]) -> Float:
 
 
 def make_posterior(
-    design: Design, coefficients: Coefficients, target: Target, values: Any, seed: int
+    design: Design, basis: Basis, target: Target, values: Any, seed: int
 ) -> Posterior:
     """Split the sampler's natural values and draw the integrated coefficients."""
     n_chains, n_draws, _ = values.shape
@@ -207,14 +227,15 @@ def make_posterior(
     posterior = Posterior(
         design, tau, corr, sigma, sigma[:, :, 0], log_sigma, sampled, sampled, seed
     )
-    k = int(coefficients.normal.sum())
+    k = len(basis.mean)
     z = innovations(rng, (n_chains, n_draws, k)).reshape(n_chains * n_draws, k)
-    given = coefficients.offset + sampled.reshape(posterior.n_draws, sampled.shape[2]) @ coefficients.slope.T
+    c = np.ascontiguousarray(sampled.reshape(posterior.n_draws, sampled.shape[2]))
     working = coefficient_draws(
+        basis,
         target.marginal,
         posterior.covariances(),
         sigma.reshape(posterior.n_draws, sigma.shape[2]) / design.scaling.y_scale,
-        given,
+        c,
         z,
     )
     return Posterior(

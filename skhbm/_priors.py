@@ -43,7 +43,13 @@ class Prior:
     distribution: str
     parameters: dict[str, Any]
 
-    def __init__(self, distribution: str, **parameters: Any) -> None:
+    def __init__(self, distribution: str, *unnamed: Any, **parameters: Any) -> None:
+        if unnamed:
+            msg = (
+                f"Prior takes parameters by name, as in Prior({distribution!r}, sigma="
+                f"{unnamed[0]!r}). Got {unnamed[0]!r} without one."
+            )
+            raise TypeError(msg)
         object.__setattr__(self, "distribution", distribution)
         object.__setattr__(self, "parameters", parameters)
 

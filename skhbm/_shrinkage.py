@@ -48,7 +48,7 @@ def shrinkage_columns(
         "factor": np.full(partial.size, design.levels.name, dtype=object),
         "group": np.repeat(design.levels.labels, len(positions)),
         "coefficient": np.tile(np.array(terms.varying, dtype=object), design.n_groups),
-        "n": np.repeat(design.n, len(positions)),
+        "n": np.repeat(_as_counts(design.n), len(positions)),
         "no_pooling": _no_pooling(posterior, known).ravel(),
         "partial_pooling": partial.ravel(),
         "complete_pooling": np.tile(_complete_pooling(posterior)[positions], design.n_groups),
@@ -62,16 +62,18 @@ def shrinkage_columns(
 def variance_columns(posterior: Posterior, probability: float) -> Mapping[str, Any]:
     """Return the columns of the table of variance components, the residual last.
 
-    The intraclass correlation of a term is its variance's share of the sum of its and
-    the residual variance (Gelman & Hill 2007, p. 258); by-group residual
-    variances are averaged over rows.
+    The intraclass correlation is the share of the intercepts' variance in its sum with the
+    residual one (Gelman & Hill 2007, p. 258), that of two rows of a group at x = 0; slopes have
+    other units and none. By-group residual variances are averaged over rows.
     """
     design = posterior.design
     tau = posterior.tau.reshape(posterior.n_draws, posterior.tau.shape[2])
     weight = design.n / design.n.sum() if posterior.sigma.shape[2] > 1 else np.ones(1)
     residual = posterior.sigma.reshape(posterior.n_draws, -1) ** 2 @ weight
     sd = np.column_stack([tau, np.sqrt(residual)])
-    share = tau**2 / (tau**2 + residual[:, None])
+    icc = np.full(tau.shape[1] + 1, np.nan)
+    if design.terms.varying_intercept:
+        icc[0] = np.mean(tau[:, 0] ** 2 / (tau[:, 0] ** 2 + residual))
     tail = (1 - probability) / 2
     lower, upper = np.quantile(sd, [tail, 1 - tail], axis=0)
     names = [design.levels.name] * tau.shape[1]
@@ -82,7 +84,7 @@ def variance_columns(posterior: Posterior, probability: float) -> Mapping[str, A
         "sd_lower": lower,
         "sd_upper": upper,
         "variance": (sd**2).mean(axis=0),
-        "icc": np.append(share.mean(axis=0), np.nan),
+        "icc": icc,
         "pooling": np.append(_factor_pooling(posterior), np.nan),
     }
 
@@ -115,6 +117,12 @@ def pooling_factor(mean: Float, between: Float) -> Float:
     if len(mean) < 2:
         return np.full(mean.shape[1], np.nan)
     return np.asarray(1.0 - np.var(mean, axis=0, ddof=1) / between)
+
+
+def _as_counts(n: Float) -> NDArray[Any]:
+    """Return whole numbers as integers: weights need not be."""
+    whole = np.rint(n).astype(np.int64)
+    return whole if np.array_equal(whole, n) else n
 
 
 def _factor_pooling(posterior: Posterior) -> Float:

@@ -6,15 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skhbm._coefficients import Coefficients
+from skhbm._balance import share_equal_work
 from skhbm._density import HIERARCHICAL, INDEPENDENT, SHARED, Target
 from skhbm._distributions import compiled_prior
-from skhbm._likelihood import Marginal
+from skhbm._likelihood import Marginal, from_lanes, to_lanes
 from skhbm._priors import hierarchical_priors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from skhbm._basis import Basis
+    from skhbm._coefficients import Coefficients
     from skhbm._design import Design
     from skhbm._priors import Priors
 
@@ -26,7 +28,9 @@ __all__ = ["initial_point", "make_target"]
 START = 0.5
 
 
-def make_target(design: Design, priors: Priors, coefficients: Coefficients) -> Target:
+def make_target(
+    design: Design, priors: Priors, coefficients: Coefficients, basis: Basis
+) -> Target:
     """Collect what the compiled density reads."""
     terms, scaling = design.terms, design.scaling
     kind = SHARED if not terms.by_group else INDEPENDENT if priors.sigma else HIERARCHICAL
@@ -44,8 +48,7 @@ def make_target(design: Design, priors: Priors, coefficients: Coefficients) -> T
     first_coef = len(univariate) - len(coefficients.priors)
     transforms = [prior.transform for prior in compiled[first_coef:]]
     center, rotation = _whitening(design, coefficients, transforms)
-    T = np.ascontiguousarray(coefficients.T)
-    marginal = Marginal(T, design.roots, np.ascontiguousarray(design.W), design.counts)
+    marginal = _marginal(design, basis)
     eta = priors.eta if terms.n_correlations else 0.0
     return Target(
         kind,
@@ -55,8 +58,6 @@ def make_target(design: Design, priors: Priors, coefficients: Coefficients) -> T
         design.log_residual + [np.log(scaling.y_scale), 0.0],
         center,
         rotation,
-        coefficients.offset,
-        np.ascontiguousarray(coefficients.slope),
         marginal,
         marginal.table(),
     )
@@ -75,6 +76,17 @@ def initial_point(target: Target, priors: Priors) -> Float:
     elif _compiled(priors.sigma).transform == "log":
         scales[:] = np.log(START * target.units[-1])
     return x
+
+
+def _marginal(design: Design, basis: Basis) -> Marginal:
+    """Return the marginal likelihood, equal groups taken together where they can be."""
+    q = len(design.terms.varying)
+    R, E = np.split(from_lanes(design.roots, design.n_groups), [q], axis=2)
+    E, weight = E @ basis.columns, np.ones(design.n_groups)
+    if q and not design.terms.by_group:
+        R, E, weight = share_equal_work(R, E)
+    roots = to_lanes(np.concatenate([R, E], axis=2))
+    return Marginal(basis.mean, roots, to_lanes(weight), basis.within, design.counts)
 
 
 def _compiled(prior: Any) -> Any:

@@ -11,6 +11,7 @@ import numpy as np
 from arviz_stats.base import array_stats
 from scipy import linalg, stats
 
+from skhbm._basis import make_basis
 from skhbm._coefficients import make_coefficients
 from skhbm._density import expand_callback
 from skhbm._design import Terms, make_design
@@ -41,12 +42,22 @@ def to_scipy(prior):
 
 
 def evaluate_marginal(design, cov, sigma, offset, T):
-    """Return log density, d/d cov, d/d sigma and d/d offset of the kernel.
+    """Integrate g ~ Normal(0, I) out, the working coefficients being w = offset + T g.
 
-    With `evaluate_target` the only place in tests that knows how it is called.
+    Return log density, d/d cov, d/d sigma and d/d offset. With `evaluate_target` the only
+    place in tests that knows how the kernel is called: its columns are those of g, those of
+    coefficients that are given, and the target.
     """
-    W = np.ascontiguousarray(design.W)
-    marginal = Marginal(np.ascontiguousarray(T), design.R, design.E, W, design.counts)
+    p, k = T.shape
+    q = len(design.terms.varying)
+    columns = np.zeros((p + 1, k + p + 1))
+    columns[:p] = np.hstack([T, np.eye(p), np.zeros((p, 1))])
+    columns[p, -1] = 1.0
+    E = np.einsum("gacl,cd->gadl", design.roots[:, :, q:], columns)
+    roots = np.ascontiguousarray(np.concatenate([design.roots[:, :, :q], E], axis=2))
+    W = np.ascontiguousarray(columns.T @ design.W @ columns)
+    weight = np.ones((len(roots), roots.shape[-1]))
+    marginal = Marginal(np.zeros(k), roots, weight, W, design.counts)
     return marginal.value_and_gradient(cov, sigma, offset)
 
 
@@ -133,7 +144,9 @@ def build(structure, table):
     statistics = GroupedStatistics.from_arrays(table.X, table.y, table.codes)
     design = make_design(statistics, structure.terms(table.features))
     priors = resolve_priors(structure.priors, design)
-    return design, priors, make_target(design, priors, make_coefficients(design, priors))
+    coefficients = make_coefficients(design, priors)
+    basis = make_basis(design, coefficients)
+    return design, priors, make_target(design, priors, coefficients, basis)
 
 
 class Oracle:
@@ -297,9 +310,9 @@ def mcse(draws, method="mean", prob=None):
 def assert_equal_to_rounding(actual, expected, rtol=1e-6):
     """Compare two results that differ by the order of sums only, after NUTS.
 
-    Rounding moves a trajectory by some EPS at each of its ~1e4 leapfrog steps; the target is
-    nearly log-concave, so the moves do not grow, and 1e4 EPS times the condition of
-    the data (at most ~1e5 in tests) is below 1e-6 of the spread of the draws.
+    Rounding moves a trajectory by some EPS at each of its ~1e4 leapfrog steps. Where the density
+    is close to log-concave (no correlations sampled) moves do not grow, and 1e4 EPS times
+    the condition of the data (at most ~1e5 in tests) is below 1e-6 of the size of draws.
     """
     actual, expected = np.asarray(actual), np.asarray(expected)
     scale = np.abs(expected).max() if expected.size else 0.0

@@ -1,7 +1,7 @@
 """Small classic data sets with grouped rows, shipped with the package.
 
-The loaders work as those of :mod:`sklearn.datasets`, and give the rows' groups as well. pandas
-is loaded only for ``as_frame=True``.
+The loaders work as those of :mod:`sklearn.datasets`, and give the rows' groups as well. They
+need pandas only for ``as_frame=True``.
 """
 
 from __future__ import annotations

@@ -1,0 +1,101 @@
+"""Three groups whose means and standard deviations are both estimated.
+
+Groups of 20, 40 and 60 values were simulated with means 3, 5 and 7 and standard deviations 1, 2
+and 3. The posterior found by sampling is compared with the exact one, which was computed by
+quadrature.
+
+Run it with ``python examples/three_groups.py``. It prints two tables and saves
+``three_groups.png``.
+"""
+
+# %%
+# Load the data. There is no feature: X is None, and the model has an intercept for each group.
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from skhbm import HierarchicalNormalRegressor, Prior
+from skhbm.datasets import load_three_groups
+
+data = load_three_groups(as_frame=True)
+
+# %%
+# Fit with a residual standard deviation for each group, and these priors:
+#
+#     mean_j ~ Normal(mu, tau),  mu ~ Normal(0, 10),  tau ~ HalfNormal(10),
+#     sd_j ~ HalfNormal(10).
+#
+# Three groups say little about tau. Short steps (a high `target_accept`) follow its long tail.
+model = HierarchicalNormalRegressor(
+    residual_scale="by_group",
+    priors={
+        "intercept": Prior("Normal", mu=0, sigma=10),
+        "tau": Prior("HalfNormal", sigma=10),
+        "sigma": Prior("HalfNormal", sigma=10),
+    },
+    target_accept=0.97,
+    random_state=0,
+)
+model.fit(None, data.target, groups=data.groups)
+
+# %%
+# Compare posterior means and standard deviations with the truth and with the exact posterior.
+draws = model.posterior_["posterior"]
+means = draws["intercept"] + draws["effect_group"].sel(group_term="intercept")
+parameters = {"mu": draws["intercept"], "tau": draws["tau_group"].squeeze("group_term")}
+parameters |= {f"mean[{j}]": means.sel(group=j) for j in model.groups_}
+parameters |= {f"sd[{j}]": draws["sigma"].sel(group=j) for j in model.groups_}
+truth = {f"mean[{j}]": data.true_mean[j] for j in model.groups_}
+truth |= {f"sd[{j}]": data.true_sd[j] for j in model.groups_}
+
+table = pd.DataFrame(
+    {
+        "true": pd.Series(truth),
+        "mean": {name: float(values.mean()) for name, values in parameters.items()},
+        "sd": {name: float(values.std()) for name, values in parameters.items()},
+        "exact mean": {name: mean for name, (mean, _) in data.posterior.items()},
+        "exact sd": {name: sd for name, (_, sd) in data.posterior.items()},
+    }
+).loc[list(parameters)]
+print("Posterior, sampled and exact")
+print(table.to_string(float_format="{:.2f}".format, na_rep=""))
+
+# %%
+# Predict a value of each group, and one of a group that was not seen.
+labels = [*model.groups_, "new"]
+mean, std = model.predict(None, groups=labels, return_std=True)
+predictions = pd.DataFrame({"mean": mean, "std": std}, index=labels)
+print("\nPredicted value")
+print(predictions.to_string(float_format="{:.2f}".format))
+
+# %%
+# Plot the values, the true means and the estimates with their 95 % intervals.
+rng = np.random.default_rng(0)
+figure, (left, right) = plt.subplots(
+    1, 2, figsize=(8, 3.8), layout="constrained", gridspec_kw={"width_ratios": [3, 2]}
+)
+left.plot(
+    data.groups + rng.uniform(-0.25, 0.0, len(data.groups)),
+    data.target,
+    "o",
+    color="0.75",
+    ms=3,
+)
+panels = [(left, "mean", data.true_mean, 0.15), (right, "sd", data.true_sd, 0.0)]
+for ax, name, true, aside in panels:
+    draws_j = np.array([parameters[f"{name}[{j}]"] for j in model.groups_]).reshape(3, -1)
+    lower, upper = np.quantile(draws_j, [0.025, 0.975], axis=1)
+    centre = draws_j.mean(axis=1)
+    at = model.groups_ + aside
+    ax.errorbar(at, centre, [centre - lower, upper - centre], fmt="o", label="posterior, 95 %")
+    ax.plot(at, true, "_", color="black", ms=22, label="true")
+    sizes = np.bincount(data.groups)
+    ax.set_xticks(range(3), [f"group {j}\nn = {size}" for j, size in enumerate(sizes)])
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.margins(x=0.15)
+left.set_ylabel("Values and group means")
+right.set_ylabel("Standard deviation in the group")
+right.set_ylim(0, None)
+left.legend(frameon=False, loc="upper left")
+figure.savefig("three_groups.png", dpi=150)
+print("\nSaved three_groups.png")

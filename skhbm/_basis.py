@@ -1,0 +1,122 @@
+"""The basis in which population coefficients are integrated out, or sampled.
+
+Standardised coefficients g ~ Normal(0, I) may be rotated at will. In the basis of the eigenvectors
+of their cross-products within groups, centred at the least squares solution, the within part of
+the likelihood is a diagonal and a residual sum of squares: nothing cancels as the residual
+scale goes to zero, and what the data do not say about (more features than rows,
+collinear ones) is exactly zero.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from skhbm._likelihood import marginal_callback
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from skhbm._coefficients import Coefficients
+    from skhbm._design import Design
+    from skhbm._likelihood import Marginal
+
+    Float = NDArray[np.float64]
+
+__all__ = ["Basis", "coefficient_draws", "make_basis"]
+
+#: Eigenvalues below this share of the largest are rounding.
+NULL = 1e-12
+#: Draws of coefficients made at a time.
+BATCH = 512
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Basis:
+    """Coordinates of the fixed part: w = base + rotated @ g + slope @ c.
+
+    Parameters
+    ----------
+    base : ndarray of shape (n_fixed,)
+        Working coefficients at g = 0, c = 0.
+    rotated : ndarray of shape (n_fixed, k)
+        Working coefficients per integrated one.
+    rotation : ndarray of shape (k, k)
+        The eigenvectors: rotation @ g are the standardised coefficients, one by one.
+    slope : ndarray of shape (n_fixed, s)
+        Working coefficients per sampled one, c, on the natural scale.
+    mean : ndarray of shape (k,)
+        The prior is g ~ Normal(-mean, I): g is counted from least squares.
+    within : ndarray of shape (1 or n_groups, k + s + 1, k + s + 1)
+        The within part of the cross-products in these coordinates, the target last.
+    """
+
+    base: Float
+    rotated: Float
+    rotation: Float
+    slope: Float
+    mean: Float
+    within: Float
+
+    @property
+    def columns(self) -> Float:
+        """The new columns of [X y] in terms of the old (m, k + s + 1)."""
+        n_fixed, k = self.rotated.shape
+        out = np.zeros((n_fixed + 1, self.within.shape[1]))
+        out[:-1] = np.column_stack([self.rotated, self.slope, -self.base])
+        out[-1, -1] = 1.0
+        return out
+
+
+def make_basis(design: Design, coefficients: Coefficients) -> Basis:
+    """Diagonalise the within part of the integrated coefficients' likelihood."""
+    T, slope, offset = coefficients.T, coefficients.slope, coefficients.offset
+    pooled = design.W.sum(axis=0)
+    values, vectors = np.linalg.eigh(T.T @ pooled[:-1, :-1] @ T)
+    spanned = values > NULL * np.max(values, initial=0.0)
+    values = np.where(spanned, values, 1.0)
+    rotated = T @ vectors
+    score = rotated.T @ (pooled[:-1, -1] - pooled[:-1, :-1] @ offset)
+    mean = np.where(spanned, score / values, 0.0)
+    base = offset + rotated @ mean
+    k = len(mean)
+    basis = Basis(base, rotated, vectors, slope, mean, np.zeros((1, *[k + slope.shape[1] + 1] * 2)))
+    columns = basis.columns
+    within = columns.T @ design.W @ columns
+    null = np.flatnonzero(~spanned)
+    within[:, null, :] = within[:, :, null] = 0.0
+    if len(within) == 1:
+        # Known exactly: the eigenvalues, and the normal equations.
+        within[0, :k, :k] = np.diag(np.where(spanned, values, 0.0))
+        within[0, :k, -1] = within[0, -1, :k] = 0.0
+    within[:, -1, -1] = np.maximum(within[:, -1, -1], 0.0) + design.counts * design.rounding
+    return Basis(base, rotated, vectors, slope, mean, within)
+
+
+def coefficient_draws(
+    basis: Basis, marginal: Marginal, cov: Float, sigma: Float, given: Float, z: Float
+) -> Float:
+    """Draw the working coefficients (s, n_fixed) exactly, given each draw of all else.
+
+    z (s, k) holds standard normals, given (s, m - 1 - k) the sampled coefficients. The root of the
+    covariance is the Cholesky factor in the order of the coefficients, whatever the
+    rotation, which among equal eigenvalues is arbitrary.
+    """
+    call, table = marginal_callback().ctypes, marginal.table()
+    n_draws, k = z.shape
+    inputs = np.column_stack([cov.reshape(n_draws, cov[0].size), sigma, given])
+    working = basis.base + given @ basis.slope.T
+    for first in range(0, n_draws, BATCH):
+        batch = slice(first, first + BATCH)
+        outputs = np.empty((len(inputs[batch]), 1 + inputs.shape[1] + (k + 1) ** 2))
+        for row, out in zip(inputs[batch], outputs, strict=True):
+            call(table.ctypes.data, row.ctypes.data, out.ctypes.data, 0)
+        U = outputs[:, 1 + inputs.shape[1] :].reshape(-1, k + 1, k + 1)
+        # U'U is the covariance of g, so R'R is that of rotation @ g for the R of this QR.
+        root = np.linalg.qr(U[:, :k, :k] @ basis.rotation.T, mode="r")
+        sign = np.sign(np.einsum("sii->si", root))
+        noise = np.einsum("si,sij->sj", z[batch] * sign, root) @ basis.rotation
+        working[batch] += (U[:, k, :k] + noise) @ basis.rotated.T
+    return working

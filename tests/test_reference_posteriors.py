@@ -1,0 +1,336 @@
+"""Real data whose posteriors are known from quadrature, at default settings.
+
+The priors are those under which the reference figures were computed; see the README beside them.
+"""
+
+import json
+import re
+import warnings
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+import pytest
+from reference import mcse
+
+from skhbm import HierarchicalNormalRegressor, Prior
+
+#: Quantiles of variance parameters are known to this share of their sd.
+QUANTILE_ERROR = 0.02
+#: Means and sds are exact to about this share of the sd.
+REFERENCE_ERROR = 1e-3
+
+
+def normal(mu, sigma):
+    return Prior("Normal", mu=mu, sigma=sigma)
+
+
+def half_normal(sigma):
+    return Prior("HalfNormal", sigma=sigma)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A data set, its model, and which entry of the reference is which hyperparameter."""
+
+    folder: str
+    file: str
+    target: str
+    group: str
+    features: tuple
+    priors: dict
+    hyperparameters: dict
+    parameters: dict = field(default_factory=dict)
+
+
+#: The same names in all files of one kind.
+RADON = {
+    "intercept": normal(0, 10), "coef": normal(0, 10), "tau": half_normal(5),
+    "sigma": half_normal(5),
+}  # fmt: skip
+POSTERIORDB = {**RADON, "tau": half_normal(1), "sigma": half_normal(1)}
+ONE_TAU = {"sigma_re": ("tau", "intercept"), "sigma_y": ("sigma", None)}
+
+CASES = {
+    "seed_three_groups": Case(
+        "seed_three_groups", "quadrature", "y", "group", (),
+        {"intercept": normal(0, 10), "tau": half_normal(10), "sigma": half_normal(10)},
+        {"mu": ("intercept", None), "sigma": ("tau", "intercept")},
+        {"residual_scale": "by_group"},
+    ),
+    "gelman_hill_radon M1": Case(
+        "gelman_hill_radon", "quadrature_M1", "log_radon", "county", ("floor",), RADON,
+        {"sd_county": ("tau", "intercept"), "sigma": ("sigma", None)},
+    ),
+    "gelman_hill_radon M2": Case(
+        "gelman_hill_radon", "quadrature_M2", "log_radon", "county", ("floor", "log_uranium"),
+        RADON, {"sd_county": ("tau", "intercept"), "sigma": ("sigma", None)},
+    ),
+    "sleepstudy": Case(
+        "sleepstudy", "quadrature_custom_priors", "Reaction", "Subject", ("Days",),
+        {
+            "intercept": normal(0, 1000), "coef": normal(0, 100),
+            "tau": {"intercept": half_normal(100), "Days": half_normal(50)},
+            "corr": Prior("LKJCorr", eta=2), "sigma": half_normal(100),
+        },
+        {
+            "sd_Intercept": ("tau", "intercept"), "sd_Days": ("tau", "Days"),
+            "rho": ("corr", None), "sigma": ("sigma", None),
+        },
+        {"varying_slopes": ["Days"]},
+    ),
+    "dyestuff": Case(
+        "dyestuff", "quadrature", "Yield", "Batch", (),
+        {"intercept": normal(1500, 1000), "tau": half_normal(100), "sigma": half_normal(100)},
+        {"sd_group": ("tau", "intercept"), "sigma": ("sigma", None)},
+    ),
+    "dyestuff by group": Case(
+        "dyestuff", "quadrature_hetero", "Yield", "Batch", (),
+        {"intercept": normal(1500, 1000), "tau": half_normal(100), "sigma": half_normal(100)},
+        {"mu": ("intercept", None), "sigma": ("tau", "intercept")},
+        {"residual_scale": "by_group"},
+    ),
+    "rail": Case(
+        "rail", "quadrature", "travel", "Rail", (),
+        {"intercept": normal(0, 1000), "tau": half_normal(50), "sigma": half_normal(50)},
+        {"sd_group": ("tau", "intercept"), "sigma": ("sigma", None)},
+    ),
+    "exam": Case(
+        "exam", "quadrature_lrt", "normexam", "school", ("standLRT",), RADON,
+        {"sd_school": ("tau", "intercept"), "sigma": ("sigma", None)},
+    ),
+    "pdb_radon_mn hierarchical_intercept": Case(
+        "pdb_radon_mn", "quadrature_hierarchical_intercept", "log_radon", "county",
+        ("log_uranium", "floor"), POSTERIORDB, ONE_TAU,
+    ),
+    "pdb_radon_mn partially_pooled": Case(
+        "pdb_radon_mn", "quadrature_partially_pooled", "log_radon", "county", (),
+        {k: v for k, v in POSTERIORDB.items() if k != "coef"}, ONE_TAU,
+    ),
+    "pdb_radon_mn variable_intercept": Case(
+        "pdb_radon_mn", "quadrature_variable_intercept", "log_radon", "county", ("floor",),
+        POSTERIORDB, ONE_TAU,
+    ),
+    "pdb_radon_mn variable_intercept_slope": Case(
+        "pdb_radon_mn", "quadrature_variable_intercept_slope", "log_radon", "county",
+        ("floor",), POSTERIORDB,
+        {
+            "sigma_alpha": ("tau", "intercept"), "sigma_beta": ("tau", "floor"),
+            "sigma_y": ("sigma", None),
+        },
+        {"varying_slopes": ["floor"], "correlated": False},
+    ),
+    "pdb_radon_mn variable_slope": Case(
+        "pdb_radon_mn", "quadrature_variable_slope", "log_radon", "county", ("floor",),
+        POSTERIORDB, {"sigma_re": ("tau", "floor"), "sigma_y": ("sigma", None)},
+        {"varying_slopes": ["floor"], "varying_intercept": False},
+    ),
+}  # fmt: skip
+
+
+@dataclass
+class Fitted:
+    case: Case
+    model: HierarchicalNormalRegressor
+    reference: dict
+    warnings: list
+
+
+def fit(data, target, group, features, **parameters):
+    X = data[list(features)] if features else None
+    return HierarchicalNormalRegressor(random_state=0, **parameters).fit(
+        X, data[target], groups=data[group]
+    )
+
+
+@pytest.fixture(scope="session", params=CASES, ids=str)
+def fitted(request, cases_folder):
+    case = CASES[request.param]
+    data = pd.read_csv(cases_folder / case.folder / "data.csv")
+    reference = json.loads((cases_folder / case.folder / f"{case.file}.json").read_text())
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model = fit(
+            data, case.target, case.group, case.features, priors=case.priors, **case.parameters
+        )
+    return Fitted(case, model, reference.get("params", reference), caught)
+
+
+def draws_of(fitted, name):
+    """Return draws (chains, draws) of what the reference calls `name`."""
+    posterior, case = fitted.model.posterior_["posterior"], fitted.case
+    f = case.group
+    groups = {str(label): label for label in posterior[f].values}
+    if name in case.hyperparameters:
+        variable, term = case.hyperparameters[name]
+        if variable == "tau":
+            return posterior[f"tau_{f}"].sel({f"{f}_term": term}).values
+        if variable == "corr":
+            return posterior[f"corr_{f}"].values[:, :, 0, 1]
+        return posterior[variable].values
+    kind, index = re.fullmatch(r"(\w+)\[(.+)\]", name).groups()
+    if kind in ("group_stddevs", "group_sd"):
+        return posterior["sigma"].sel({f: groups[index]}).values
+    if kind == "b":
+        return population(posterior, int(index), case)
+    group, k = (index, 0) if kind.startswith("group_mean") else index.rsplit(",", 1)
+    # In the files of group coefficients, k counts the varying terms.
+    term = posterior[f"{f}_term"].values[int(k)]
+    effect = posterior[f"effect_{f}"].sel({f: groups[group], f"{f}_term": term}).values
+    return effect + population(posterior, term_position(term, case), case)
+
+
+def term_position(term, case):
+    return 0 if term == "intercept" else 1 + case.features.index(term)
+
+
+def population(posterior, k, case):
+    if k == 0:
+        return posterior["intercept"].values
+    return posterior["coef"].sel(feature=case.features[k - 1]).values
+
+
+def entries(fitted):
+    return {k: v for k, v in fitted.reference.items() if not k.startswith("_")}
+
+
+def test_every_group_and_hyperparameter_has_a_reference(fitted):
+    names = entries(fitted)
+    posterior = fitted.model.posterior_["posterior"]
+    groups = [n for n in names if re.match(r"coef\[|group_means?\[", n)]
+    assert set(fitted.case.hyperparameters) <= set(names)
+    assert {re.split(r"[\[,\]]", n)[1] for n in groups} == {
+        str(label) for label in posterior[fitted.case.group].values
+    }
+
+
+def test_means_are_those_of_the_reference(fitted):
+    wrong = {}
+    for name, expected in entries(fitted).items():
+        draws = draws_of(fitted, name)
+        tolerance = 5 * float(mcse(draws)) + REFERENCE_ERROR * expected["sd"]
+        error = abs(draws.mean() - expected["mean"])
+        if not error <= tolerance:
+            wrong[name] = (error / tolerance, draws.mean(), expected["mean"])
+    assert not wrong
+
+
+def test_sds_are_those_of_the_reference(fitted):
+    wrong = {}
+    for name, expected in entries(fitted).items():
+        draws = draws_of(fitted, name)
+        tolerance = 5 * float(mcse(draws, method="sd")) + REFERENCE_ERROR * expected["sd"]
+        error = abs(draws.std(ddof=1) - expected["sd"])
+        if not error <= tolerance:
+            wrong[name] = (error / tolerance, draws.std(ddof=1), expected["sd"])
+    assert not wrong
+
+
+def test_quantiles_of_hyperparameters_are_those_of_the_reference(fitted):
+    wrong = {}
+    for name in fitted.case.hyperparameters:
+        expected = fitted.reference[name]
+        draws = draws_of(fitted, name)
+        for prob in (0.025, 0.25, 0.5, 0.75, 0.975):
+            key = f"q{1000 * prob:03.0f}"
+            error = abs(np.quantile(draws, prob) - expected[key])
+            tolerance = 5 * float(mcse(draws, "quantile", prob)) + QUANTILE_ERROR * expected["sd"]
+            if not error <= tolerance:
+                wrong[name, key] = (error / tolerance, np.quantile(draws, prob), expected[key])
+    assert not wrong
+
+
+def test_group_coefficients_are_those_of_the_reference(fitted):
+    """The attributes average conditional means: their error is below that of draws."""
+    model, case = fitted.model, fitted.case
+    wrong = {}
+    for name, expected in entries(fitted).items():
+        found = re.fullmatch(r"(coef|group_means?)\[([^,]+)(?:,(\d+))?\]", name)
+        if not found:
+            continue
+        j = [str(label) for label in model.groups_].index(found[2])
+        terms = model.posterior_["posterior"][f"{case.group}_term"].values
+        k = term_position(terms[int(found[3] or 0)], case)
+        actual = model.group_intercept_[j] if k == 0 else model.group_coef_[j, k - 1]
+        tolerance = 5 * float(mcse(draws_of(fitted, name))) + REFERENCE_ERROR * expected["sd"]
+        if not abs(actual - expected["mean"]) <= tolerance:
+            wrong[name] = (actual, expected["mean"], tolerance)
+    assert not wrong
+
+
+def test_fit_has_no_divergence(fitted):
+    assert fitted.model.diagnostics_["n_divergences"] == 0
+
+
+def test_chains_agree(fitted):
+    assert fitted.model.diagnostics_["max_rhat"] < 1.01
+
+
+def test_fit_gives_no_warning(fitted):
+    assert [str(w.message) for w in fitted.warnings] == []
+
+
+@pytest.fixture(scope="session")
+def rats(cases_folder):
+    """The 30 rats of BUGS under vague priors: Normal(0, 1000), HalfNormal(100)."""
+    data = pd.read_csv(cases_folder / "bugs_rats" / "data.csv")
+    priors = {
+        "intercept": normal(0, 1000), "coef": normal(0, 1000), "tau": half_normal(100),
+        "sigma": half_normal(100),
+    }  # fmt: skip
+    parameters = {"varying_slopes": ["x_centered"], "correlated": False, "priors": priors}
+    return fit(data, "y", "rat", ("x_centered",), **parameters)
+
+
+@pytest.mark.parametrize(
+    ("name", "mean", "sd"),
+    [("intercept", 106.6, 3.666), ("coef", 6.186, 0.1088), ("sigma", 6.092, 0.467)],
+)
+def test_rats_come_near_the_figures_of_bugs(rats, name, mean, sd):
+    """BUGS has effects independent at the mean of x, 22 days, and other vague priors."""
+    posterior = rats.posterior_["posterior"]
+    draws = posterior[name].values.ravel()
+    if name == "intercept":
+        draws = draws - 22 * posterior["coef"].values.ravel()
+    assert abs(draws.mean() - mean) <= 0.5 * sd
+    assert 0.8 <= draws.std() / sd <= 1.25
+
+
+def test_rats_have_no_divergence_and_chains_agree(rats):
+    assert rats.diagnostics_["n_divergences"] == 0
+    assert rats.diagnostics_["max_rhat"] < 1.01
+
+
+@pytest.mark.parametrize("parameters", [{}, {"varying_slopes": "all"}], ids=str)
+@pytest.mark.parametrize("n_groups", [4, 8, 40])
+def test_equal_groups_are_no_trouble(n_groups, parameters):
+    """The estimate of the variance between groups is zero: their means are exactly equal."""
+    rng = np.random.default_rng(11)
+    codes = np.repeat(np.arange(n_groups), 12)
+    X = rng.standard_normal((len(codes), 1))
+    y = rng.standard_normal(len(codes))
+    for values in (X[:, 0], y):
+        values -= (np.bincount(codes, values) / 12)[codes]
+    slope = np.bincount(codes, X[:, 0] * y) / np.bincount(codes, X[:, 0] ** 2)
+    y += 3 + (0.5 - slope[codes]) * X[:, 0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = HierarchicalNormalRegressor(random_state=0, **parameters).fit(X, y, groups=codes)
+    assert model.diagnostics_["n_divergences"] == 0
+    assert model.diagnostics_["max_rhat"] < 1.01
+
+
+def test_groups_of_equal_residual_scale_are_no_trouble():
+    """The estimate of the variance of log sigma_j is zero."""
+    rng = np.random.default_rng(12)
+    codes = np.repeat(np.arange(10), 30)
+    y = rng.standard_normal(len(codes))
+    y -= (np.bincount(codes, y) / 30)[codes]
+    y /= np.sqrt(np.bincount(codes, y**2) / 29)[codes]
+    y += rng.standard_normal(10)[codes]
+    model = HierarchicalNormalRegressor(residual_scale="by_group", random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.fit(None, y, groups=codes)
+    assert model.diagnostics_["n_divergences"] == 0
+    assert model.diagnostics_["max_rhat"] < 1.01
