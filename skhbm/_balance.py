@@ -37,7 +37,9 @@ def share_equal_work(R: Float, E: Float) -> tuple[Float, Float, Float]:
     """
     _, q, m = E.shape
     vectors = E.reshape(len(E), q * m)
-    _, kind, size = np.unique(R.reshape(len(R), q * q), axis=0, return_inverse=True, return_counts=True)
+    _, kind, size = np.unique(
+        R.reshape(len(R), q * q), axis=0, return_inverse=True, return_counts=True
+    )
     alone = size[kind] <= q * m
     rows, values, weights = [R[alone]], [vectors[alone]], [np.ones(int(alone.sum()))]
     members = np.argsort(kind, kind="stable")
@@ -48,4 +50,8 @@ def share_equal_work(R: Float, E: Float) -> tuple[Float, Float, Float]:
         rows.append(np.repeat(R[own[:1]], len(factor), axis=0))
         values.append(factor)
         weights.append(np.eye(1, len(factor))[0] * size[k])
-    return np.concatenate(rows), np.concatenate(values).reshape(-1, q, m), np.concatenate(weights)
+    return (
+        np.concatenate(rows),
+        np.concatenate(values).reshape(-1, q, m),
+        np.concatenate(weights),
+    )

@@ -1,10 +1,10 @@
 """The basis in which population coefficients are integrated out, or sampled.
 
-Standardised coefficients g ~ Normal(0, I) may be rotated at will. In the basis of the eigenvectors
-of their cross-products within groups, centred at the least squares solution, the within part of
-the likelihood is a diagonal and a residual sum of squares: nothing cancels as the residual
-scale goes to zero, and what the data do not say about (more features than rows,
-collinear ones) is exactly zero.
+Standardised coefficients g ~ Normal(0, I) may be rotated at will. In the basis of the
+eigenvectors of their cross-products within groups, centred at the least squares solution,
+the within part of the likelihood is a diagonal and a residual sum of squares: nothing
+cancels as the residual scale goes to zero, and what the data do not say anything about (more
+features than rows, collinear ones) is exactly zero.
 """
 
 from __future__ import annotations
@@ -63,8 +63,7 @@ class Basis:
     @property
     def columns(self) -> Float:
         """The new columns of [X y] in terms of the old (m, k + s + 1)."""
-        n_fixed, k = self.rotated.shape
-        out = np.zeros((n_fixed + 1, self.within.shape[1]))
+        out = np.zeros((len(self.base) + 1, self.within.shape[1]))
         out[:-1] = np.column_stack([self.rotated, self.slope, -self.base])
         out[-1, -1] = 1.0
         return out
@@ -82,7 +81,9 @@ def make_basis(design: Design, coefficients: Coefficients) -> Basis:
     mean = np.where(spanned, score / values, 0.0)
     base = offset + rotated @ mean
     k = len(mean)
-    basis = Basis(base, rotated, vectors, slope, mean, np.zeros((1, *[k + slope.shape[1] + 1] * 2)))
+    basis = Basis(
+        base, rotated, vectors, slope, mean, np.zeros((1, *[k + slope.shape[1] + 1] * 2))
+    )
     columns = basis.columns
     within = columns.T @ design.W @ columns
     null = np.flatnonzero(~spanned)
@@ -100,9 +101,9 @@ def coefficient_draws(
 ) -> Float:
     """Draw the working coefficients (s, n_fixed) exactly, given each draw of all else.
 
-    z (s, k) holds standard normals, given (s, m - 1 - k) the sampled coefficients. The root of the
-    covariance is the Cholesky factor in the order of the coefficients, whatever the
-    rotation, which among equal eigenvalues is arbitrary.
+    z (s, k) holds standard normals, given (s, m - 1 - k) the sampled coefficients. The
+    root of the covariance is the Cholesky factor in the order of the coefficients, whatever
+    the rotation, which among equal eigenvalues is arbitrary.
     """
     call, table = marginal_callback().ctypes, marginal.table()
     n_draws, k = z.shape

@@ -76,7 +76,9 @@ def make_coefficients(design: Design, priors: Priors) -> Coefficients:
         row = np.zeros(len(scaling.x_mean))
         if not priors.intercept_at_mean:
             row = scaling.x_mean / scaling.y_scale
-        matrix = np.block([[np.array([[1 / scaling.y_scale]]), row[None]], [row[:, None] * 0, matrix]])
+        matrix = np.block(
+            [[np.array([[1 / scaling.y_scale]]), row[None]], [row[:, None] * 0, matrix]]
+        )
         shift[0] = -scaling.y_mean / scaling.y_scale
     normal = np.array([is_normal(prior) for prior in chosen], dtype=bool)
     integrated = [prior.parameters for prior, is_n in zip(chosen, normal, strict=True) if is_n]

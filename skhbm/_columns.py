@@ -37,7 +37,9 @@ def find_columns(
     found = [_find(parameter, w, n_columns, names) for w in wanted]
     twice = {wanted[i] for i, position in enumerate(found) if position in found[:i]}
     if twice:
-        msg = f"`{parameter}` names a column twice: {sorted(map(str, twice))[:5]}. Name it once."
+        msg = (
+            f"`{parameter}` names a column twice: {sorted(map(str, twice))[:5]}. Name it once."
+        )
         raise ValueError(msg)
     return np.array(found, dtype=np.int64)
 
@@ -48,7 +50,9 @@ def split_columns(X: Any, positions: NDArray[np.int64]) -> tuple[Any, list[Any]]
     columns = []
     for position in positions:
         column = _safe_indexing(X, [int(position)], axis=1)
-        columns.append(column.iloc[:, 0] if hasattr(column, "iloc") else np.asarray(column)[:, 0])
+        columns.append(
+            column.iloc[:, 0] if hasattr(column, "iloc") else np.asarray(column)[:, 0]
+        )
     rest = _safe_indexing(X, [int(i) for i in others], axis=1) if len(others) else None
     return rest, columns
 

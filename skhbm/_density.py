@@ -116,7 +116,8 @@ class Target:
         return np.array(
             [
                 self.kind, q, self.n_correlations, len(self.log_residual), len(self.center),
-                self.parameters.shape[1], n_within, len(self.address), marginal_callback().address, (k + 1) ** 2,
+                self.parameters.shape[1], n_within, len(self.address),
+                marginal_callback().address, (k + 1) ** 2,
                 *(array.ctypes.data for array in arrays),
             ],
             dtype=np.int64,
@@ -278,7 +279,13 @@ def _density(n_dim, x_, grad_, logp_, table_):
             grad[first_scale + j] = says[i, 3] + d_sigma[j] / sigma_unit * says[i, 1]
     else:
         logp += hierarchical_gradient(
-            x[first_scale:], says[q:], log_residual, sigma, sigma_unit, d_sigma, grad[first_scale:]
+            x[first_scale:],
+            says[q:],
+            log_residual,
+            sigma,
+            sigma_unit,
+            d_sigma,
+            grad[first_scale:],
         )
     for b in range(s):
         grad[first_coef + b] = 0.0

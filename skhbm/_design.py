@@ -8,7 +8,7 @@ refers to; they are scaled only.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -204,7 +204,7 @@ def _scaling(statistics: GroupedStatistics, *, centred: bool) -> Scaling:
 
 def _roots(
     statistics: GroupedStatistics, scaling: Scaling, terms: Terms
-) -> tuple[Float, Float, Float, Float]:
+) -> tuple[Any, Any, Any, Any]:
     """Return R (J, q, q), E (J, q, m), W (J, m, m) and the rank of each Z_j.
 
     The row of means is split off first, exactly; the centred rest of the varying
@@ -216,7 +216,9 @@ def _roots(
     cross = statistics.cross / np.outer(unit, unit)
     z = terms.slopes
     values, vectors = np.linalg.eigh(cross[:, z[:, None], z[None, :]])
-    spanned = values > RANK_TOLERANCE * np.maximum(values[:, -1:], 0.0) if len(z) else values > 0
+    spanned = (
+        values > RANK_TOLERANCE * np.maximum(values[:, -1:], 0.0) if len(z) else values > 0
+    )
     root = np.sqrt(np.where(spanned, values, 1.0))
     R_rest = np.where(spanned, root, 0.0)[:, :, None] * vectors.mT
     E_rest = np.where(spanned[:, :, None], vectors.mT @ cross[:, z], 0.0) / root[:, :, None]

@@ -76,7 +76,7 @@ def _scalars(posterior: Posterior) -> Iterator[tuple[str, Any]]:
     """Yield names like tau_school[Days] and draws (n_chains, n_draws)."""
     terms, levels = posterior.design.terms, posterior.design.levels
     variables, dims = hyperparameters(posterior)
-    entries = {
+    entries: dict[str, Any] = {
         "feature": terms.features,
         f"{levels.name}_term": terms.varying,
         f"{levels.name}_term_bis": terms.varying,

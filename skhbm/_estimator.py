@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 import warnings
-from typing import TYPE_CHECKING, Any, Self
+from numbers import Integral
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
@@ -15,10 +16,10 @@ from skhbm import _predictive
 from skhbm._columns import find_columns, split_columns
 from skhbm._design import Terms, make_design
 from skhbm._inputs import as_features, as_rows, as_target, count_rows
-from skhbm._labels import as_labels
+from skhbm._labels import as_labels, hashables
 from skhbm._parameters import check_parameters, for_factor
 from skhbm._posterior import add_moments, pooling_summary, start_moments
-from skhbm._priors import resolve_priors
+from skhbm._resolve import resolve_priors
 from skhbm._shrinkage import group_coefficients, shrinkage_columns, variance_columns
 from skhbm._statistics import GroupedStatistics
 
@@ -179,9 +180,10 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
     1.5 -0.7 0.3
     """
 
-    __metadata_request__fit = {"groups": True}
-    __metadata_request__predict = {"groups": True}
-    __metadata_request__score = {"groups": True}
+    # scikit-learn reads these when metadata routing is enabled.
+    __metadata_request__fit: ClassVar = {"groups": True}
+    __metadata_request__predict: ClassVar = {"groups": True}
+    __metadata_request__score: ClassVar = {"groups": True}
 
     def __init__(
         self,
@@ -278,8 +280,8 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
         diagnostics = diagnose(posterior, sample_stats["diverging"])
         fitted._set_fitted(posterior, statistics, priors, sample_stats)
         fitted.diagnostics_ = {**diagnostics, "seconds": time.perf_counter() - started}
-        vars(self).clear()
-        vars(self).update(vars(fitted))
+        self.__dict__.clear()
+        self.__dict__.update(vars(fitted))
         warn_if_not_converged(diagnostics)
         return self
 
@@ -397,7 +399,7 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
         self,
         X: ArrayLike | None,
         groups: ArrayLike | None = None,
-        n_samples: int = 1,
+        n_samples: Any = 1,
         random_state: Any = 0,
     ) -> Float:
         """Draw from the joint posterior predictive distribution of the rows.
@@ -423,7 +425,7 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
             If `n_samples` is not a positive integer.
         """
         rows = self._new_rows(X, groups)
-        if not isinstance(n_samples, int | np.integer) or n_samples < 1:
+        if not isinstance(n_samples, Integral) or n_samples < 1:
             msg = f"`n_samples` must be an int of at least 1. Got {n_samples!r}."
             raise ValueError(msg)
         rng = check_random_state(random_state)
@@ -455,7 +457,10 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
         target = as_target(y, self)
         rows = self._new_rows(X, len(target) if X is None and groups is None else groups)
         if len(rows) != len(target):
-            msg = f"`X` has {len(rows)} rows but `y` has {len(target)} entries; they must be equal."
+            msg = (
+                f"`X` has {len(rows)} rows but `y` has {len(target)} entries; they must be "
+                "equal."
+            )
             raise ValueError(msg)
         return _predictive.log_density(self._posterior, rows, target)
 
@@ -548,7 +553,7 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
         copy = object.__new__(type(self))
         fitted = ("_posterior", "_statistics", "_priors", "_sample_stats", "_lazy")
         kept = {k: v for k, v in vars(self).items() if not k.endswith("_") and k not in fitted}
-        vars(copy).update(kept)
+        copy.__dict__.update(kept)
         return copy
 
     def _read_rows(self, X: Any, y: Any, groups: Any, sample_weight: Any) -> tuple[Any, ...]:
@@ -658,7 +663,9 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
             self.residual_scale == "by_group",
         )
         if grouped and not terms.varying:
-            msg = "Nothing varies by group. Set varying_intercept=True or name `varying_slopes`."
+            msg = (
+                "Nothing varies by group. Set varying_intercept=True or name `varying_slopes`."
+            )
             raise ValueError(msg)
         return terms
 
@@ -689,7 +696,7 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
             warnings.warn(
                 "The model was fitted with groups, but asked to predict without: every row is "
                 "predicted as if of a new group. Pass `groups=` to predict, or give the labels "
-                "as a column of X (`group_features`), which every path of scikit-learn carries.",
+                "as a column of X (`group_features`), which scikit-learn carries everywhere.",
                 UserWarning,
                 stacklevel=4,
             )
@@ -702,17 +709,22 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
             what = what if unseen else f"{n_missing} of {n_samples} labels are missing"
             msg = f'{what}. Pass new_groups="population" to predict them from the population.'
             raise ValueError(msg)
-        if unseen and len(unseen) > 1 and not np.any(keys >= 0):
+        if len(unseen) > 1 and not np.any(keys >= 0):
             warnings.warn(
-                f"None of the {len(unseen)} groups was seen in fit. Labels of the prediction are "
-                f"like {unseen[0]!r}, those of the fit like {self.groups_[0]!r}; check their type.",
+                f"None of the {len(unseen)} groups was seen in fit. Labels are like "
+                f"{unseen[0]!r}, in fit they were like {hashables(self.groups_[:1])[0]!r}; "
+                "check their type.",
                 UserWarning,
                 stacklevel=4,
             )
         return keys
 
     def _set_fitted(
-        self, posterior: Posterior, statistics: GroupedStatistics, priors: Any, sample_stats: Any
+        self,
+        posterior: Posterior,
+        statistics: GroupedStatistics,
+        priors: Any,
+        sample_stats: Any,
     ) -> None:
         """Set the fitted attributes."""
         self._posterior = posterior
@@ -736,7 +748,9 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
             self._lazy["moments"] = start_moments(self._posterior)
         known: GroupMoments = self._lazy["moments"]
         if not np.all(known.done if codes is None else known.done[codes] | (codes < 0)):
-            wanted = np.flatnonzero(~known.done) if codes is None else np.unique(codes[codes >= 0])
+            wanted = (
+                np.flatnonzero(~known.done) if codes is None else np.unique(codes[codes >= 0])
+            )
             add_moments(known, self._posterior, wanted)
         return known
 

@@ -66,13 +66,14 @@ def count_rows(X: Any, labels: Any) -> int:
 def as_target(y: Any, estimator: Any = None) -> Float:
     """Return y as a finite float64 array (n_samples,)."""
     if y is None:
-        msg = (
-            f"{type(estimator).__name__} requires y to be passed, but the target y is "
-            "None."
-        )
+        msg = f"{type(estimator).__name__} requires y to be passed, but the target y is None."
         raise ValueError(msg)
     values = check_array(
-        y, ensure_2d=False, dtype=None, input_name="y", estimator=estimator,
+        y,
+        ensure_2d=False,
+        dtype=None,
+        input_name="y",
+        estimator=estimator,
         ensure_all_finite=False,
     )
     values = column_or_1d(values, warn=True)

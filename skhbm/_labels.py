@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     Int = NDArray[np.int64]
 
-__all__ = ["Levels", "as_labels", "encode_levels"]
+__all__ = ["Levels", "as_labels", "encode_levels", "hashables"]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Levels:
@@ -37,7 +38,7 @@ class Levels:
     _code_of: dict[Hashable, int] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        code_of = {label: code for code, label in enumerate(_hashables(self.labels))}
+        code_of = {label: code for code, label in enumerate(hashables(self.labels))}
         object.__setattr__(self, "_code_of", code_of)
 
     def __len__(self) -> int:
@@ -50,7 +51,7 @@ class Levels:
         own, and so has each row without a label, which may be of any group.
         """
         codes, uniques = _factorize(as_labels(groups, n_samples, missing_is_error=False))
-        labels = _hashables(uniques)
+        labels = hashables(uniques)
         unseen = [label for label in labels if label not in self._code_of]
         fresh = {label: -1 - i for i, label in enumerate(unseen)}
         table = [self._code_of.get(label, fresh.get(label, 0)) for label in labels]
@@ -64,7 +65,7 @@ class Levels:
         """Return the levels of either, sorted where they can be."""
         if self.labels.shape == other.labels.shape and self._code_of == other._code_of:
             return self
-        both = [*_hashables(self.labels), *_hashables(other.labels)]
+        both = [*hashables(self.labels), *hashables(other.labels)]
         kind = np.result_type(self.labels, other.labels)
         if kind.kind in "OSU" or self.labels.dtype.kind != other.labels.dtype.kind:
             labels = np.empty(len(both), dtype=object)
@@ -75,13 +76,11 @@ class Levels:
 
     def codes_of(self, other: Levels) -> Int:
         """Return the codes that the labels of `other` have here."""
-        codes = [self._code_of[label] for label in _hashables(other.labels)]
+        codes = [self._code_of[label] for label in hashables(other.labels)]
         return np.array(codes, dtype=np.int64)
 
 
-def encode_levels(
-    labels: Any, n_samples: int, name: str | None = None
-) -> tuple[Levels, Int]:
+def encode_levels(labels: Any, n_samples: int, name: str | None = None) -> tuple[Levels, Int]:
     """Find the levels of validated labels and code each (n_samples,).
 
     None is one group for all rows.
@@ -152,7 +151,7 @@ def _factorize(labels: Any) -> tuple[Int, Any]:
     return codes.astype(np.int64, copy=False), uniques
 
 
-def _hashables(labels: Any) -> list[Hashable]:
+def hashables(labels: Any) -> list[Hashable]:
     """Return labels as Python objects that compare equal across dtypes (1 == 1.0)."""
     import pandas as pd
 

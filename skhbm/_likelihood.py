@@ -6,8 +6,8 @@ out. Nothing here knows about priors of scales, PyMC, or rows of data.
 The data come as the roots of `skhbm._design`: per group j a q x q matrix R_j with
 R_j'R_j = Z_j'Z_j and the q x m matrix E_j = Q_j'[X y], Q_j being an orthonormal
 basis of the span of Z_j. What is left of the cross-products of [X y], the within
-part W, does not involve the effects. R_j and E_j stand side by side in `roots`. With residuals of scale sigma_j and effects of
-covariance `cov`,
+part W, does not involve the effects. R_j and E_j stand side by side in `roots`. With
+residuals of scale sigma_j and effects of covariance `cov`,
 
     B_j = I + R_j cov R_j' / sigma_j^2 = F_j F_j',
     V_j = F_j^-1 R_j / sigma_j,         Y_j = F_j^-1 E_j / sigma_j,
@@ -235,7 +235,7 @@ def whiten(cov, sigma, roots, weight, Y):
 @njit(**JIT)
 def add_crossproduct(Y, K):
     """Add the cross-products of the last m columns of Y to the lower triangle of K (m, m)."""
-    n_blocks, q, width, _ = Y.shape
+    n_blocks, q, _, _ = Y.shape
     m = len(K)
     acc = np.zeros((m, m, LANES))
     for g in range(n_blocks):
@@ -329,7 +329,8 @@ def invert_lower(A, U):
 def between_gradient(cov, F, weight, Y, d_cov, d_log_sigma):
     """Add the gradients through the B_j.
 
-    With S_j = Y_j F Y_j' - I (I times the weight) and G_j = V_j' S_j V_j: d logp / d cov = sum_j G_j / 2 and
+    With S_j = Y_j F Y_j' - I (I times the weight) and G_j = V_j' S_j V_j:
+    d logp / d cov = sum_j G_j / 2 and
     d logp / d log sigma_j = tr(Y_j F Y_j') - tr(G_j cov).
     """
     n_blocks, q, _, _ = Y.shape

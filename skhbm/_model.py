@@ -1,8 +1,8 @@
 """Design and priors -> a `pm.Model` with named variables, dims and coords.
 
 It is the model that is sampled: `skhbm._density` evaluates the same density, after
-integrating out the coefficients whose prior is normal. Its observed node holds the statistics of
-y in each group, and can be simulated.
+integrating out the coefficients whose prior is normal. Its observed node holds the
+statistics of y in each group, and can be simulated.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def _population(design: Design, priors: Priors) -> Any:
     """Return the natural coefficients, the intercept (where its prior is) first."""
     terms = design.terms
     parts = []
-    coef = None
+    coef: Any = None
     if terms.features:
         coef = _vector("coef", priors.coef, terms.features, "feature")
         parts.append(coef)
@@ -108,7 +108,7 @@ def _residual_scale(design: Design, priors: Priors, f: str) -> Any:
     return pm.LogNormal("sigma", mu=mu, sigma=_rv("log_sigma_sd", spread), dims=f)
 
 
-class MarginalOp(Op):  # type: ignore[misc]  # PyTensor is not annotated
+class MarginalOp(Op):
     """The marginal log density of the statistics and its gradient, as a PyTensor Op."""
 
     __props__ = ()
@@ -121,6 +121,7 @@ class MarginalOp(Op):  # type: ignore[misc]  # PyTensor is not annotated
 
     def perform(self, node: Any, inputs: Any, output_storage: Any) -> None:
         """Evaluate with the compiled kernel."""
+        del node
         for storage, value in zip(output_storage, _evaluate(*inputs), strict=True):
             storage[0] = np.asarray(value)
 
@@ -213,5 +214,3 @@ def _simulate(
     xy = within @ w + xe
     yy = within @ w @ w + 2 * xe @ w + sigma**2 * rest
     return np.concatenate([e_y.ravel(), np.column_stack([xy, yy]).ravel()])
-
-

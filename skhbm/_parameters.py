@@ -25,10 +25,10 @@ def check_parameters(estimator: Any) -> None:
             _refuse(name, parameter, allowed, value)
     for parameter, least in _COUNTS.items():
         value = getattr(estimator, parameter)
-        if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+        if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
             _refuse(name, parameter, f"an int of at least {least}", value)
     value = estimator.target_accept
-    if not isinstance(value, Real) or not 0 < value < 1:
+    if not isinstance(value, Real) or not 0 < float(value) < 1:
         _refuse(name, "target_accept", "a float in the range (0, 1)", value)
     if not isinstance(estimator.fit_intercept, bool):
         _refuse(name, "fit_intercept", "a bool", estimator.fit_intercept)

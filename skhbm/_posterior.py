@@ -102,7 +102,9 @@ class Posterior:
         """Return covariance roots, residual scales and coefficients in working units."""
         unit = self.design.scaling.y_scale
         sigma = self.sigma.reshape(self.n_draws, self.sigma.shape[2]) / unit
-        working = np.ascontiguousarray(self.working.reshape(self.n_draws, self.working.shape[2]))
+        working = np.ascontiguousarray(
+            self.working.reshape(self.n_draws, self.working.shape[2])
+        )
         return covariance_roots(self.covariances()), sigma, working
 
     def effects(self) -> Float:
@@ -245,7 +247,9 @@ def make_posterior(
         np.ascontiguousarray(sigma),
         _new_scales(sigma, log_sigma, rng),
         log_sigma,
-        design.scaling.natural(working, design.terms).reshape(n_chains, n_draws, 1 + len(design.terms.features)),
+        design.scaling.natural(working, design.terms).reshape(
+            n_chains, n_draws, 1 + len(design.terms.features)
+        ),
         working.reshape(n_chains, n_draws, design.terms.n_fixed),
         seed,
     )

@@ -57,7 +57,7 @@ class Rows:
         return np.maximum(self.keys, -1)
 
     def units(self) -> tuple[Int, Int]:
-        """Number the distinct keys: the unit of each row (n,), the code of each unit."""
+        """Return the unit of each row (n,), numbered, and the code of each unit."""
         keys, unit = np.unique(self.keys, return_inverse=True)
         return unit, np.maximum(keys, -1)
 
@@ -145,7 +145,9 @@ def log_density(posterior: Posterior, rows: Rows, y: Float) -> Float:
     return out - 0.5 * np.log(2 * np.pi) - np.log(scaling.y_scale)
 
 
-def samples(posterior: Posterior, rows: Rows, n_samples: int, rng: np.random.RandomState) -> Float:
+def samples(
+    posterior: Posterior, rows: Rows, n_samples: int, rng: np.random.RandomState
+) -> Float:
     """Draw y (n, n_samples) jointly: rows of one unit share their effects."""
     scaling, terms = posterior.design.scaling, posterior.design.terms
     L, sigma, w = posterior.conditions()

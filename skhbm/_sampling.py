@@ -149,13 +149,14 @@ def _compiled_model(target: Target, start: Float) -> Any:
 
 def _extract(trace: Any, draws: int) -> Draws:
     """Read the draws after tuning from nutpie's Arrow batches."""
-    import pyarrow
+    import pyarrow as pa
 
-    values, statistics = [], {name: [] for name in STATISTICS}
+    values = []
+    statistics: dict[str, list[NDArray[Any]]] = {name: [] for name in STATISTICS}
     for batch, stats in zip(*trace.get_arrow_trace(), strict=True):
-        flat = pyarrow.array(batch.column("x")).flatten().to_numpy()
+        flat = pa.array(batch.column("x")).flatten().to_numpy()
         values.append(flat.reshape(batch.num_rows, -1)[-draws:])
         for name in STATISTICS:
-            column = pyarrow.array(stats.column(name))
+            column = pa.array(stats.column(name))
             statistics[name].append(column.to_numpy(zero_copy_only=False)[-draws:])
     return Draws(np.stack(values), {name: np.stack(v) for name, v in statistics.items()})

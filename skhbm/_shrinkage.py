@@ -92,7 +92,8 @@ def variance_columns(posterior: Posterior, probability: float) -> Mapping[str, A
 def pooling_factor(mean: Float, between: Float) -> Float:
     r"""Measure how far the groups of a factor are pulled towards the population.
 
-    .. math:: \lambda = 1 - \frac{\mathrm{Var}_j\, \mathrm{E}(u_j)}{\mathrm{E}\, \mathrm{Var}_j(u_j)}
+    .. math:: \lambda = 1 - \frac{\mathrm{Var}_j\, \mathrm{E}(u_j)}
+                                   {\mathrm{E}\, \mathrm{Var}_j(u_j)}
 
     Zero means no pooling, one complete pooling.
 
@@ -140,7 +141,9 @@ def _no_pooling(posterior: Posterior, known: GroupMoments) -> Float:
     Coefficients that do not vary are at their posterior means.
     """
     design = posterior.design
-    R, E = np.split(from_lanes(design.roots, design.n_groups), [len(design.terms.varying)], axis=2)
+    R, E = np.split(
+        from_lanes(design.roots, design.n_groups), [len(design.terms.varying)], axis=2
+    )
     score = E[:, :, -1] - E[:, :, :-1] @ known.population
     own = np.einsum("jab,jb->ja", np.linalg.pinv(R, rcond=1e-10), score)
     full_rank = np.linalg.matrix_rank(R, rtol=1e-10) == R.shape[1]
@@ -164,7 +167,9 @@ def _sds(posterior: Posterior, known: GroupMoments) -> Float:
     units = design.scaling.effect_units(design.terms)
     # Natural population coefficients are linear in the working ones.
     base = design.scaling.natural(np.zeros(design.terms.n_fixed), design.terms)
-    rows = [design.scaling.natural(e, design.terms) - base for e in np.eye(design.terms.n_fixed)]
+    rows = [
+        design.scaling.natural(e, design.terms) - base for e in np.eye(design.terms.n_fixed)
+    ]
     A = np.array(rows).reshape(design.terms.n_fixed, -1)[:, design.terms.varying_positions].T
     variance = np.einsum("af,fg,ag->a", A, known.population_cov, A)
     cross = np.einsum("jaf,af->ja", known.cross_cov, A) * units

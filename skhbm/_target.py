@@ -55,7 +55,7 @@ def make_target(
         np.append(scaling.effect_units(terms), [eta, scaling.y_scale]),
         np.array([prior.function.address for prior in compiled], dtype=np.int64),
         parameters,
-        design.log_residual + [np.log(scaling.y_scale), 0.0],
+        design.log_residual + np.array([np.log(scaling.y_scale), 0.0]),
         center,
         rotation,
         marginal,

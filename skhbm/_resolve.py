@@ -1,0 +1,180 @@
+"""The priors that the user gave, checked, and the defaults for the rest.
+
+Which distributions exist and what they take is asked of PyMC, unless they are the defaults'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skhbm._priors import Prior, Priors
+
+if TYPE_CHECKING:
+    from skhbm._design import Design
+
+__all__ = ["resolve_priors"]
+
+#: Default scales are this many standard deviations: wide, yet on the scale of the data.
+WIDTH = 2.5
+
+
+def resolve_priors(priors: Mapping[str, Any] | None, design: Design) -> Priors:
+    """Check the priors that the user gave and fill in the defaults.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a key, an entry, a distribution or an argument is unknown.
+    """
+    given = dict(_as_mapping(priors))
+    terms, scaling = design.terms, design.scaling
+    tau_f = f"tau_{design.levels.name}"
+    if tau_f in given and "tau" not in given:
+        given["tau"] = given.pop(tau_f)
+    known = ("intercept", "coef", "tau", "corr", "sigma")
+    unknown = [key for key in given if key not in known]
+    if unknown:
+        msg = f"`priors` has unknown keys: {unknown[:5]}. The keys are {list(known)}."
+        raise ValueError(msg)
+    if "intercept" in given and not terms.intercept:
+        msg = "`priors` has a prior for the intercept, but fit_intercept=False. Drop one."
+        raise ValueError(msg)
+    coef = _entries("coef", given.get("coef"), terms.features, _default_coef(design))
+    tau = _entries("tau", given.get("tau"), terms.varying, _default_tau(design))
+    for name, prior in (*tau.items(), *_only("sigma", given)):
+        _check_positive(name, prior)
+    default_intercept = Prior("Normal", mu=scaling.y_mean, sigma=WIDTH * scaling.y_scale)
+    intercept = _checked("intercept", given.get("intercept", default_intercept))
+    sigma = Prior("HalfNormal", sigma=WIDTH * scaling.y_scale)
+    if "sigma" in given:
+        sigma = _checked("sigma", given["sigma"])
+    return Priors(
+        intercept if terms.intercept else None,
+        "intercept" not in given,
+        tuple(coef.values()),
+        tuple(tau.values()),
+        _eta(given.get("corr", Prior("LKJCorr", eta=2.0))),
+        None if terms.by_group and "sigma" not in given else sigma,
+    )
+
+
+def _default_coef(design: Design) -> list[Prior]:
+    scale = WIDTH * design.scaling.y_scale / design.scaling.x_scale
+    return [Prior("Normal", mu=0.0, sigma=float(s)) for s in scale]
+
+
+def _default_tau(design: Design) -> list[Prior]:
+    """Half-normal, WIDTH times the sd that would alone account for that of y.
+
+    Beside varying slopes, the intercept at x = 0 also carries what they add up to
+    between there and the mean of X.
+    """
+    terms, scaling = design.terms, design.scaling
+    scale = WIDTH * scaling.effect_units(terms)
+    if terms.varying_intercept:
+        reach = scaling.x_mean[terms.slopes] / scaling.x_scale[terms.slopes]
+        scale[0] *= np.sqrt(1.0 + np.sum(reach**2))
+    return [Prior("HalfNormal", sigma=float(s)) for s in scale]
+
+
+def _as_mapping(priors: Any) -> Mapping[str, Any]:
+    if priors is None:
+        return {}
+    if not isinstance(priors, Mapping):
+        msg = (
+            "`priors` must be a dict from a name to a Prior, such as "
+            f'{{"tau": Prior("HalfNormal", sigma=10)}}. Got {type(priors).__name__}.'
+        )
+        raise TypeError(msg)
+    return priors
+
+
+def _entries(
+    key: str, given: Any, names: tuple[str, ...], defaults: list[Prior]
+) -> dict[str, Any]:
+    """Give every entry its own prior, that of all, or the default."""
+    if given is None or isinstance(given, Mapping):
+        given = given or {}
+        unknown = [name for name in given if name not in names]
+        if unknown:
+            msg = (
+                f"`priors[{key!r}]` has unknown entries: {unknown[:5]}. "
+                f"The entries are {list(names[:20])}."
+            )
+            raise ValueError(msg)
+        chosen = [given.get(name, prior) for name, prior in zip(names, defaults, strict=True)]
+    else:
+        chosen = [given] * len(names)
+    return {
+        f"{key}[{name}]": _checked(f"{key}[{name}]", prior)
+        for name, prior in zip(names, chosen, strict=True)
+    }
+
+
+def _only(key: str, given: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return [(key, _checked(key, given[key]))] if key in given else []
+
+
+def _eta(prior: Any) -> float:
+    """Return the parameter of the only prior that correlations can have."""
+    eta = getattr(prior, "parameters", {}).get("eta")
+    named = getattr(prior, "distribution", None) in ("LKJCorr", "LKJ")
+    if not named or eta is None or not _is_number(eta) or not eta > 0:
+        msg = f"`priors['corr']` must be Prior('LKJCorr', eta=positive number). Got {prior!r}."
+        raise ValueError(msg)
+    return float(eta)
+
+
+def _is_number(value: Any) -> bool:
+    return np.ndim(value) == 0 and np.isreal(value) and bool(np.isfinite(value))
+
+
+def _checked(name: str, prior: Any) -> Any:
+    """Check that a prior is a univariate continuous distribution with its arguments."""
+    distribution = getattr(prior, "distribution", None)
+    parameters = getattr(prior, "parameters", None)
+    if not isinstance(distribution, str) or not isinstance(parameters, Mapping):
+        msg = (
+            f"The prior of {name} must be a Prior, such as Prior('Normal', mu=0, sigma=1). "
+            f"Got {prior!r}."
+        )
+        raise TypeError(msg)
+    wrong = {k: v for k, v in parameters.items() if not _is_number_like(v)}
+    if wrong:
+        msg = f"The prior of {name} takes numbers only. Got {wrong} in {prior!r}."
+        raise ValueError(msg)
+    if distribution not in ("Normal", "HalfNormal") or not set(parameters) <= {"mu", "sigma"}:
+        from skhbm._distributions import check_distribution
+
+        check_distribution(name, prior)
+    elif not float(parameters.get("sigma", 1.0)) > 0:
+        msg = f"The prior of {name} must have sigma > 0. Got {prior!r}."
+        raise ValueError(msg)
+    elif distribution == "HalfNormal" and "mu" in parameters:
+        msg = f"HalfNormal takes sigma or tau. Got {prior!r} as the prior of {name}."
+        raise ValueError(msg)
+    return prior
+
+
+def _is_number_like(value: Any) -> bool:
+    try:
+        return _is_number(np.asarray(value, dtype=float))
+    except (TypeError, ValueError):
+        return False
+
+
+def _check_positive(name: str, prior: Any) -> None:
+    """Check that the prior of a scale has no mass below zero."""
+    if prior.distribution == "HalfNormal":
+        return
+    from skhbm._distributions import has_negative_support
+
+    if has_negative_support(prior):
+        msg = (
+            f"The prior of {name} must be on positive numbers: it is a standard deviation. "
+            f"Got {prior!r}. Use HalfNormal, Exponential, Gamma or the like."
+        )
+        raise ValueError(msg)
