@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import time
-import warnings
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils import check_array, check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
 
 from skhbm import _predictive
-from skhbm._columns import find_columns, split_columns
-from skhbm._design import Terms, make_design
-from skhbm._inputs import as_features, as_rows, as_target, count_rows
-from skhbm._labels import as_labels, hashables
-from skhbm._parameters import check_parameters, for_factor
+from skhbm._design import make_design
+from skhbm._inputs import as_target
+from skhbm._parameters import check_parameters
 from skhbm._posterior import add_moments, pooling_summary, start_moments
+from skhbm._reading import factor_name, make_terms, read_new_rows, read_rows
 from skhbm._resolve import resolve_priors
 from skhbm._shrinkage import group_coefficients, shrinkage_columns, variance_columns
 from skhbm._statistics import GroupedStatistics
@@ -256,10 +254,10 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
         started = time.perf_counter()
         check_parameters(self)
         fitted = self._unfitted_copy()
-        features, target, labels, weights = fitted._read_rows(X, y, groups, sample_weight)
-        name = fitted._factor_name(labels)
+        features, target, labels, weights = read_rows(fitted, X, y, groups, sample_weight)
+        name = factor_name(fitted, labels)
         statistics = GroupedStatistics.from_rows(features, target, labels, weights, name)
-        design = make_design(statistics, fitted._terms(labels, statistics))
+        design = make_design(statistics, make_terms(fitted, labels, statistics))
         priors = resolve_priors(self.priors, design)
 
         from skhbm._diagnostics import diagnose, warn_if_not_converged
@@ -325,7 +323,7 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
         if return_std and return_cov:
             msg = "At most one of `return_std` and `return_cov` can be requested."
             raise ValueError(msg)
-        rows = self._new_rows(X, groups)
+        rows = read_new_rows(self, X, groups)
         known = self._moments(rows.codes)
         mean, std = _predictive.moments(self._posterior, known, rows, with_sd=return_std)
         if return_cov:
@@ -388,7 +386,7 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
         ValueError
             If a probability is not in (0, 1).
         """
-        rows = self._new_rows(X, groups)
+        rows = read_new_rows(self, X, groups)
         probabilities = np.atleast_1d(np.asarray(quantiles, dtype=np.float64))
         if probabilities.ndim != 1 or not np.all((probabilities > 0) & (probabilities < 1)):
             msg = f"`quantiles` must be probabilities in (0, 1). Got {quantiles!r}."
@@ -424,7 +422,7 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
         ValueError
             If `n_samples` is not a positive integer.
         """
-        rows = self._new_rows(X, groups)
+        rows = read_new_rows(self, X, groups)
         if not isinstance(n_samples, Integral) or n_samples < 1:
             msg = f"`n_samples` must be an int of at least 1. Got {n_samples!r}."
             raise ValueError(msg)
@@ -455,7 +453,7 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
         """
         check_is_fitted(self)
         target = as_target(y, self)
-        rows = self._new_rows(X, len(target) if X is None and groups is None else groups)
+        rows = read_new_rows(self, X, groups)
         if len(rows) != len(target):
             msg = (
                 f"`X` has {len(rows)} rows but `y` has {len(target)} entries; they must be "
@@ -556,169 +554,6 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
         copy.__dict__.update(kept)
         return copy
 
-    def _read_rows(self, X: Any, y: Any, groups: Any, sample_weight: Any) -> tuple[Any, ...]:
-        """Return features, target, labels and weights of the rows of fit."""
-        X = _with_columns(X, groups)
-        if X is None:
-            self.n_features_in_ = 0
-        else:
-            validate_data(self, X=X, reset=True, skip_check_array=True)
-        X, labels = self._split(X, groups)
-        features, target, weights = as_rows(X, y, sample_weight, self)
-        if len(target) < 2:
-            msg = (
-                "Found an array with 1 sample (n_samples=1) while a minimum of 2 is required: "
-                "one row says nothing about the residual scale."
-            )
-            raise ValueError(msg)
-        if labels is None:
-            warnings.warn(
-                "Fitted without groups, this is a regression without varying terms. "
-                "Pass `groups=` to fit, or name the column of X that holds the labels in "
-                "`group_features`, which reaches fit on every path of scikit-learn.",
-                UserWarning,
-                stacklevel=3,
-            )
-        return features, target, as_labels(labels, len(target)), weights
-
-    def _new_rows(self, X: Any, groups: Any) -> _predictive.Rows:
-        """Return validated rows to predict, their groups coded."""
-        check_is_fitted(self)
-        n_rows = groups if isinstance(groups, int) else None
-        groups = None if n_rows is not None else groups
-        X = _with_columns(X, groups)
-        if X is not None:
-            validate_data(self, X=X, reset=False, skip_check_array=True)
-        elif self.n_features_in_:
-            msg = f"X is None, but the model was fitted with {self.n_features_in_} columns."
-            raise ValueError(msg)
-        X, labels = self._split(X, groups)
-        n_samples = n_rows if n_rows is not None else count_rows(X, labels)
-        features = as_features(X, n_samples, self)
-        return _predictive.Rows(features, self._keys(labels, len(features)))
-
-    def _split(self, X: Any, groups: Any) -> tuple[Any, Any]:
-        """Return the features of X and the labels, from whichever channel they come."""
-        if self.group_features is None or X is None:
-            if X is None and self.group_features is not None:
-                msg = "`group_features` names a column of X, but X is None. Pass `groups=`."
-                raise ValueError(msg)
-            return X, groups
-        names = getattr(self, "feature_names_in_", None)
-        positions = find_columns("group_features", self.group_features, X.shape[1], names)
-        if len(positions) != 1:
-            msg = f"`group_features` must name one column. Got {len(positions)}."
-            raise ValueError(msg)
-        if groups is not None:
-            msg = (
-                "Group labels were given twice, as `groups=` and as the column "
-                f"{self.group_features!r} of X (`group_features`). Give one of them."
-            )
-            raise ValueError(msg)
-        features, (labels,) = split_columns(X, positions)
-        return features, labels
-
-    def _factor_name(self, labels: Any) -> str | None:
-        """Return the name of the column that holds the labels, if it has one."""
-        names = getattr(self, "feature_names_in_", None)
-        if self.group_features is not None and names is not None:
-            at = find_columns("group_features", self.group_features, len(names), names)[0]
-            return str(names[at])
-        return getattr(labels, "name", None)
-
-    def _terms(self, labels: Any, statistics: GroupedStatistics) -> Terms:
-        """Translate the parameters into the terms of the linear predictor."""
-        n_columns = self.n_features_in_
-        names = getattr(self, "feature_names_in_", None)
-        columns = np.arange(n_columns)
-        if self.group_features is not None:
-            columns = np.delete(
-                columns, find_columns("group_features", self.group_features, n_columns, names)
-            )
-        features = tuple(f"x{i}" if names is None else str(names[i]) for i in columns)
-        factor = statistics.levels.name
-        grouped = labels is not None
-        if not grouped and (self.varying_slopes is not None or self.residual_scale != "shared"):
-            msg = (
-                "`varying_slopes` and residual_scale='by_group' need groups. Pass `groups=` to "
-                "fit, or name the column of X that holds them in `group_features`."
-            )
-            raise ValueError(msg)
-        if grouped and len(statistics.levels) == 1:
-            warnings.warn(
-                f"There is one group only ({statistics.levels.labels[0]!r}): the standard "
-                "deviation between groups (tau) is then known from its prior alone.",
-                UserWarning,
-                stacklevel=3,
-            )
-        varying_intercept = for_factor("varying_intercept", self.varying_intercept, factor)
-        slopes = self._slopes(columns, names, factor)
-        correlated = for_factor("correlated", self.correlated, factor)
-        terms = Terms(
-            features,
-            slopes,
-            self.fit_intercept,
-            grouped and varying_intercept is not False,
-            correlated is not False,
-            self.residual_scale == "by_group",
-        )
-        if grouped and not terms.varying:
-            msg = (
-                "Nothing varies by group. Set varying_intercept=True or name `varying_slopes`."
-            )
-            raise ValueError(msg)
-        return terms
-
-    def _slopes(self, columns: Any, names: Any, factor: str) -> NDArray[np.int64]:
-        """Return the positions, among the features, of those whose slopes vary."""
-        wanted = for_factor("varying_slopes", self.varying_slopes, factor)
-        if wanted is None:
-            return np.empty(0, dtype=np.int64)
-        if isinstance(wanted, str) and wanted == "all":
-            return np.arange(len(columns))
-        found = find_columns("varying_slopes", wanted, self.n_features_in_, names)
-        if not np.all(np.isin(found, columns)):
-            msg = "`varying_slopes` names the column of group labels; name features only."
-            raise ValueError(msg)
-        return np.searchsorted(columns, np.sort(found))
-
-    def _keys(self, labels: Any, n_samples: int) -> NDArray[np.int64]:
-        """Code the labels of new rows; see `Rows`."""
-        if not self.n_groups_:
-            if labels is not None:
-                msg = (
-                    "`groups` was given, but the model was fitted without groups. Pass "
-                    "`groups=` to fit as well, or leave it out."
-                )
-                raise ValueError(msg)
-            return np.zeros(n_samples, dtype=np.int64)
-        if labels is None:
-            warnings.warn(
-                "The model was fitted with groups, but asked to predict without: every row is "
-                "predicted as if of a new group. Pass `groups=` to predict, or give the labels "
-                "as a column of X (`group_features`), which scikit-learn carries everywhere.",
-                UserWarning,
-                stacklevel=4,
-            )
-            return -1 - np.arange(n_samples)
-        levels = self._posterior.design.levels
-        keys, unseen, n_missing = levels.encode(labels, n_samples)
-        if self.new_groups == "error" and (unseen or n_missing):
-            total = len(unseen) + len(np.unique(keys[keys >= 0]))
-            what = f"{len(unseen)} of {total} groups were not seen in fit: {unseen[:5]}"
-            what = what if unseen else f"{n_missing} of {n_samples} labels are missing"
-            msg = f'{what}. Pass new_groups="population" to predict them from the population.'
-            raise ValueError(msg)
-        if len(unseen) > 1 and not np.any(keys >= 0):
-            warnings.warn(
-                f"None of the {len(unseen)} groups was seen in fit. Labels are like "
-                f"{unseen[0]!r}, in fit they were like {hashables(self.groups_[:1])[0]!r}; "
-                "check their type.",
-                UserWarning,
-                stacklevel=4,
-            )
-        return keys
-
     def _set_fitted(
         self,
         posterior: Posterior,
@@ -758,19 +593,3 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         coefficients = group_coefficients(self._posterior, self._moments())
         return coefficients if self.n_groups_ else coefficients[:0]
-
-
-def _with_columns(X: Any, groups: Any) -> Any:
-    """Return X as something with rows and columns, labels among numbers kept.
-
-    None if it has no columns, while there are groups to fit intercepts of.
-    """
-    if X is None:
-        return None
-    if not hasattr(X, "shape") and not hasattr(X, "__dataframe__"):
-        mixed = np.asarray(X, dtype=object)
-        X = mixed if mixed.ndim == 2 else np.asarray(X)
-    if len(X.shape) != 2:
-        # check_array says what is wrong with any other number of dimensions.
-        return check_array(X)
-    return None if groups is not None and X.shape[1] == 0 else X

@@ -1,0 +1,214 @@
+"""What fit and predict are given -> checked rows, with labels from either channel.
+
+Labels come as `groups=` or as the column of X that `group_features` names. These functions read
+the parameters of an estimator, and set what scikit-learn wants to know of X.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.utils import check_array
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from skhbm._columns import find_columns, split_columns
+from skhbm._design import Terms
+from skhbm._inputs import as_features, as_rows, count_rows
+from skhbm._labels import as_labels, hashables
+from skhbm._parameters import for_factor
+from skhbm._predictive import Rows
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from skhbm._labels import Levels
+    from skhbm._statistics import GroupedStatistics
+
+__all__ = ["factor_name", "make_terms", "read_new_rows", "read_rows"]
+
+
+def read_rows(
+    estimator: Any, X: Any, y: Any, groups: Any, sample_weight: Any
+) -> tuple[Any, ...]:
+    """Return features, target, labels and weights of the rows of fit."""
+    X = _with_columns(X, groups)
+    if X is None:
+        estimator.n_features_in_ = 0
+    else:
+        validate_data(estimator, X=X, reset=True, skip_check_array=True)
+    X, labels = _split(estimator, X, groups)
+    features, target, weights = as_rows(X, y, sample_weight, estimator)
+    if len(target) < 2:
+        msg = (
+            "Found an array with 1 sample (n_samples=1) while a minimum of 2 is required: "
+            "one row says nothing about the residual scale."
+        )
+        raise ValueError(msg)
+    if labels is None:
+        warnings.warn(
+            "Fitted without groups, this is a regression without varying terms. "
+            "Pass `groups=` to fit, or name the column of X that holds the labels in "
+            "`group_features`, which reaches fit on every path of scikit-learn.",
+            UserWarning,
+            stacklevel=3,
+        )
+    return features, target, as_labels(labels, len(target)), weights
+
+
+def read_new_rows(estimator: Any, X: Any, groups: Any) -> Rows:
+    """Return validated rows to predict, their groups coded."""
+    check_is_fitted(estimator)
+    X = _with_columns(X, groups)
+    if X is not None:
+        validate_data(estimator, X=X, reset=False, skip_check_array=True)
+    elif estimator.n_features_in_:
+        msg = f"X is None, but the model was fitted with {estimator.n_features_in_} columns."
+        raise ValueError(msg)
+    X, labels = _split(estimator, X, groups)
+    features = as_features(X, count_rows(X, labels), estimator)
+    return Rows(features, _keys(estimator, labels, len(features)))
+
+
+def factor_name(estimator: Any, labels: Any) -> str | None:
+    """Return the name of the column that holds the labels, if it has one."""
+    names = getattr(estimator, "feature_names_in_", None)
+    if estimator.group_features is not None and names is not None:
+        at = find_columns("group_features", estimator.group_features, len(names), names)[0]
+        return str(names[at])
+    return getattr(labels, "name", None)
+
+
+def make_terms(estimator: Any, labels: Any, statistics: GroupedStatistics) -> Terms:
+    """Translate the parameters into the terms of the linear predictor."""
+    n_columns = estimator.n_features_in_
+    names = getattr(estimator, "feature_names_in_", None)
+    columns = np.arange(n_columns)
+    if estimator.group_features is not None:
+        columns = np.delete(
+            columns, find_columns("group_features", estimator.group_features, n_columns, names)
+        )
+    features = tuple(f"x{i}" if names is None else str(names[i]) for i in columns)
+    factor = statistics.levels.name
+    grouped = labels is not None
+    if not grouped and (
+        estimator.varying_slopes is not None or estimator.residual_scale != "shared"
+    ):
+        msg = (
+            "`varying_slopes` and residual_scale='by_group' need groups. Pass `groups=` to "
+            "fit, or name the column of X that holds them in `group_features`."
+        )
+        raise ValueError(msg)
+    if grouped and len(statistics.levels) == 1:
+        warnings.warn(
+            f"There is one group only ({hashables(statistics.levels.labels)[0]!r}): the standard "
+            "deviation between groups (tau) is then known from its prior alone.",
+            UserWarning,
+            stacklevel=3,
+        )
+    varying_intercept = for_factor("varying_intercept", estimator.varying_intercept, factor)
+    slopes = _slopes(estimator, columns, names, factor)
+    correlated = for_factor("correlated", estimator.correlated, factor)
+    terms = Terms(
+        features,
+        slopes,
+        estimator.fit_intercept,
+        grouped and varying_intercept is not False,
+        correlated is not False,
+        estimator.residual_scale == "by_group",
+    )
+    if grouped and not terms.varying:
+        msg = "Nothing varies by group. Set varying_intercept=True or name `varying_slopes`."
+        raise ValueError(msg)
+    return terms
+
+
+def _split(estimator: Any, X: Any, groups: Any) -> tuple[Any, Any]:
+    """Return the features of X and the labels, from whichever channel they come."""
+    if estimator.group_features is None or X is None:
+        if X is None and estimator.group_features is not None:
+            msg = "`group_features` names a column of X, but X is None. Pass `groups=`."
+            raise ValueError(msg)
+        return X, groups
+    names = getattr(estimator, "feature_names_in_", None)
+    positions = find_columns("group_features", estimator.group_features, X.shape[1], names)
+    if len(positions) != 1:
+        msg = f"`group_features` must name one column. Got {len(positions)}."
+        raise ValueError(msg)
+    if groups is not None:
+        msg = (
+            "Group labels were given twice, as `groups=` and as the column "
+            f"{estimator.group_features!r} of X (`group_features`). Give one of them."
+        )
+        raise ValueError(msg)
+    features, (labels,) = split_columns(X, positions)
+    return features, labels
+
+
+def _slopes(estimator: Any, columns: Any, names: Any, factor: str) -> NDArray[np.int64]:
+    """Return the positions, among the features, of those whose slopes vary."""
+    wanted = for_factor("varying_slopes", estimator.varying_slopes, factor)
+    if wanted is None:
+        return np.empty(0, dtype=np.int64)
+    if isinstance(wanted, str) and wanted == "all":
+        return np.arange(len(columns))
+    found = find_columns("varying_slopes", wanted, estimator.n_features_in_, names)
+    if not np.all(np.isin(found, columns)):
+        msg = "`varying_slopes` names the column of group labels; name features only."
+        raise ValueError(msg)
+    return np.searchsorted(columns, np.sort(found))
+
+
+def _keys(estimator: Any, labels: Any, n_samples: int) -> NDArray[np.int64]:
+    """Code the labels of new rows; see `Rows`."""
+    if not estimator.n_groups_:
+        if labels is not None:
+            msg = (
+                "`groups` was given, but the model was fitted without groups. Pass "
+                "`groups=` to fit as well, or leave it out."
+            )
+            raise ValueError(msg)
+        return np.zeros(n_samples, dtype=np.int64)
+    if labels is None:
+        warnings.warn(
+            "The model was fitted with groups, but asked to predict without: every row is "
+            "predicted as if of a new group. Pass `groups=` to predict, or give the labels "
+            "as a column of X (`group_features`), which scikit-learn carries everywhere.",
+            UserWarning,
+            stacklevel=4,
+        )
+        return -1 - np.arange(n_samples)
+    levels: Levels = estimator._posterior.design.levels
+    keys, unseen, n_missing = levels.encode(labels, n_samples)
+    if estimator.new_groups == "error" and (unseen or n_missing):
+        total = len(unseen) + len(np.unique(keys[keys >= 0]))
+        what = f"{len(unseen)} of {total} groups were not seen in fit: {unseen[:5]}"
+        what = what if unseen else f"{n_missing} of {n_samples} labels are missing"
+        msg = f'{what}. Pass new_groups="population" to predict them from the population.'
+        raise ValueError(msg)
+    if len(unseen) > 1 and not np.any(keys >= 0):
+        warnings.warn(
+            f"None of the {len(unseen)} groups was seen in fit. Labels are like "
+            f"{unseen[0]!r}, in fit they were like {hashables(estimator.groups_[:1])[0]!r}; "
+            "check their type.",
+            UserWarning,
+            stacklevel=4,
+        )
+    return keys
+
+
+def _with_columns(X: Any, groups: Any) -> Any:
+    """Return X as something with rows and columns, labels among numbers kept.
+
+    None if it has no columns, while there are groups to fit intercepts of.
+    """
+    if X is None:
+        return None
+    if not hasattr(X, "shape") and not hasattr(X, "__dataframe__"):
+        mixed = np.asarray(X, dtype=object)
+        X = mixed if mixed.ndim == 2 else np.asarray(X)
+    if len(X.shape) != 2:
+        # check_array says what is wrong with any other number of dimensions.
+        return check_array(X)
+    return None if groups is not None and X.shape[1] == 0 else X
