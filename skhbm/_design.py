@@ -28,8 +28,6 @@ __all__ = ["Design", "Scaling", "Terms", "make_design"]
 RANK_TOLERANCE = 1e-13
 #: A column whose standard deviation is less than this share of its mean is constant.
 CONSTANT = 1e-14
-#: Variance of a log residual scale about which a group says nothing.
-UNINFORMED = 1e8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,8 +127,8 @@ class Design:
     W : ndarray of shape (1, m, m), or (n_groups, m, m) if by_group
     counts : ndarray of shape (1,), or (n_groups,) if by_group
         As in `skhbm._likelihood`; m counts the fixed coefficients and the target.
-    log_residual : ndarray of shape (n_groups, 2)
-        Each group's own estimate of the log residual scale, and its variance.
+    degrees : ndarray of shape (n_groups,)
+        Degrees of freedom that each group's own terms leave over.
     """
 
     terms: Terms
@@ -140,7 +138,7 @@ class Design:
     roots: Float
     W: Float
     counts: Float
-    log_residual: Float
+    degrees: Float
 
     @property
     def rounding(self) -> float:
@@ -167,7 +165,6 @@ def make_design(statistics: GroupedStatistics, terms: Terms) -> Design:
     """Standardise the statistics and split them into within and between parts."""
     scaling = _scaling(statistics, centred=terms.intercept)
     R, E, W, rank = _roots(statistics, scaling, terms)
-    log_residual = _log_residuals(statistics.n - rank, W[:, -1, -1])
     return Design(
         terms,
         scaling,
@@ -176,7 +173,7 @@ def make_design(statistics: GroupedStatistics, terms: Terms) -> Design:
         to_lanes(np.concatenate([R, E], axis=2)),
         W if terms.by_group else W.sum(axis=0, keepdims=True),
         statistics.n.copy() if terms.by_group else statistics.n.sum(keepdims=True),
-        log_residual,
+        np.maximum(statistics.n - rank, 0.0),
     )
 
 
@@ -248,15 +245,3 @@ def _roots(
 def _pad(E: Float, n_left: int) -> Float:
     """Put columns of zeros before those of E: centred features have no intercept."""
     return np.pad(E, ((0, 0), (0, 0), (n_left, 0)))
-
-
-def _log_residuals(degrees: Float, rss: Float) -> Float:
-    """Estimate each group's log residual scale from what its own terms leave over.
-
-    The log of a chi-square on d degrees has variance close to 2 / d, halved twice by
-    taking the square root.
-    """
-    informed = (degrees >= 1) & (rss > 0)
-    scale = np.divide(rss, degrees, out=np.ones_like(rss), where=informed)
-    variance = np.divide(0.5, degrees, out=np.full_like(rss, UNINFORMED), where=informed)
-    return np.column_stack([0.5 * np.log(scale), variance])

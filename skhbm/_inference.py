@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ from skhbm._basis import make_basis
 from skhbm._coefficients import make_coefficients
 from skhbm._distributions import prior_draws
 from skhbm._posterior import make_posterior
-from skhbm._sampling import sample
+from skhbm._sampling import prepare, sample
 from skhbm._target import initial_point, make_target
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from skhbm._priors import Priors
 
 __all__ = ["infer"]
+
+#: PyTensor is not made for threads, and what is compiled is shared.
+COMPILING = threading.Lock()
 
 #: Below this many groups the log density of tau has a cliff to the left of its mode, where the
 #: between-group variance would vanish, and steps must be smaller than they are on average.
@@ -30,11 +34,12 @@ def infer(
     """Sample the posterior; return it with the sampler's statistics."""
     coefficients = make_coefficients(design, priors)
     basis = make_basis(design, coefficients)
-    target = make_target(design, priors, coefficients, basis)
+    with COMPILING:
+        target = make_target(design, priors, coefficients, basis)
+        model = prepare(target, initial_point(target, priors))
     if design.terms.varying:
         target_accept = 1 - (1 - target_accept) * min(1.0, design.n_groups / FEW_GROUPS)
-    start = initial_point(target, priors)
-    draws = sample(target, start, seed=seed, target_accept=target_accept, **settings)
+    draws = sample(model, seed=seed, target_accept=target_accept, **settings)
     posterior = make_posterior(design, basis, target, draws.values, seed)
     if design.terms.by_group and priors.sigma is not None:
         scale = prior_draws(priors.sigma, posterior.sigma_new.shape, seed)

@@ -102,8 +102,8 @@ def make_terms(estimator: Any, labels: Any, statistics: GroupedStatistics) -> Te
         raise ValueError(msg)
     if grouped and len(statistics.levels) == 1:
         warnings.warn(
-            f"There is one group only ({hashables(statistics.levels.labels)[0]!r}): the standard "
-            "deviation between groups (tau) is then known from its prior alone.",
+            f"There is one group only ({hashables(statistics.levels.labels)[0]!r}): the "
+            "standard deviation between groups (tau) is then known from its prior alone.",
             UserWarning,
             stacklevel=3,
         )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Float = NDArray[np.float64]
 
-__all__ = ["Draws", "n_threads", "sample"]
+__all__ = ["Draws", "n_threads", "prepare", "sample"]
 
 #: Sd of the chains' starting points about the common one.
 JITTER = 0.5
@@ -42,9 +42,14 @@ class Draws:
     statistics: dict[str, NDArray[Any]]
 
 
+def prepare(target: Target, start: Float) -> Any:
+    """Compile what is not compiled yet; return what `sample` samples."""
+    _import_nutpie()
+    return _compiled_model(target, start)
+
+
 def sample(
-    target: Target,
-    start: Float,
+    model: Any,
     *,
     draws: int,
     tune: int,
@@ -55,9 +60,10 @@ def sample(
     progress: bool,
 ) -> Draws:
     """Run NUTS; an interrupt stops the chains and is raised again."""
-    nutpie = _import_nutpie()
+    import nutpie
+
     sampler = nutpie.sample(
-        _compiled_model(target, start),
+        model,
         draws=draws,
         tune=tune,
         chains=chains,

@@ -26,6 +26,8 @@ __all__ = ["initial_point", "make_target"]
 
 #: Chains start at these working scales: neither all nor none of the variance.
 START = 0.5
+#: Variance of a log residual scale about which a group says nothing.
+UNINFORMED = 1e8
 
 
 def make_target(
@@ -55,7 +57,7 @@ def make_target(
         np.append(scaling.effect_units(terms), [eta, scaling.y_scale]),
         np.array([prior.function.address for prior in compiled], dtype=np.int64),
         parameters,
-        design.log_residual + np.array([np.log(scaling.y_scale), 0.0]),
+        _log_residuals(design, basis),
         center,
         rotation,
         marginal,
@@ -76,6 +78,19 @@ def initial_point(target: Target, priors: Priors) -> Float:
     elif _compiled(priors.sigma).transform == "log":
         scales[:] = np.log(START * target.units[-1])
     return x
+
+
+def _log_residuals(design: Design, basis: Basis) -> Float:
+    """Estimate each group's log residual scale and the variance of that (n_groups, 2).
+
+    From what its own terms and the pooled regression leave over. The log of a chi-square on d
+    degrees has variance close to 2 / d; that of its root a quarter of it.
+    """
+    rss = np.broadcast_to(basis.within[:, -1, -1], design.n.shape)
+    informed = design.degrees >= 1
+    degrees = np.where(informed, design.degrees, 1.0)
+    log_scale = np.log(design.scaling.y_scale) + 0.5 * np.log(rss / degrees)
+    return np.column_stack([log_scale, np.where(informed, 0.5 / degrees, UNINFORMED)])
 
 
 def _marginal(design: Design, basis: Basis) -> Marginal:
