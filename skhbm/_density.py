@@ -11,7 +11,10 @@ The unconstrained vector holds, in this order,
     n_correlations canonical partial correlations, on the atanh scale,
     residual scales: 1 shared, or n_groups independent ones, or, for the hierarchical prior,
         the mean and sd of log sigma_j and n_groups standardised log sigma_j,
-    the coefficients that cannot be integrated out.
+    the coefficients that cannot be integrated out,
+
+and whatever comes after these is an independent standard normal, a companion: see
+`skhbm._sampling`.
 """
 
 from __future__ import annotations
@@ -231,15 +234,19 @@ def _density(n_dim, x_, grad_, logp_, table_):
     eta, sigma_unit = units[q], units[q + 1]
     log_residual = carray(as_pointer(table[13]), (n_groups, 2), np.float64)
     rotation = carray(as_pointer(table[15]), (s, s), np.float64)
+    n_own = q + r + s + (1 if kind == 0 else (n_groups if kind == 1 else n_groups + 2))
     x = carray(x_, (n_dim,))
     grad = carray(grad_, (n_dim,))
     out = carray(logp_, (1,))
-    first_scale, first_coef = q + r, n_dim - s
+    first_scale, first_coef = q + r, n_own - s
 
-    natural = np.empty(n_dim)
+    natural = np.empty(n_own)
     says = np.empty((n_scalars, 4))
     C = np.zeros((q, q))
     logp = natural_values(x, table, natural, says, C)
+    for i in range(n_own, n_dim):
+        logp -= 0.5 * x[i] * x[i]
+        grad[i] = -x[i]
     size = q * q
     inputs = np.empty(size + n_within + s)
     outputs = np.empty(1 + len(inputs) + table[9])
@@ -324,7 +331,7 @@ def natural_values(x, table, natural, says, C):
     address = carray(as_pointer(table[11]), (n_scalars,), np.int64)
     center = carray(as_pointer(table[14]), (s,), np.float64)
     rotation = carray(as_pointer(table[15]), (s, s), np.float64)
-    first_scale, first_coef = q + r, len(x) - s
+    first_scale, first_coef = q + r, len(natural) - s
     logp = 0.0
     for i in range(n_scalars):
         c = i - (n_scalars - s)
