@@ -187,11 +187,11 @@ def _keys(estimator: Any, labels: Any, n_samples: int) -> NDArray[np.int64]:
         what = what if unseen else f"{n_missing} of {n_samples} labels are missing"
         msg = f'{what}. Pass new_groups="population" to predict them from the population.'
         raise ValueError(msg)
-    if len(unseen) > 1 and not np.any(keys >= 0):
+    known_types = {type(label) for label in hashables(levels.labels)}
+    if unseen and known_types.isdisjoint(type(label) for label in unseen):
         warnings.warn(
-            f"None of the {len(unseen)} groups was seen in fit. Labels are like "
-            f"{unseen[0]!r}, in fit they were like {hashables(estimator.groups_[:1])[0]!r}; "
-            "check their type.",
+            f"Labels like {unseen[0]!r} cannot be groups of the fit, whose labels are like "
+            f"{hashables(levels.labels)[0]!r}: give both the same type.",
             UserWarning,
             stacklevel=4,
         )

@@ -12,7 +12,9 @@ if str(HERE) not in sys.path:
     sys.path.insert(0, str(HERE))
 
 # Compiling on the first call has no place in a deadline; `derandomize` makes runs repeat.
-settings.register_profile("skhbm", deadline=None, derandomize=True, database=None, max_examples=50)
+settings.register_profile(
+    "skhbm", deadline=None, derandomize=True, database=None, max_examples=50
+)
 settings.load_profile("skhbm")
 
 

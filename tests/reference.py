@@ -4,21 +4,13 @@ Everything here works on rows, in natural units, with dense covariances; nothing
 imported from the package but what builds the objects under test.
 """
 
-import ctypes
 from dataclasses import dataclass, field
 
 import numpy as np
 from arviz_stats.base import array_stats
 from scipy import linalg, stats
 
-from skhbm._basis import make_basis
-from skhbm._coefficients import make_coefficients
-from skhbm._density import expand_callback
-from skhbm._design import Terms, make_design
-from skhbm._likelihood import Marginal
-from skhbm._priors import Prior, resolve_priors
-from skhbm._statistics import GroupedStatistics
-from skhbm._target import make_target
+from skhbm import Prior
 
 EPS = np.finfo(float).eps
 
@@ -39,36 +31,6 @@ SCIPY = {
 
 def to_scipy(prior):
     return SCIPY[prior.distribution](**prior.parameters)
-
-
-def evaluate_marginal(design, cov, sigma, offset, T):
-    """Integrate g ~ Normal(0, I) out, the working coefficients being w = offset + T g.
-
-    Return log density, d/d cov, d/d sigma and d/d offset. With `evaluate_target` the only
-    place in tests that knows how the kernel is called: its columns are those of g, those of
-    coefficients that are given, and the target.
-    """
-    p, k = T.shape
-    q = len(design.terms.varying)
-    columns = np.zeros((p + 1, k + p + 1))
-    columns[:p] = np.hstack([T, np.eye(p), np.zeros((p, 1))])
-    columns[p, -1] = 1.0
-    E = np.einsum("gacl,cd->gadl", design.roots[:, :, q:], columns)
-    roots = np.ascontiguousarray(np.concatenate([design.roots[:, :, :q], E], axis=2))
-    W = np.ascontiguousarray(columns.T @ design.W @ columns)
-    weight = np.ones((len(roots), roots.shape[-1]))
-    marginal = Marginal(np.zeros(k), roots, weight, W, design.counts)
-    return marginal.value_and_gradient(cov, sigma, offset)
-
-
-def evaluate_target(target, x):
-    """Return log density, gradient and natural values of a `Target` at x."""
-    x = np.array(x, dtype=float)
-    value, gradient = target.value_and_gradient(x)
-    natural, table = np.empty(target.n_dim), target.table()
-    pointers = [a.ctypes.data_as(ctypes.POINTER(ctypes.c_double)) for a in (x, natural)]
-    expand_callback().ctypes(len(x), len(x), *pointers, table.ctypes.data)
-    return value, gradient, natural
 
 
 @dataclass
@@ -116,16 +78,6 @@ class Structure:
     by_group: bool = False
     priors: dict = field(default_factory=dict)
 
-    def terms(self, features):
-        return Terms(
-            features,
-            np.array(self.slopes, dtype=np.int64),
-            self.intercept,
-            self.varying_intercept,
-            self.correlated,
-            self.by_group,
-        )
-
     @property
     def q(self):
         return len(self.slopes) + self.varying_intercept
@@ -137,16 +89,6 @@ class Structure:
     @property
     def hierarchical(self):
         return self.by_group and "sigma" not in self.priors
-
-
-def build(structure, table):
-    """Return design, priors and target of the package."""
-    statistics = GroupedStatistics.from_arrays(table.X, table.y, table.codes)
-    design = make_design(statistics, structure.terms(table.features))
-    priors = resolve_priors(structure.priors, design)
-    coefficients = make_coefficients(design, priors)
-    basis = make_basis(design, coefficients)
-    return design, priors, make_target(design, priors, coefficients, basis)
 
 
 class Oracle:
@@ -172,7 +114,9 @@ class Oracle:
             default = Prior("Normal", mu=y.mean(), sigma=2.5 * s_y)
             self.coef_priors = [given.get("intercept", default), *coef]
             self.H = np.column_stack([np.ones(len(y)), self.H])
-        self.normal = np.array([p.distribution == "Normal" for p in self.coef_priors], dtype=bool)
+        self.normal = np.array(
+            [p.distribution == "Normal" for p in self.coef_priors], dtype=bool
+        )
 
         tau = [Prior("HalfNormal", sigma=2.5 * s_y / s_x[k]) for k in slopes]
         names = [table.features[k] for k in slopes]
@@ -218,14 +162,18 @@ class Oracle:
             logp += stats.lognorm(spread, scale=np.exp(mean)).logpdf(sigma).sum()
         else:
             logp += to_scipy(self.sigma_prior).logpdf(scales).sum()
-        chosen = [p for p, is_sampled in zip(self.coef_priors, sampled, strict=True) if is_sampled]
+        chosen = [
+            p for p, is_sampled in zip(self.coef_priors, sampled, strict=True) if is_sampled
+        ]
         return logp + sum(to_scipy(p).logpdf(c) for p, c in zip(chosen, coef, strict=True))
 
     def log_likelihood(self, tau, R, scales, coef, *, sampled):
         """Return the log density of y, effects and coefficients not sampled integrated out."""
         table = self.table
         sigma = scales[2:] if self.structure.hierarchical else scales
-        sigma = sigma[table.codes] if self.structure.by_group else np.full(len(table.y), sigma[0])
+        sigma = (
+            sigma[table.codes] if self.structure.by_group else np.full(len(table.y), sigma[0])
+        )
         mean = self.H[:, sampled] @ coef
         integrated = [p for p, s in zip(self.coef_priors, sampled, strict=True) if not s]
         H = self.H[:, ~sampled]
@@ -310,9 +258,9 @@ def mcse(draws, method="mean", prob=None):
 def assert_equal_to_rounding(actual, expected, rtol=1e-6):
     """Compare two results that differ by the order of sums only, after NUTS.
 
-    Rounding moves a trajectory by some EPS at each of its ~1e4 leapfrog steps. Where the density
-    is close to log-concave (no correlations sampled) moves do not grow, and 1e4 EPS times
-    the condition of the data (at most ~1e5 in tests) is below 1e-6 of the size of draws.
+    Rounding moves a trajectory by some EPS at each of its ~1e4 leapfrog steps. Where the
+    density is close to log-concave (no correlations sampled) moves do not grow, and 1e4 EPS
+    times the condition of the data (at most ~1e5 in tests) is below 1e-6 of the draws.
     """
     actual, expected = np.asarray(actual), np.asarray(expected)
     scale = np.abs(expected).max() if expected.size else 0.0

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 import pytest
-from reference import Structure, Table, assert_equal_to_rounding, build, evaluate_target, mcse
+from internals import build, evaluate_target
+from reference import Structure, Table, assert_equal_to_rounding, mcse
 
 from skhbm import HierarchicalNormalRegressor
 
@@ -70,7 +71,7 @@ def intercepts(data):
 def variables(model, *, effects=False):
     """Draws of all hyperparameters and population coefficients."""
     posterior = model.posterior_["posterior"].to_dataset()
-    kept = {k: v.values for k, v in posterior.data_vars.items()}
+    kept = {k: v.to_numpy() for k, v in posterior.data_vars.items()}
     return {k: v for k, v in kept.items() if effects or not k.startswith("effect")}
 
 
@@ -167,7 +168,7 @@ def test_draws_follow_the_units_of_features(data, structure, model, scale):
     changed = variables(replace(data, X=data.X * scale).fit(**structure))
     expected = variables(model)
     expected["coef"] = expected["coef"] / scale
-    terms = model.posterior_["posterior"]["group_term"].values
+    terms = model.posterior_["posterior"]["group_term"].to_numpy()
     units = dict(zip(["intercept", "x0", "x1"], [1.0, *scale], strict=True))
     expected["tau_group"] = expected["tau_group"] / [units[term] for term in terms]
     assert_same_draws(changed, expected)
@@ -228,7 +229,11 @@ def test_names_of_groups_do_not_matter_where_each_has_its_residual_scale(data):
         replace(data, groups=groups).fit(residual_scale="by_group")
         for groups in (data.groups, code_of[data.groups])
     )
-    for name, order in {"sigma": code_of, "tau_group": slice(None), "coef": slice(None)}.items():
+    for name, order in {
+        "sigma": code_of,
+        "tau_group": slice(None),
+        "coef": slice(None),
+    }.items():
         a, b = variables(one)[name], variables(other)[name][:, :, order]
         error = 5 * np.hypot(mcse(a), mcse(b))
         assert np.all(np.abs(a.mean(axis=(0, 1)) - b.mean(axis=(0, 1))) <= error)

@@ -52,9 +52,11 @@ def fit(data, **parameters):
 def group_draws(model, term):
     """Draws (chains, draws, groups) of population + effect."""
     posterior = model.posterior_["posterior"]
-    effect = posterior["effect_group"].sel(group_term=term).values
-    population = posterior["intercept"] if term == "intercept" else posterior["coef"].sel(feature=term)
-    return population.values[:, :, None] + effect
+    effect = posterior["effect_group"].sel(group_term=term).to_numpy()
+    population = (
+        posterior["intercept"] if term == "intercept" else posterior["coef"].sel(feature=term)
+    )
+    return population.to_numpy()[:, :, None] + effect
 
 
 def test_no_variance_between_groups_is_complete_pooling(data):
@@ -63,7 +65,7 @@ def test_no_variance_between_groups_is_complete_pooling(data):
     posterior = model.posterior_["posterior"]
     # tau <= 4e-3 moves estimates by its square over the variance of group means, 1e-4.
     for name, expected in (("intercept", pooled.intercept_), ("coef", pooled.coef_)):
-        draws = posterior[name].values
+        draws = posterior[name].to_numpy()
         error = np.abs(draws.mean(axis=(0, 1)) - expected)
         assert np.all(error <= 5 * mcse(draws) + 1e-4)
 
@@ -157,11 +159,11 @@ def exact(data):
 def all_draws(model):
     """Draws in the order of `exact_posterior`."""
     posterior = model.posterior_["posterior"]
-    effect = posterior["effect_group"].values
+    effect = posterior["effect_group"].to_numpy()
     return np.concatenate(
         [
-            posterior["intercept"].values[:, :, None],
-            posterior["coef"].values,
+            posterior["intercept"].to_numpy()[:, :, None],
+            posterior["coef"].to_numpy(),
             effect.reshape(*effect.shape[:2], -1),
         ],
         axis=2,
@@ -227,20 +229,22 @@ def test_residual_scales_by_group_are_those_of_their_groups(data):
         "tau": known(TAU[0], PRECISION),
     }
     model = fit(data, residual_scale="by_group", priors=priors)
-    sigma = model.posterior_["posterior"]["sigma"].values
+    sigma = model.posterior_["posterior"]["sigma"].to_numpy()
     rng = np.random.default_rng(3)
     H = np.column_stack([np.ones(len(data.y)), data.X])
     means = []
     for s in rng.choice(sigma.shape[0] * sigma.shape[1], 200, replace=False):
         scale = sigma.reshape(-1, len(SIZES))[s][data.codes]
-        cov = dense_covariance(np.ones((len(scale), 1)), data.codes, np.array([[TAU[0] ** 2]]), scale)
+        cov = dense_covariance(
+            np.ones((len(scale), 1)), data.codes, np.array([[TAU[0] ** 2]]), scale
+        )
         sd = np.array([2.0, 1.5, 1.5])
         means.append(gaussian_posterior(H, data.y, cov, np.array([1, 0.5, 0.5]), sd)[0])
     means = np.array(means)
     draws = np.concatenate(
         [
-            model.posterior_["posterior"]["intercept"].values[:, :, None],
-            model.posterior_["posterior"]["coef"].values,
+            model.posterior_["posterior"]["intercept"].to_numpy()[:, :, None],
+            model.posterior_["posterior"]["coef"].to_numpy(),
         ],
         axis=2,
     )
@@ -281,15 +285,23 @@ class BruteForce:
 
     def __init__(self, model, X):
         posterior = model.posterior_["posterior"]
-        terms = list(posterior["group_term"].values)
-        Z = np.column_stack([np.ones(len(X)) if t == "intercept" else X[:, int(t[1])] for t in terms])
-        tau = posterior["tau_group"].values
+        terms = list(posterior["group_term"].to_numpy())
+        Z = np.column_stack(
+            [np.ones(len(X)) if t == "intercept" else X[:, int(t[1])] for t in terms]
+        )
+        tau = posterior["tau_group"].to_numpy()
         shape = tau.shape[:2]
-        corr = posterior["corr_group"].values if "corr_group" in posterior else np.eye(len(terms))
+        corr = (
+            posterior["corr_group"].to_numpy()
+            if "corr_group" in posterior
+            else np.eye(len(terms))
+        )
         cov = corr * tau[..., :, None] * tau[..., None, :]
-        intercept = posterior["intercept"].values if "intercept" in posterior else np.zeros(shape)
-        mean = intercept[..., None] + posterior["coef"].values @ X.T
-        sigma = posterior["sigma"].values
+        intercept = (
+            posterior["intercept"].to_numpy() if "intercept" in posterior else np.zeros(shape)
+        )
+        mean = intercept[..., None] + posterior["coef"].to_numpy() @ X.T
+        sigma = posterior["sigma"].to_numpy()
         by_group = sigma.ndim == 3
         rng = np.random.default_rng(47)
         if not by_group:
@@ -297,11 +309,12 @@ class BruteForce:
         elif "log_sigma_mean" in posterior:
             z = rng.standard_normal(shape)
             sigma_new = np.exp(
-                posterior["log_sigma_mean"].values + posterior["log_sigma_sd"].values * z
+                posterior["log_sigma_mean"].to_numpy()
+                + posterior["log_sigma_sd"].to_numpy() * z
             )
         else:
             sigma_new = np.abs(2 * rng.standard_normal(shape))
-        known = {name: j for j, name in enumerate(posterior["group"].values)}
+        known = {name: j for j, name in enumerate(posterior["group"].to_numpy())}
         unit = {}
         effects = []
         self.sigma = np.empty((*shape, len(X)))
@@ -309,7 +322,7 @@ class BruteForce:
         for i, label in enumerate(LABELS):
             key = label if label is not None else f"missing {i}"
             if label in known:
-                effect = posterior["effect_group"].values[:, :, known[label]]
+                effect = posterior["effect_group"].to_numpy()[:, :, known[label]]
                 self.sigma[..., i] = sigma[:, :, known[label]] if by_group else sigma
             else:
                 if key not in unit:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -54,8 +55,7 @@ def test_statistics_of_disjoint_rows_add(table, cuts):
     X, y, groups = table
     bounds = [0, *sorted(c for c in set(cuts) if 0 < c < len(y)), len(y)]
     parts = [
-        GroupedStatistics.from_arrays(X[a:b], y[a:b], groups[a:b])
-        for a, b in zip(bounds, bounds[1:], strict=False)
+        GroupedStatistics.from_arrays(X[a:b], y[a:b], groups[a:b]) for a, b in pairwise(bounds)
     ]
     total = parts[0]
     for part in parts[1:]:
@@ -214,38 +214,40 @@ def test_from_arrays_leaves_its_input_as_it_was(rng):
 
 
 ONE = np.ones((3, 1))
+Y = [1.0, 2.0, 3.0]
 ERRORS = {
-    "lengths of X and y": ((ONE, [1.0, 2.0]), ValueError, "`X` has 3 rows but `y` has 2 entries"),
+    "lengths of X and y": ((ONE, [1.0, 2.0]), ValueError, "3 rows but `y` has 2 entries"),
     "length of groups": (
-        (ONE, [1.0, 2.0, 3.0], ["a", "b"]), ValueError, "`groups` has 2 entries but `X` has 3 rows",
+        (ONE, Y, ["a", "b"]), ValueError,
+        "`groups` has 2 entries but `X` has 3 rows",
     ),
-    "NaN in X": (([[np.nan], [1.0], [2.0]], [1.0, 2.0, 3.0]), ValueError, "X contains NaN"),
-    "infinite X": (([[np.inf], [1.0], [2.0]], [1.0, 2.0, 3.0]), ValueError, "X contains infinity"),
+    "NaN in X": (([[np.nan], [1.0], [2.0]], Y), ValueError, "X contains NaN"),
+    "infinite X": (([[np.inf], [1.0], [2.0]], Y), ValueError, "X contains infinity"),
     "NaN in y": ((ONE, [1.0, np.nan, 3.0]), ValueError, "y contains NaN"),
     "infinite y": ((ONE, [1.0, np.inf, 3.0]), ValueError, "y contains infinity"),
     "y not numeric": ((ONE, ["a", "b", "c"]), ValueError, "`y` must be numeric"),
     "y with two columns": ((ONE, np.ones((3, 2))), ValueError, "y should be a 1d array"),
     "missing label": (
-        (ONE, [1.0, 2.0, 3.0], ["a", None, "b"]), ValueError, "`groups` has 1 missing labels of 3",
+        (ONE, Y, ["a", None, "b"]), ValueError, "`groups` has 1 missing labels of 3",
     ),
     "labels with two columns": (
-        (ONE, [1.0, 2.0, 3.0], np.ones((3, 2))), ValueError, r"one label per row, of shape \(3,\)",
+        (ONE, Y, np.ones((3, 2))), ValueError, r"one label per row, of shape \(3,\)",
     ),
     "labels that cannot be hashed": (
-        (ONE, [1.0, 2.0, 3.0], [[1], [2, 3], [4]]), TypeError, "must hold hashable labels",
+        (ONE, Y, [[1], [2, 3], [4]]), TypeError, "must hold hashable labels",
     ),
     "negative weight": (
-        (ONE, [1.0, 2.0, 3.0], None, [1.0, -2.0, 1.0]), ValueError,
+        (ONE, Y, None, [1.0, -2.0, 1.0]), ValueError,
         "Got 1 negative weights, the least -2",
     ),
     "weights all zero": (
-        (ONE, [1.0, 2.0, 3.0], None, [0.0, 0.0, 0.0]), ValueError, "is zero for every row",
+        (ONE, Y, None, [0.0, 0.0, 0.0]), ValueError, "is zero for every row",
     ),
     "NaN weight": (
-        (ONE, [1.0, 2.0, 3.0], None, [1.0, np.nan, 1.0]), ValueError, "sample_weight contains NaN",
+        (ONE, Y, None, [1.0, np.nan, 1.0]), ValueError, "sample_weight contains NaN",
     ),
     "length of weights": (
-        (ONE, [1.0, 2.0, 3.0], None, [1.0, 1.0]), ValueError, r"must have shape \(3,\). Got \(2,\)",
+        (ONE, Y, None, [1.0, 1.0]), ValueError, r"must have shape \(3,\). Got \(2,\)",
     ),
 }  # fmt: skip
 
@@ -305,7 +307,8 @@ def fitted(request):
     rng = np.random.default_rng(8)
     codes = rng.integers(0, 7, N_ROWS)
     X = rng.standard_normal((N_ROWS, 2))
-    y = X[:, 0] + rng.standard_normal(7)[codes] + (0.5 + codes / 7) * rng.standard_normal(N_ROWS)
+    noise = (0.5 + codes / 7) * rng.standard_normal(N_ROWS)
+    y = X[:, 0] + rng.standard_normal(7)[codes] + noise
     model = HierarchicalNormalRegressor(random_state=0, **request.param)
     model.fit(X, y, groups=codes, sample_weight=np.ones(N_ROWS))
     return model, X, codes
@@ -329,7 +332,9 @@ def test_no_array_of_a_fitted_estimator_has_an_axis_of_rows(fitted):
     assert with_axis_of_rows(model) == []
 
 
-@pytest.mark.parametrize("name", ["posterior_", "shrinkage_", "variance_components_", "groups_"])
+@pytest.mark.parametrize(
+    "name", ["posterior_", "shrinkage_", "variance_components_", "groups_"]
+)
 def test_no_table_of_a_fitted_estimator_has_an_axis_of_rows(fitted, name):
     assert with_axis_of_rows(getattr(fitted[0], name)) == []
 
