@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skhbm._likelihood import to_lanes
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -123,7 +121,8 @@ class Design:
     terms, scaling, levels : Terms, Scaling, Levels
     n : ndarray of shape (n_groups,)
         Number of rows of each group.
-    roots : ndarray of shape (n_blocks, q, q + m, LANES)
+    roots : ndarray of shape (n_groups, q, q + m)
+        R_j and E_j side by side.
     W : ndarray of shape (1, m, m), or (n_groups, m, m) if by_group
     counts : ndarray of shape (1,), or (n_groups,) if by_group
         As in `skhbm._likelihood`; m counts the fixed coefficients and the target.
@@ -153,7 +152,7 @@ class Design:
     def pooled(self) -> Float:
         """Return the cross-products of fixed terms and target, groups ignored (m, m)."""
         E = self.roots[:, :, len(self.terms.varying) :]
-        return self.W.sum(axis=0) + np.einsum("gacl,gadl->cd", E, E)
+        return self.W.sum(axis=0) + np.einsum("jac,jad->cd", E, E)
 
     @property
     def n_groups(self) -> int:
@@ -170,7 +169,7 @@ def make_design(statistics: GroupedStatistics, terms: Terms) -> Design:
         scaling,
         statistics.levels,
         statistics.n,
-        to_lanes(np.concatenate([R, E], axis=2)),
+        np.concatenate([R, E], axis=2),
         W if terms.by_group else W.sum(axis=0, keepdims=True),
         statistics.n.copy() if terms.by_group else statistics.n.sum(keepdims=True),
         np.maximum(statistics.n - rank, 0.0),

@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from skhbm._likelihood import JIT, LANES
+from skhbm._likelihood import JIT
 
 __all__ = [
     "covariance_roots",
@@ -24,7 +24,6 @@ __all__ = [
     "mean_covariances",
     "pooling_factors",
     "row_mixture",
-    "unit_effects",
 ]
 
 
@@ -47,18 +46,15 @@ def covariance_roots(cov):
 
 
 @njit(**JIT)
-def conditional(L, sigma, w, roots, j, work, P, u):
-    """Fill P (q, q) and the mean u (q,) of the effects of group j; work is (2, q + 1, q)."""
-    q = L.shape[0]
-    last = roots.shape[2] - 1
-    g, lane = j // LANES, j % LANES
-    RL, M, score = work[0], work[1], work[0, q]
+def effect_root(L, sigma, roots, P):
+    """Fill P (q, q) with P P' = Cov[u_j], roots (q, q + m) being those of the group."""
+    q = len(L)
+    RL = np.zeros((q, q))
+    M = np.zeros((q, q))
     for a in range(q):
-        score[a] = 0.0
         for b in range(q):
-            RL[a, b] = 0.0
             for c in range(b, q):
-                RL[a, b] += roots[g, a, c, lane] * L[c, b]
+                RL[a, b] += roots[a, c] * L[c, b]
             RL[a, b] /= sigma
     for a in range(q):
         for b in range(a + 1):
@@ -75,32 +71,51 @@ def conditional(L, sigma, w, roots, j, work, P, u):
             for c in range(b):
                 t -= P[i, c] * M[b, c]
             P[i, b] = t / M[b, b]
-    for a in range(q):
-        e = roots[g, a, last, lane]
-        for c in range(last - q):
-            e -= roots[g, a, q + c, lane] * w[c]
-        for c in range(q):
-            score[c] += roots[g, a, c, lane] * e / (sigma * sigma)
+
+
+@njit(**JIT)
+def effect_mean(P, sigma, w, roots, u):
+    """Fill u (q,) with E[u_j]."""
+    q, width = roots.shape
     for i in range(q):
         u[i] = 0.0
-    for b in range(q):
-        t = 0.0
-        for i in range(q):
-            t += P[i, b] * score[i]
-        for i in range(q):
-            u[i] += P[i, b] * t
+    for a in range(q):
+        e = roots[a, width - 1]
+        for c in range(width - 1 - q):
+            e -= roots[a, q + c] * w[c]
+        e /= sigma * sigma
+        for b in range(q):
+            t = 0.0
+            for c in range(q):
+                t += roots[a, c] * P[c, b]
+            for i in range(q):
+                u[i] += P[i, b] * t * e
 
 
 @njit(**JIT)
 def effect_moments(L, sigma, w, roots, groups, mean, cross, second):
-    """Add the averages over draws of u, u w' and uu' + Cov[u] of the groups."""
+    """Add the averages over draws of u, u w' and uu' + Cov[u] of the groups.
+
+    Groups of equal R_j that follow each other share their covariance, unless each has a
+    residual scale of its own.
+    """
     n_draws, q, _ = L.shape
-    work, P, u = np.empty((2, q + 1, q)), np.empty((q, q)), np.empty(q)
+    P, u = np.empty((q, q)), np.empty(q)
     weight = 1.0 / n_draws
-    for j in groups:
-        for s in range(n_draws):
-            scale = sigma[s, 0] if sigma.shape[1] == 1 else sigma[s, j]
-            conditional(L[s], scale, w[s], roots, j, work, P, u)
+    shared = sigma.shape[1] == 1
+    again = np.zeros(len(groups), dtype=np.bool_)
+    for i in range(1, len(groups)):
+        again[i] = shared
+        for a in range(q):
+            for b in range(q):
+                again[i] &= roots[groups[i], a, b] == roots[groups[i - 1], a, b]
+    for s in range(n_draws):
+        for i in range(len(groups)):
+            j = groups[i]
+            scale = sigma[s, 0] if shared else sigma[s, j]
+            if not again[i]:
+                effect_root(L[s], scale, roots[j], P)
+            effect_mean(P, scale, w[s], roots[j], u)
             for a in range(q):
                 mean[j, a] += weight * u[a]
                 for c in range(w.shape[1]):
@@ -113,59 +128,68 @@ def effect_moments(L, sigma, w, roots, groups, mean, cross, second):
 
 
 @njit(**JIT)
-def effect_draws(L, sigma, w, roots, z):
-    """Turn standard normals z (s, n_groups, q) into effects, in place."""
-    n_draws, n_groups, q = z.shape
-    work, P, u = np.empty((2, q + 1, q)), np.empty((q, q)), np.empty(q)
+def effect_draws(L, sigma, w, roots, codes, z):
+    """Turn standard normals z (s, n, q) into effects of the coded groups, in place.
+
+    A negative code is a group that was not seen: its effects have mean zero and covariance LL'.
+    """
+    n_draws, n, q = z.shape
+    P, u = np.empty((q, q)), np.empty(q)
     for s in range(n_draws):
-        for j in range(n_groups):
-            scale = sigma[s, 0] if sigma.shape[1] == 1 else sigma[s, j]
-            conditional(L[s], scale, w[s], roots, j, work, P, u)
+        for i in range(n):
+            j = codes[i]
+            if j >= 0:
+                scale = sigma[s, 0] if sigma.shape[1] == 1 else sigma[s, j]
+                effect_root(L[s], scale, roots[j], P)
+                effect_mean(P, scale, w[s], roots[j], u)
+            else:
+                P[:] = L[s]
+                u[:] = 0.0
             for a in range(q):
                 for c in range(q):
-                    u[a] += P[a, c] * z[s, j, c]
+                    u[a] += P[a, c] * z[s, i, c]
             for a in range(q):
-                z[s, j, a] = u[a]
+                z[s, i, a] = u[a]
 
 
 @njit(**JIT)
-def pooling_factors(L, sigma, w, roots, first, last):
+def pooling_factors(L, sigma, roots, groups):
     """Return diag(Cov[u_j] Sigma^-1) = 1 - diag(Cov[u_j] A_j) / sigma_j^2.
 
-    For one term 1 / (1 + n_j tau^2 / sigma_j^2). Shape (s, last - first, q).
+    For one term 1 / (1 + n_j tau^2 / sigma_j^2). Shape (s, len(groups), q).
     """
     n_draws, q, _ = L.shape
-    out = np.empty((n_draws, last - first, q))
-    work, P, u = np.empty((2, q + 1, q)), np.empty((q, q)), np.empty(q)
-    for j in range(first, last):
-        g, lane = j // LANES, j % LANES
+    out = np.empty((n_draws, len(groups), q))
+    P = np.empty((q, q))
+    for k in range(len(groups)):
+        j = groups[k]
         for s in range(n_draws):
             scale = sigma[s, 0] if sigma.shape[1] == 1 else sigma[s, j]
-            conditional(L[s], scale, w[s], roots, j, work, P, u)
+            effect_root(L[s], scale, roots[j], P)
             for i in range(q):
                 known = 0.0
                 for a in range(q):
                     rp = 0.0
                     for c in range(q):
                         for b in range(q):
-                            rp += roots[g, a, c, lane] * P[c, b] * P[i, b]
-                    known += rp * roots[g, a, i, lane]
-                out[s, j - first, i] = min(max(1.0 - known / (scale * scale), 0.0), 1.0)
+                            rp += roots[j, a, c] * P[c, b] * P[i, b]
+                    known += rp * roots[j, a, i]
+                out[s, k, i] = min(max(1.0 - known / (scale * scale), 0.0), 1.0)
     return out
 
 
 @njit(**JIT)
-def mean_covariances(L, sigma, w, roots, codes):
+def mean_covariances(L, sigma, roots, codes):
     """Average Cov[u_j] over draws for each code (n, q, q); LL' for a negative one."""
     n_draws, q, _ = L.shape
     out = np.zeros((len(codes), q, q))
-    work, P, u = np.empty((2, q + 1, q)), np.empty((q, q)), np.empty(q)
+    P = np.empty((q, q))
     for i in range(len(codes)):
         j = codes[i]
         for s in range(n_draws):
             if j >= 0:
                 scale = sigma[s, 0] if sigma.shape[1] == 1 else sigma[s, j]
-                conditional(L[s], scale, w[s], roots, j, work, P, u)
+                effect_root(L[s], scale, roots[j], P)
             else:
                 P[:] = L[s]
             for a in range(q):
@@ -176,38 +200,20 @@ def mean_covariances(L, sigma, w, roots, codes):
 
 
 @njit(**JIT)
-def unit_effects(L, sigma, w, roots, codes, z, out):
-    """Turn standard normals z (n, q) into effects of the coded groups, for one draw."""
-    n, q = z.shape
-    work, P, u = np.empty((2, q + 1, q)), np.empty((q, q)), np.empty(q)
-    for i in range(n):
-        j = codes[i]
-        if j >= 0:
-            scale = sigma[0] if len(sigma) == 1 else sigma[j]
-            conditional(L, scale, w, roots, j, work, P, u)
-        else:
-            P[:] = L
-            u[:] = 0.0
-        for a in range(q):
-            out[i, a] = u[a]
-            for c in range(q):
-                out[i, a] += P[a, c] * z[i, c]
-
-
-@njit(**JIT)
 def row_mixture(L, sigma, sigma_new, w, roots, fixed, varying, codes, mean, sd):
     """Fill mean and sd (n_rows, s) of the predictive normal of each row and draw.
 
-    A negative code is a group that was not seen: its effects have mean zero and covariance LL'.
+    A negative code is a group that was not seen, as in `effect_draws`.
     """
     n_draws, q, _ = L.shape
-    work, P, u = np.empty((2, q + 1, q)), np.empty((q, q)), np.empty(q)
+    P, u = np.empty((q, q)), np.empty(q)
     for i in range(len(codes)):
         j = codes[i]
         for s in range(n_draws):
             if j >= 0:
                 scale = sigma[s, 0] if sigma.shape[1] == 1 else sigma[s, j]
-                conditional(L[s], scale, w[s], roots, j, work, P, u)
+                effect_root(L[s], scale, roots[j], P)
+                effect_mean(P, scale, w[s], roots[j], u)
             else:
                 scale = sigma_new[s]
                 P[:] = L[s]

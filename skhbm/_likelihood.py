@@ -39,9 +39,8 @@ __all__ = [
     "LANES",
     "Marginal",
     "as_pointer",
-    "from_lanes",
+    "make_marginal",
     "marginal_callback",
-    "to_lanes",
 ]
 
 LANES = 8
@@ -58,25 +57,6 @@ def as_pointer(typingctx: Any, address: Any) -> Any:
         return builder.inttoptr(args[0], context.get_value_type(types.voidptr))
 
     return types.voidptr(types.int64), codegen
-
-
-def to_lanes(per_group: Any) -> Any:
-    """Move the group axis (n_groups, ...) last, in blocks: (n_blocks, ..., LANES).
-
-    Groups that fill up the last block have R = 0 and E = 0, and add nothing.
-    """
-    n_groups, *shape = per_group.shape
-    n_blocks = -(-n_groups // LANES)
-    padded = np.zeros((n_blocks * LANES, *shape))
-    padded[:n_groups] = per_group
-    blocks = padded.reshape(n_blocks, LANES, *shape)
-    return np.ascontiguousarray(np.moveaxis(blocks, 1, -1))
-
-
-def from_lanes(blocks: Any, n_groups: int) -> Any:
-    """Undo `to_lanes`: (n_blocks, ..., LANES) to (n_groups, ...)."""
-    groups = np.moveaxis(blocks, -1, 1)
-    return groups.reshape(len(blocks) * LANES, *blocks.shape[1:-1])[:n_groups]
 
 
 class Marginal(NamedTuple):
@@ -117,6 +97,27 @@ class Marginal(NamedTuple):
         marginal_callback().ctypes(*(a.ctypes.data for a in (table, inputs, outputs)), 1)
         gradients = np.split(outputs[1:], np.cumsum([cov.size, len(sigma), len(given)]))
         return float(outputs[0]), gradients[0].reshape(cov.shape), gradients[1], gradients[2]
+
+
+def make_marginal(
+    mean: Float, roots: Float, weight: Float, W: Float, counts: Float
+) -> Marginal:
+    """Arrange the roots (n_groups, q, q + m) and weights (n_groups,) in lanes."""
+    W = np.ascontiguousarray(W)
+    return Marginal(mean, _to_lanes(roots), _to_lanes(weight), W, counts)
+
+
+def _to_lanes(per_group: Float) -> Float:
+    """Move the group axis (n_groups, ...) last, in blocks: (n_blocks, ..., LANES).
+
+    The groups that fill up the last block are zero, and add nothing.
+    """
+    n_groups, *shape = per_group.shape
+    n_blocks = -(-n_groups // LANES)
+    padded = np.zeros((n_blocks * LANES, *shape))
+    padded[:n_groups] = per_group
+    blocks = padded.reshape(n_blocks, LANES, *shape)
+    return np.ascontiguousarray(np.moveaxis(blocks, 1, -1))
 
 
 @cache

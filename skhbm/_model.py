@@ -22,7 +22,7 @@ from pytensor.link.numba.dispatch.basic import (
 )
 
 from skhbm._coefficients import make_coefficients
-from skhbm._likelihood import LANES, Marginal, from_lanes
+from skhbm._likelihood import make_marginal
 from skhbm._priors import hierarchical_priors
 
 if TYPE_CHECKING:
@@ -152,8 +152,7 @@ def _evaluate(
     roots, W = roots.copy(), W.copy()
     roots[:, :, -1] = e_y
     W[:, :, -1] = W[:, -1, :] = w_y
-    weight = np.ones((len(roots), LANES))
-    marginal = Marginal(np.zeros(0), roots, weight, W, counts)
+    marginal = make_marginal(np.zeros(0), roots, np.ones(len(roots)), W, counts)
     return marginal.value_and_gradient(cov, sigma, w)
 
 
@@ -192,21 +191,19 @@ def _simulate(
     where a group spans something, W_xy = W_xx w + root(W_xx) noise, and the sum
     of squares of the rest is chi-square.
     """
-    n_blocks, q, _, _ = design.roots.shape
-    R, E = np.split(from_lanes(design.roots, n_blocks * LANES), [q], axis=2)
-    scale = np.ones(len(R))
-    scale[: design.n_groups] = sigma
+    q = len(cov)
+    R, E = np.split(design.roots, [q], axis=2)
+    scale = np.broadcast_to(sigma, len(R))
     effects = rng.multivariate_normal(np.zeros(q), cov, size=len(R), method="eigh")
     noise = scale[:, None] * rng.standard_normal((len(R), q))
     spanned = np.any(R != 0, axis=2) | np.any(E != 0, axis=2)
     e_y = np.where(spanned, E[:, :, :-1] @ w + np.einsum("jab,jb->ja", R, effects) + noise, 0.0)
-    e_y = np.moveaxis(e_y.reshape(n_blocks, LANES, q), 1, -1)
 
     within = design.W[:, :-1, :-1]
     values, vectors = np.linalg.eigh(within)
     root = np.sqrt(np.where(values > 1e-12 * np.maximum(values[:, -1:], 1e-300), values, 0.0))
     z = rng.standard_normal(root.shape) * (root > 0)
-    ranks = np.add.reduce(spanned, axis=1)[: design.n_groups].astype(float)
+    ranks = spanned.sum(axis=1).astype(float)
     rows = design.counts - (ranks if len(within) > 1 else ranks.sum())
     degrees = np.maximum(rows - (root > 0).sum(axis=1), 0.0)
     rest = rng.chisquare(np.maximum(degrees, 1e-9)) * (degrees > 0) + (z**2).sum(axis=1)

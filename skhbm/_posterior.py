@@ -114,7 +114,7 @@ class Posterior:
         rng = np.random.default_rng([self.seed, 1])
         z = innovations(rng, (*self.tau.shape[:2], design.n_groups, q))
         flat = z.reshape(self.n_draws, design.n_groups, q)
-        effect_draws(*self.conditions(), design.roots, flat)
+        effect_draws(*self.conditions(), design.roots, np.arange(design.n_groups), flat)
         return z * design.scaling.effect_units(design.terms)
 
 
@@ -172,6 +172,9 @@ def add_moments(
     groups = groups[~known.done[groups]]
     if not len(groups):
         return
+    q = known.effect.shape[1]
+    R = posterior.design.roots[groups, :, :q].reshape(len(groups), q * q)
+    groups = groups[np.lexsort(R.T)] if q else groups
     L, sigma, w = posterior.conditions()
     # Deviations from the mean, so that no digits are lost in E[uw'] - E[u]E[w]'.
     deviation = w - known.population
@@ -194,13 +197,13 @@ def add_moments(
 
 def pooling_summary(posterior: Posterior, probability: float) -> Float:
     """Return mean, lower and upper quantile of the pooling factors (3, n_groups, q)."""
-    L, sigma, w = posterior.conditions()
+    L, sigma, _ = posterior.conditions()
     design = posterior.design
     tail = (1 - probability) / 2
     out = np.empty((3, design.n_groups, L.shape[1]))
     for first in range(0, design.n_groups, 64):
         last = min(first + 64, design.n_groups)
-        factors = pooling_factors(L, sigma, w, design.roots, first, last)
+        factors = pooling_factors(L, sigma, design.roots, np.arange(first, last))
         out[0, first:last] = factors.mean(axis=0)
         out[1:, first:last] = np.quantile(factors, [tail, 1 - tail], axis=0)
     return out
@@ -271,5 +274,5 @@ def _shift_target(roots: Float, center: Float) -> Float:
     """Return the roots with the fixed terms at `center` taken off the target."""
     shifted = roots.copy()
     fixed = roots[:, :, -1 - len(center) : -1]
-    shifted[:, :, -1] -= np.einsum("gacl,c->gal", fixed, center)
+    shifted[:, :, -1] -= fixed @ center
     return shifted

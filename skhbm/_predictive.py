@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numba import njit
 
-from skhbm._effects import mean_covariances, row_mixture, unit_effects
+from skhbm._effects import effect_draws, mean_covariances, row_mixture
 from skhbm._likelihood import JIT
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def covariance(posterior: Posterior, rows: Rows) -> Float:
     total = total / n_draws - np.outer(sum_mean, sum_mean) / n_draws**2
     noise = np.where(code >= 0, np.mean(sigma**2, axis=0)[code % sigma.shape[1]], 0.0)
     noise[code < 0] = np.mean(sigma_new**2)
-    spread = mean_covariances(L, sigma, w, posterior.design.roots, unit_codes)
+    spread = mean_covariances(L, sigma, posterior.design.roots, unit_codes)
     same = unit[:, None] == unit[None, :]
     half = np.einsum("iab,ib->ia", spread[unit], varying)
     total += np.where(same, half @ varying.T, 0.0) + np.diag(noise)
@@ -157,17 +157,15 @@ def samples(
     chosen = _spread_draws(len(L), n_samples, rng)
     out = np.empty((len(rows), n_samples))
     for k, s in enumerate(chosen):
-        effect = np.empty((len(codes), q))
-        unit_effects(
-            L[s], sigma[s], w[s], posterior.design.roots, codes,
-            rng.standard_normal((len(codes), q)), effect,
-        )  # fmt: skip
+        effect = rng.standard_normal((1, len(codes), q))
+        one = slice(s, s + 1)
+        effect_draws(L[one], sigma[one], w[one], posterior.design.roots, codes, effect)
         scale = np.where(codes >= 0, sigma[s][codes % sigma.shape[1]], sigma_new[s])
         for block in _blocks(len(rows), BLOCK):
             fixed, varying = scaling.features(rows.X[block], terms)
             unit = unit_of[block]
             noise = scale[unit] * rng.standard_normal(len(unit))
-            out[block, k] = fixed @ w[s] + np.sum(varying * effect[unit], axis=1) + noise
+            out[block, k] = fixed @ w[s] + np.sum(varying * effect[0, unit], axis=1) + noise
     return scaling.y_mean + scaling.y_scale * out
 
 

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skhbm._likelihood import from_lanes
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -141,9 +139,7 @@ def _no_pooling(posterior: Posterior, known: GroupMoments) -> Float:
     Coefficients that do not vary are at their posterior means.
     """
     design = posterior.design
-    R, E = np.split(
-        from_lanes(design.roots, design.n_groups), [len(design.terms.varying)], axis=2
-    )
+    R, E = np.split(design.roots, [len(design.terms.varying)], axis=2)
     score = E[:, :, -1] - E[:, :, :-1] @ known.population
     own = np.einsum("jab,jb->ja", np.linalg.pinv(R, rcond=1e-10), score)
     full_rank = np.linalg.matrix_rank(R, rtol=1e-10) == R.shape[1]

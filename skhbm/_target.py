@@ -9,7 +9,7 @@ import numpy as np
 from skhbm._balance import share_equal_work
 from skhbm._density import HIERARCHICAL, INDEPENDENT, SHARED, Target
 from skhbm._distributions import compiled_prior
-from skhbm._likelihood import Marginal, from_lanes, to_lanes
+from skhbm._likelihood import Marginal, make_marginal
 from skhbm._priors import hierarchical_priors
 
 if TYPE_CHECKING:
@@ -96,12 +96,12 @@ def _log_residuals(design: Design, basis: Basis) -> Float:
 def _marginal(design: Design, basis: Basis) -> Marginal:
     """Return the marginal likelihood, equal groups taken together where they can be."""
     q = len(design.terms.varying)
-    R, E = np.split(from_lanes(design.roots, design.n_groups), [q], axis=2)
+    R, E = np.split(design.roots, [q], axis=2)
     E, weight = E @ basis.columns, np.ones(design.n_groups)
     if q and not design.terms.by_group:
         R, E, weight = share_equal_work(R, E)
-    roots = to_lanes(np.concatenate([R, E], axis=2))
-    return Marginal(basis.mean, roots, to_lanes(weight), basis.within, design.counts)
+    roots = np.concatenate([R, E], axis=2)
+    return make_marginal(basis.mean, roots, weight, basis.within, design.counts)
 
 
 def _compiled(prior: Any) -> Any:

@@ -9,7 +9,7 @@ from skhbm._basis import make_basis
 from skhbm._coefficients import make_coefficients
 from skhbm._density import expand_callback
 from skhbm._design import Terms, make_design
-from skhbm._likelihood import Marginal
+from skhbm._likelihood import make_marginal
 from skhbm._model import build_model
 from skhbm._resolve import resolve_priors
 from skhbm._target import make_target
@@ -54,11 +54,9 @@ def evaluate_marginal(design, cov, sigma, offset, T):
     columns = np.zeros((p + 1, k + p + 1))
     columns[:p] = np.hstack([T, np.eye(p), np.zeros((p, 1))])
     columns[p, -1] = 1.0
-    E = np.einsum("gacl,cd->gadl", design.roots[:, :, q:], columns)
-    roots = np.ascontiguousarray(np.concatenate([design.roots[:, :, :q], E], axis=2))
-    W = np.ascontiguousarray(columns.T @ design.W @ columns)
-    weight = np.ones((len(roots), roots.shape[-1]))
-    marginal = Marginal(np.zeros(k), roots, weight, W, design.counts)
+    roots = np.concatenate([design.roots[:, :, :q], design.roots[:, :, q:] @ columns], axis=2)
+    W = columns.T @ design.W @ columns
+    marginal = make_marginal(np.zeros(k), roots, np.ones(len(roots)), W, design.counts)
     return marginal.value_and_gradient(cov, sigma, offset)
 
 
