@@ -19,119 +19,28 @@ and whatever comes after these is an independent standard normal, a companion: s
 
 from __future__ import annotations
 
-import ctypes
-from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from llvmlite import ir
 from numba import carray, cfunc, njit, types
 from numba.extending import intrinsic
 
-from skhbm._likelihood import JIT, JIT_CALLBACK, as_pointer, marginal_callback
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from skhbm._likelihood import Marginal
-
-    Float = NDArray[np.float64]
+from skhbm._kernels import JIT_CALLBACK, JIT_INNER, as_pointer
 
 __all__ = [
     "HIERARCHICAL",
     "INDEPENDENT",
     "SHARED",
-    "Target",
     "density_callback",
     "expand_callback",
 ]
 
 #: Kinds of residual scale.
 SHARED, INDEPENDENT, HIERARCHICAL = 0, 1, 2
-#: Length of the table.
+#: Length of the table of sizes and addresses: see `Target.table`.
 SIZES = 17
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Target:
-    """What the callback reads: arrays, kept alive here, behind one table of integers.
-
-    Parameters
-    ----------
-    kind : int
-        Kind of residual scale.
-    units : ndarray of shape (q + 2,)
-        Natural sizes of a working unit of each effect; the parameter of the LKJ prior, 0 when
-        effects are independent; the natural size of a working unit of the target.
-    address : ndarray of shape (n_scalars,)
-        Compiled prior of each univariate parameter, in the order of the vector.
-    parameters : ndarray of shape (n_scalars, n_parameters)
-        Parameters of these priors.
-    log_residual : ndarray of shape (n_groups, 2)
-        As in `Design`, in natural units.
-    center, rotation : ndarray of shape (s,), (s, s)
-        Sampled coefficients are ``center + rotation @ x``, before their transforms.
-    marginal : Marginal
-    marginal_table : ndarray
-        Its table, kept alive.
-    """
-
-    kind: int
-    units: Float
-    address: NDArray[np.int64]
-    parameters: Float
-    log_residual: Float
-    center: Float
-    rotation: Float
-    marginal: Marginal
-    marginal_table: NDArray[np.int64]
-
-    @property
-    def n_terms(self) -> int:
-        """Number of varying terms."""
-        return len(self.units) - 2
-
-    @property
-    def n_correlations(self) -> int:
-        """Number of sampled correlations."""
-        q = self.n_terms
-        return q * (q - 1) // 2 if self.units[q] > 0 else 0
-
-    @property
-    def n_scales(self) -> int:
-        """Number of unconstrained parameters of the residual scales."""
-        n_groups = len(self.log_residual)
-        return (1, n_groups, n_groups + 2)[self.kind]
-
-    @property
-    def n_dim(self) -> int:
-        """Length of the unconstrained vector, and of the vector of natural values."""
-        return self.n_terms + self.n_correlations + self.n_scales + len(self.center)
-
-    def table(self) -> NDArray[np.int64]:
-        """Return sizes and addresses; valid as long as this object lives."""
-        q, _, k, n_within, _ = (int(size) for size in self.marginal_table[:5])
-        arrays = [
-            self.units, self.address, self.parameters, self.log_residual, self.center,
-            self.rotation, self.marginal_table,
-        ]  # fmt: skip
-        return np.array(
-            [
-                self.kind, q, self.n_correlations, len(self.log_residual), len(self.center),
-                self.parameters.shape[1], n_within, len(self.address),
-                marginal_callback().address, (k + 1) ** 2,
-                *(array.ctypes.data for array in arrays),
-            ],
-            dtype=np.int64,
-        )  # fmt: skip
-
-    def value_and_gradient(self, x: Float) -> tuple[float, Float]:
-        """Evaluate the callback at an unconstrained vector."""
-        table, logp, grad = self.table(), np.empty(1), np.empty(len(x))
-        pointers = [a.ctypes.data_as(ctypes.POINTER(ctypes.c_double)) for a in (x, grad, logp)]
-        density_callback().ctypes(len(x), *pointers, table.ctypes.data)
-        return float(logp[0]), grad
 
 
 @cache
@@ -176,7 +85,7 @@ def call_prior(typingctx: Any, address: Any, x: Any, parameters: Any, out: Any) 
     return types.void(types.int64, types.float64, types.int64, types.int64), codegen
 
 
-@njit(**JIT)
+@njit(**JIT_INNER)
 def corr_cholesky(z, q, C, corr):
     """Fill C with the Cholesky factor of the correlations with partials tanh(z), and corr.
 
@@ -198,7 +107,7 @@ def corr_cholesky(z, q, C, corr):
             at += i
 
 
-@njit(**JIT)
+@njit(**JIT_INNER)
 def corr_gradient(z, q, eta, dC, grad):
     """Pull a gradient in C back to z, add that of the LKJ prior, return its log density.
 
@@ -318,7 +227,7 @@ def _expand(n_dim, n_natural, x, natural, table_):
     return 0
 
 
-@njit(**JIT)
+@njit(**JIT_INNER)
 def natural_values(x, table, natural, says, C):
     """Fill the natural values of x and return the log prior of the univariate parameters.
 
@@ -358,7 +267,7 @@ def natural_values(x, table, natural, says, C):
     return logp
 
 
-@njit(**JIT)
+@njit(**JIT_INNER)
 def hierarchical_gradient(x, says, log_residual, sigma, sigma_unit, d_sigma, grad):
     """Add log sigma_j ~ Normal(mean, spread) with its gradient; return its log density.
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from skhbm._likelihood import JIT
+from skhbm._kernels import JIT
 
 __all__ = [
     "covariance_roots",

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from skhbm._basis import Basis
-    from skhbm._density import Target
     from skhbm._design import Design
+    from skhbm._target import Target
 
     Float = NDArray[np.float64]
 

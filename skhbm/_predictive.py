@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 
 from skhbm._effects import effect_draws, mean_covariances, row_mixture
-from skhbm._likelihood import JIT
+from skhbm._kernels import JIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,7 +16,7 @@ from skhbm._density import density_callback, expand_callback
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from skhbm._density import Target
+    from skhbm._target import Target
 
     Float = NDArray[np.float64]
 

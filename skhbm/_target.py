@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from skhbm._balance import share_equal_work
-from skhbm._density import HIERARCHICAL, INDEPENDENT, SHARED, Target
+from skhbm._density import HIERARCHICAL, INDEPENDENT, SHARED, density_callback
 from skhbm._distributions import compiled_prior
-from skhbm._likelihood import Marginal, make_marginal
+from skhbm._likelihood import make_marginal, marginal_callback
 from skhbm._priors import hierarchical_priors
 
 if TYPE_CHECKING:
@@ -18,16 +20,98 @@ if TYPE_CHECKING:
     from skhbm._basis import Basis
     from skhbm._coefficients import Coefficients
     from skhbm._design import Design
+    from skhbm._likelihood import Marginal
     from skhbm._priors import Priors
 
     Float = NDArray[np.float64]
 
-__all__ = ["initial_point", "make_target"]
+__all__ = ["Target", "initial_point", "make_target"]
 
 #: Chains start at these working scales: neither all nor none of the variance.
 START = 0.5
 #: Variance of a log residual scale about which a group says nothing.
 UNINFORMED = 1e8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Target:
+    """What the callback reads: arrays, kept alive here, behind one table of integers.
+
+    Parameters
+    ----------
+    kind : int
+        Kind of residual scale.
+    units : ndarray of shape (q + 2,)
+        Natural sizes of a working unit of each effect; the parameter of the LKJ prior, 0 when
+        effects are independent; the natural size of a working unit of the target.
+    address : ndarray of shape (n_scalars,)
+        Compiled prior of each univariate parameter, in the order of the vector.
+    parameters : ndarray of shape (n_scalars, n_parameters)
+        Parameters of these priors.
+    log_residual : ndarray of shape (n_groups, 2)
+        Each group's own log residual scale, and the variance of that estimate.
+    center, rotation : ndarray of shape (s,), (s, s)
+        Sampled coefficients are ``center + rotation @ x``, before their transforms.
+    marginal : Marginal
+    marginal_table : ndarray
+        Its table, kept alive.
+    """
+
+    kind: int
+    units: Float
+    address: NDArray[np.int64]
+    parameters: Float
+    log_residual: Float
+    center: Float
+    rotation: Float
+    marginal: Marginal
+    marginal_table: NDArray[np.int64]
+
+    @property
+    def n_terms(self) -> int:
+        """Number of varying terms."""
+        return len(self.units) - 2
+
+    @property
+    def n_correlations(self) -> int:
+        """Number of sampled correlations."""
+        q = self.n_terms
+        return q * (q - 1) // 2 if self.units[q] > 0 else 0
+
+    @property
+    def n_scales(self) -> int:
+        """Number of unconstrained parameters of the residual scales."""
+        n_groups = len(self.log_residual)
+        return (1, n_groups, n_groups + 2)[self.kind]
+
+    @property
+    def n_dim(self) -> int:
+        """Length of the unconstrained vector, and of the vector of natural values."""
+        return self.n_terms + self.n_correlations + self.n_scales + len(self.center)
+
+    def table(self) -> NDArray[np.int64]:
+        """Return sizes and addresses; valid as long as this object lives."""
+        q, _, k, n_within, _ = (int(size) for size in self.marginal_table[:5])
+        arrays = [
+            self.units, self.address, self.parameters, self.log_residual, self.center,
+            self.rotation, self.marginal_table,
+        ]  # fmt: skip
+        return np.array(
+            [
+                self.kind, q, self.n_correlations, len(self.log_residual), len(self.center),
+                self.parameters.shape[1], n_within, len(self.address),
+                marginal_callback().address, (k + 1) ** 2,
+                *(array.ctypes.data for array in arrays),
+            ],
+            dtype=np.int64,
+        )  # fmt: skip
+
+    def value_and_gradient(self, x: Float) -> tuple[float, Float]:
+        """Evaluate the callback at an unconstrained vector."""
+        table, logp, grad = self.table(), np.empty(1), np.empty(len(x))
+        pointers = [a.ctypes.data_as(ctypes.POINTER(ctypes.c_double)) for a in (x, grad, logp)]
+        density_callback().ctypes(len(x), *pointers, table.ctypes.data)
+        return float(logp[0]), grad
 
 
 def make_target(
