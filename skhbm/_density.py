@@ -219,11 +219,19 @@ def _density(n_dim, x_, grad_, logp_, table_):
 
 
 def _expand(n_dim, n_natural, x, natural, table_):
-    """Evaluate the natural values, in the form that nutpie's `ExpandFunc` calls."""
+    """Evaluate the natural values, in the form that nutpie's `ExpandFunc` calls.
+
+    And, as the last of them, what the companions add to the log density.
+    """
     table = carray(table_, (SIZES,), np.int64)
     q = table[1]
     says, C = np.empty((table[7], 4)), np.zeros((q, q))
-    natural_values(carray(x, (n_dim,)), table, carray(natural, (n_natural,)), says, C)
+    unconstrained, out = carray(x, (n_dim,)), carray(natural, (n_natural,))
+    n_own = n_natural - 1
+    natural_values(unconstrained, table, out[:n_own], says, C)
+    out[n_own] = 0.0
+    for i in range(n_own, n_dim):
+        out[n_own] -= 0.5 * unconstrained[i] * unconstrained[i]
     return 0
 
 

@@ -13,12 +13,15 @@ from skhbm._datatree import hyperparameters
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from skhbm._design import Scaling, Terms
     from skhbm._posterior import Posterior
 
 __all__ = ["diagnose", "warn_if_not_converged"]
 
 #: Thresholds of Vehtari et al. (2021), https://doi.org/10.1214/20-BA1221.
 RHAT = 1.01
+#: A varying slope is hard to sample if x = 0 is more standard deviations than this away.
+OFF_CENTRE = 5.0
 
 
 def diagnose(posterior: Posterior, diverging: Any) -> dict[str, Any]:
@@ -32,7 +35,7 @@ def diagnose(posterior: Posterior, diverging: Any) -> dict[str, Any]:
     for name, draws in _scalars(posterior):
         if np.ptp(draws) == 0:
             continue
-        rhats[name] = float(array_stats.rhat(draws, chain_axis=0, draw_axis=1))
+        rhats[name] = float(array_stats.rhat(_chains(draws), chain_axis=0, draw_axis=1))
         sizes[name] = float(array_stats.ess(draws, chain_axis=0, draw_axis=1, method="bulk"))
     worst = max(rhats, key=lambda name: np.nan_to_num(rhats[name], nan=np.inf))
     least = min(sizes, key=lambda name: np.nan_to_num(sizes[name], nan=0.0))
@@ -48,8 +51,10 @@ def diagnose(posterior: Posterior, diverging: Any) -> dict[str, Any]:
     }
 
 
-def warn_if_not_converged(diagnostics: dict[str, Any]) -> None:
+def warn_if_not_converged(diagnostics: dict[str, Any], terms: Terms, scaling: Scaling) -> None:
     """Warn of R-hat above its threshold and of divergences, and say what to do."""
+    reach = np.abs(scaling.x_mean / scaling.x_scale)[terms.slopes]
+    off_centre = [terms.features[k] for k in terms.slopes[reach > OFF_CENTRE]]
     found = []
     if diagnostics["n_rhat_above"]:
         found.append(
@@ -64,12 +69,25 @@ def warn_if_not_converged(diagnostics: dict[str, Any]) -> None:
         return
     remedies = ["`draws` and `tune`"] if diagnostics["n_rhat_above"] else []
     remedies += ["`target_accept`"] if diagnostics["n_divergences"] else []
+    advice = f"Increase {' and '.join(remedies)}, or give more informative `priors`."
+    if off_centre:
+        advice = (
+            f"Centre {', '.join(map(repr, off_centre[:5]))} first: varying slopes with x = 0 "
+            f"far from the data, are hard to tell from the intercept. {advice}"
+        )
     warnings.warn(
-        f"{' and '.join(found)}. Increase {' and '.join(remedies)}, or give more "
-        "informative `priors`.",
+        f"{' and '.join(found)}. {advice}",
         ConvergenceWarning,
         stacklevel=3,
     )
+
+
+def _chains(draws: Any) -> Any:
+    """Return the halves of a single chain as two: R-hat compares chains."""
+    if len(draws) > 1:
+        return draws
+    half = draws.shape[1] // 2
+    return np.stack([draws[0, :half], draws[0, -half:]])
 
 
 def _scalars(posterior: Posterior) -> Iterator[tuple[str, Any]]:

@@ -154,7 +154,8 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
     - corr: LKJCorr(2)
     - sigma: HalfNormal(2.5 s_y)
     - sigma_j with ``residual_scale="by_group"``: log sigma_j ~ Normal(m, s), m ~ Normal(log
-      s_y, 1), s ~ HalfNormal(1). An explicit prior of sigma is independent for each group.
+      s_y, 1), s ~ HalfNormal(0.4). An explicit prior of sigma is independent for each group,
+      and all that is known of a new one.
 
     They move with the units of X and y. With ``fit_intercept=False``, standard deviations are
     about zero.
@@ -255,7 +256,7 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
         check_parameters(self)
         fitted = self._unfitted_copy()
         features, target, labels, weights = read_rows(fitted, X, y, groups, sample_weight)
-        name = factor_name(fitted, labels)
+        name = factor_name(fitted, groups)
         statistics = GroupedStatistics.from_rows(features, target, labels, weights, name)
         design = make_design(statistics, make_terms(fitted, labels, statistics))
         priors = resolve_priors(self.priors, design)
@@ -278,9 +279,8 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
         diagnostics = diagnose(posterior, sample_stats["diverging"])
         fitted._set_fitted(posterior, statistics, priors, sample_stats)
         fitted.diagnostics_ = {**diagnostics, "seconds": time.perf_counter() - started}
-        self.__dict__.clear()
-        self.__dict__.update(vars(fitted))
-        warn_if_not_converged(diagnostics)
+        self.__dict__ = fitted.__dict__
+        warn_if_not_converged(diagnostics, design.terms, design.scaling)
         return self
 
     def predict(

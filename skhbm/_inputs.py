@@ -89,11 +89,11 @@ def as_weights(sample_weight: Any, n_samples: int) -> Float | None:
     """Return frequencies (n_samples,), or None where every row counts once."""
     if sample_weight is None:
         return None
+    if np.ndim(sample_weight) == 0:
+        sample_weight = np.full(n_samples, sample_weight)
     weights = check_array(
         sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight"
     )
-    if weights.ndim == 0:
-        weights = np.full(n_samples, float(weights))
     if weights.shape != (n_samples,):
         msg = (
             f"`sample_weight` must have shape ({n_samples},). Got {weights.shape}; give "

@@ -82,6 +82,14 @@ class Posterior:
         """Number of draws of all chains."""
         return self.tau.shape[0] * self.tau.shape[1]
 
+    def new_noise(self) -> float:
+        """Return the mean square of the residual scale of a new group, in working units."""
+        unit = self.design.scaling.y_scale
+        if self.log_sigma is None:
+            return float(np.mean((self.sigma_new / unit) ** 2))
+        mean, spread = self.log_sigma[:, :, 0], self.log_sigma[:, :, 1]
+        return float(np.mean(np.exp(2 * (mean - np.log(unit)) + 2 * spread**2)))
+
     def correlations(self) -> Float:
         """Return correlation matrices of the effects (n_draws of all chains, q, q)."""
         q = self.tau.shape[-1]
@@ -157,7 +165,7 @@ def start_moments(posterior: Posterior) -> GroupMoments:
         deviation.T @ deviation / len(deviation),
         posterior.covariances().mean(axis=0),
         np.broadcast_to(noise, (n_groups,)).copy(),
-        float(np.mean((posterior.sigma_new / unit) ** 2)),
+        posterior.new_noise(),
         np.zeros(n_groups, dtype=bool),
         np.zeros((n_groups, q)),
         np.zeros((n_groups, q, q)),
@@ -265,8 +273,7 @@ def _new_scales(sigma: Float, log_sigma: Float | None, rng: np.random.Generator)
         return np.exp(log_sigma[:, :, 0] + log_sigma[:, :, 1] * z)
     if sigma.shape[2] == 1:
         return sigma[:, :, 0].copy()
-    # Independent priors say of a new group what they said before the data: see
-    # `with_prior_scales`.
+    # Independent priors say of a new group what they said before the data: see `infer`.
     return np.full(sigma.shape[:2], np.nan)
 
 

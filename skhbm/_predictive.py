@@ -116,7 +116,7 @@ def covariance(posterior: Posterior, rows: Rows) -> Float:
         sum_mean += mean.sum(axis=1)
     total = total / n_draws - np.outer(sum_mean, sum_mean) / n_draws**2
     noise = np.where(code >= 0, np.mean(sigma**2, axis=0)[code % sigma.shape[1]], 0.0)
-    noise[code < 0] = np.mean(sigma_new**2)
+    noise[code < 0] = posterior.new_noise()
     spread = mean_covariances(L, sigma, posterior.design.roots, unit_codes)
     same = unit[:, None] == unit[None, :]
     half = np.einsum("iab,ib->ia", spread[unit], varying)

@@ -12,8 +12,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Prior", "Priors", "hierarchical_priors", "is_normal"]
 
-#: Prior sds of the mean and of the spread of log residual scales: factors of e.
-LOG_SD = 1.0
+#: Prior sd of the mean of log residual scales: a factor of e.
+LOG_MEAN_SD = 1.0
+#: Scale of the prior of their spread. The variance of a row of a new group, exp(2 m + 2 s^2) on
+#: average given the mean m and spread s, has an expectation only if this is below a half.
+LOG_SD_SCALE = 0.4
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -85,7 +88,10 @@ class Priors:
 def hierarchical_priors(design: Design) -> list[Prior]:
     """Priors of the mean and the sd of log sigma_j, where none is given for sigma."""
     centre = float(np.log(design.scaling.y_scale))
-    return [Prior("Normal", mu=centre, sigma=LOG_SD), Prior("HalfNormal", sigma=LOG_SD)]
+    return [
+        Prior("Normal", mu=centre, sigma=LOG_MEAN_SD),
+        Prior("HalfNormal", sigma=LOG_SD_SCALE),
+    ]
 
 
 def is_normal(prior: Any) -> bool:

@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 
 __all__ = ["factor_name", "make_terms", "read_new_rows", "read_rows"]
 
+#: Variables and dimensions of `posterior_`: what a grouping factor cannot be named.
+RESERVED = frozenset(
+    ["chain", "draw", "feature", "intercept", "coef", "sigma", "log_sigma_mean", "log_sigma_sd"]
+)
+
 
 def read_rows(
     estimator: Any, X: Any, y: Any, groups: Any, sample_weight: Any
@@ -71,13 +76,22 @@ def read_new_rows(estimator: Any, X: Any, groups: Any) -> Rows:
     return Rows(features, _keys(estimator, labels, len(features)))
 
 
-def factor_name(estimator: Any, labels: Any) -> str | None:
-    """Return the name of the column that holds the labels, if it has one."""
+def factor_name(estimator: Any, groups: Any) -> str | None:
+    """Return the name of the column or Series that holds the labels, if it has one."""
     names = getattr(estimator, "feature_names_in_", None)
+    name = getattr(groups, "name", None)
+    if hasattr(groups, "columns") and len(groups.columns) == 1:
+        name = groups.columns[0]
     if estimator.group_features is not None and names is not None:
         at = find_columns("group_features", estimator.group_features, len(names), names)[0]
-        return str(names[at])
-    return getattr(labels, "name", None)
+        name = names[at]
+    if name is not None and str(name) in RESERVED:
+        msg = (
+            f"The labels are named {str(name)!r}, which is a name in `posterior_` already. "
+            "Rename the column or Series."
+        )
+        raise ValueError(msg)
+    return None if name is None else str(name)
 
 
 def make_terms(estimator: Any, labels: Any, statistics: GroupedStatistics) -> Terms:
@@ -118,6 +132,12 @@ def make_terms(estimator: Any, labels: Any, statistics: GroupedStatistics) -> Te
         correlated is not False,
         estimator.residual_scale == "by_group",
     )
+    if len(set(terms.varying)) < len(terms.varying):
+        msg = (
+            'A feature with a varying slope is named "intercept", as the varying intercept is. '
+            "Rename the feature."
+        )
+        raise ValueError(msg)
     if grouped and not terms.varying:
         msg = "Nothing varies by group. Set varying_intercept=True or name `varying_slopes`."
         raise ValueError(msg)

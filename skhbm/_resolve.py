@@ -44,18 +44,19 @@ def resolve_priors(priors: Mapping[str, Any] | None, design: Design) -> Priors:
         raise ValueError(msg)
     coef = _entries("coef", given.get("coef"), terms.features, _default_coef(design))
     tau = _entries("tau", given.get("tau"), terms.varying, _default_tau(design))
-    for name, prior in (*tau.items(), *_only("sigma", given)):
-        _check_positive(name, prior)
+    for name, prior in zip(terms.varying, tau, strict=True):
+        _check_positive(f"tau[{name}]", prior)
     default_intercept = Prior("Normal", mu=scaling.y_mean, sigma=WIDTH * scaling.y_scale)
     intercept = _checked("intercept", given.get("intercept", default_intercept))
     sigma = Prior("HalfNormal", sigma=WIDTH * scaling.y_scale)
     if "sigma" in given:
         sigma = _checked("sigma", given["sigma"])
+        _check_positive("sigma", sigma)
     return Priors(
         intercept if terms.intercept else None,
         "intercept" not in given,
-        tuple(coef.values()),
-        tuple(tau.values()),
+        coef,
+        tau,
         _eta(given.get("corr", Prior("LKJCorr", eta=2.0))),
         None if terms.by_group and "sigma" not in given else sigma,
     )
@@ -94,7 +95,7 @@ def _as_mapping(priors: Any) -> Mapping[str, Any]:
 
 def _entries(
     key: str, given: Any, names: tuple[str, ...], defaults: list[Prior]
-) -> dict[str, Any]:
+) -> tuple[Any, ...]:
     """Give every entry its own prior, that of all, or the default."""
     if given is None or isinstance(given, Mapping):
         given = given or {}
@@ -108,14 +109,9 @@ def _entries(
         chosen = [given.get(name, prior) for name, prior in zip(names, defaults, strict=True)]
     else:
         chosen = [given] * len(names)
-    return {
-        f"{key}[{name}]": _checked(f"{key}[{name}]", prior)
-        for name, prior in zip(names, chosen, strict=True)
-    }
-
-
-def _only(key: str, given: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    return [(key, _checked(key, given[key]))] if key in given else []
+    return tuple(
+        _checked(f"{key}[{name}]", prior) for name, prior in zip(names, chosen, strict=True)
+    )
 
 
 def _eta(prior: Any) -> float:

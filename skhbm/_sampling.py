@@ -50,6 +50,7 @@ class Draws:
 
 def prepare(target: Target, start: Float) -> Any:
     """Compile what is not compiled yet; return what `sample` samples."""
+    _check_start(target, start)
     _import_nutpie()
     return _compiled_model(target, start)
 
@@ -83,10 +84,25 @@ def sample(
     )
     try:
         trace = sampler.wait()
+    except RuntimeError as error:
+        msg = f"Sampling failed: {str(error).splitlines()[0]}. Check the data and `priors`."
+        raise ValueError(msg) from error
     except BaseException:
         sampler.cancel()
         raise
     return _extract(trace, draws)
+
+
+def _check_start(target: Target, start: Float) -> None:
+    """Raise ValueError where the density is not finite: nutpie would fail with a crash."""
+    jitter = JITTER * np.random.default_rng(0).standard_normal((8, len(start)))
+    values = [target.value_and_gradient(start + step) for step in jitter]
+    if not any(np.isfinite(logp) and np.all(np.isfinite(grad)) for logp, grad in values):
+        msg = (
+            "The posterior density is not finite where sampling starts. Check that `priors` "
+            "allow what the data say: their scales, and the bounds of their support."
+        )
+        raise ValueError(msg)
 
 
 def n_threads(n_jobs: int | None, chains: int) -> int:
@@ -149,12 +165,12 @@ def _compiled_model(target: Target, start: Float) -> Any:
         shared_data={"target": target},
         shared_var_keys={},
         user_data=target.table(),
-        n_expanded=n_own,
-        shape_info=(["x"], [slice(0, n_own)], [(n_own,)]),
+        n_expanded=n_own + 1,
+        shape_info=(["x"], [slice(0, n_own + 1)], [(n_own + 1,)]),
         logp_func=None,
         expand_func=None,
         _n_dim=n,
-        _shapes={"x": (n_own,)},
+        _shapes={"x": (n_own + 1,)},
         _coords={},
     )
 
@@ -171,4 +187,7 @@ def _extract(trace: Any, draws: int) -> Draws:
         for name in STATISTICS:
             column = pa.array(stats.column(name))
             statistics[name].append(column.to_numpy(zero_copy_only=False)[-draws:])
-    return Draws(np.stack(values), {name: np.stack(v) for name, v in statistics.items()})
+    all_values = np.stack(values)
+    stacked = {name: np.stack(v) for name, v in statistics.items()}
+    stacked["logp"] = stacked["logp"] - all_values[:, :, -1]
+    return Draws(all_values[:, :, :-1], stacked)

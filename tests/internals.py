@@ -64,7 +64,7 @@ def evaluate_target(target, x):
     """Return log density, gradient and natural values of a `Target` at x."""
     x = np.array(x, dtype=float)
     value, gradient = target.value_and_gradient(x)
-    natural, table = np.empty(target.n_dim), target.table()
+    natural, table = np.empty(target.n_dim + 1), target.table()
     pointers = [a.ctypes.data_as(ctypes.POINTER(ctypes.c_double)) for a in (x, natural)]
-    expand_callback().ctypes(len(x), len(x), *pointers, table.ctypes.data)
-    return value, gradient, natural
+    expand_callback().ctypes(len(x), len(natural), *pointers, table.ctypes.data)
+    return value, gradient, natural[:-1]

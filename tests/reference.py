@@ -158,7 +158,7 @@ class Oracle:
         if self.structure.hierarchical:
             mean, spread, *sigma = scales
             logp += stats.norm(self.log_scale, 1).logpdf(mean)
-            logp += stats.halfnorm(scale=1).logpdf(spread)
+            logp += stats.halfnorm(scale=0.4).logpdf(spread)
             logp += stats.lognorm(spread, scale=np.exp(mean)).logpdf(sigma).sum()
         else:
             logp += to_scipy(self.sigma_prior).logpdf(scales).sum()
