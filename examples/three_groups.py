@@ -61,8 +61,8 @@ print("Posterior, sampled and exact")
 print(table.to_string(float_format="{:.2f}".format, na_rep=""))
 
 # %%
-# Predict a value of each group, and one of a group that was not seen.
-labels = [*model.groups_, "new"]
+# Predict a value of each group, and one of a group 3, which was not seen.
+labels = [*model.groups_, 3]
 mean, std = model.predict(None, groups=labels, return_std=True)
 predictions = pd.DataFrame({"mean": mean, "std": std}, index=labels)
 print("\nPredicted value")

@@ -25,7 +25,9 @@ def find_columns(
     ValueError
         If a column does not exist or is given twice.
     """
-    wanted = [wanted] if isinstance(wanted, str | int | np.integer) else list(wanted)
+    if isinstance(wanted, str) or not np.iterable(wanted):
+        wanted = [wanted]
+    wanted = list(wanted)
     if wanted and all(isinstance(w, bool | np.bool_) for w in wanted):
         if len(wanted) != n_columns:
             msg = (

@@ -64,9 +64,11 @@ def check_distribution(name: str, prior: Any) -> None:
     try:
         rv = distribution.dist(**prior.parameters)
         scalar = rv.ndim == 0
-        proper = scalar and np.isfinite(pm.draw(rv, random_seed=0, mode="FAST_COMPILE"))
+        draw = pm.draw(rv, random_seed=0, mode="FAST_COMPILE") if scalar else np.nan
+        proper = np.isfinite(pm.logp(rv, draw).eval(mode="FAST_COMPILE"))
     except Exception as error:
-        msg = f"PyMC cannot make {prior!r}, the prior of {name}: {error}"
+        reason = str(error).splitlines()[0]
+        msg = f"PyMC cannot make {prior!r}, the prior of {name}: {reason}."
         raise ValueError(msg) from error
     if not scalar or not proper:
         msg = f"The prior of {name} must be proper, one number a draw. Got {prior!r}."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from numbers import Integral
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -19,7 +19,7 @@ from skhbm._posterior import add_moments, pooling_summary, start_moments
 from skhbm._reading import factor_name, make_terms, read_new_rows, read_rows
 from skhbm._resolve import resolve_priors
 from skhbm._shrinkage import group_coefficients, shrinkage_columns, variance_columns
-from skhbm._statistics import GroupedStatistics
+from skhbm._statistics import statistics_of_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from skhbm._posterior import GroupMoments, Posterior
+    from skhbm._statistics import GroupedStatistics
 
     Float = NDArray[np.float64]
 
@@ -257,7 +258,7 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
         fitted = self._unfitted_copy()
         features, target, labels, weights = read_rows(fitted, X, y, groups, sample_weight)
         name = factor_name(fitted, groups)
-        statistics = GroupedStatistics.from_rows(features, target, labels, weights, name)
+        statistics = statistics_of_rows(features, target, labels, weights, name)
         design = make_design(statistics, make_terms(fitted, labels, statistics))
         priors = resolve_priors(self.priors, design)
 
@@ -331,7 +332,7 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
         return (mean, std) if return_std else mean
 
     def predict_interval(
-        self, X: ArrayLike | None, groups: ArrayLike | None = None, coverage: float = 0.9
+        self, X: ArrayLike | None, groups: ArrayLike | None = None, coverage: Any = 0.9
     ) -> Float:
         """Predict equal-tailed intervals of the posterior predictive distribution.
 
@@ -352,11 +353,15 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
         ValueError
             If `coverage` is not in (0, 1).
         """
-        if not 0 < coverage < 1:
-            hint = f" Did you mean {coverage / 100:g}?" if 1 < coverage < 100 else ""
+        if not isinstance(coverage, Real):
+            msg = f"`coverage` must be a number in (0, 1). Got {coverage!r}."
+            raise TypeError(msg)
+        inside = float(coverage)
+        if not 0 < inside < 1:
+            hint = f" Did you mean {inside / 100:g}?" if 1 < inside < 100 else ""
             msg = f"`coverage` must lie in (0, 1). Got {coverage!r}.{hint}"
             raise ValueError(msg)
-        tail = (1 - coverage) / 2
+        tail = (1 - inside) / 2
         return self.predict_quantiles(X, groups, quantiles=(tail, 1 - tail))
 
     def predict_quantiles(
@@ -436,10 +441,12 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
 
         Parameters
         ----------
-        X, groups
+        X : array-like of shape (n_samples, n_features) or None
             As in :meth:`predict`.
         y : array-like of shape (n_samples,)
             Target.
+        groups : array-like of shape (n_samples,), default=None
+            As in :meth:`predict`.
 
         Returns
         -------
@@ -473,10 +480,12 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
 
         Parameters
         ----------
-        X, groups
+        X : array-like of shape (n_samples, n_features) or None
             As in :meth:`predict`.
         y : array-like of shape (n_samples,)
             Target.
+        groups : array-like of shape (n_samples,), default=None
+            As in :meth:`predict`.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -78,6 +79,8 @@ def as_target(y: Any, estimator: Any = None) -> Float:
     )
     values = column_or_1d(values, warn=True)
     try:
+        if values.dtype.kind in "mM":
+            raise TypeError
         values = values.astype(np.float64, copy=False)
     except (TypeError, ValueError):
         msg = f"`y` must be numeric. Got an array of dtype {values.dtype}."
@@ -89,7 +92,7 @@ def as_weights(sample_weight: Any, n_samples: int) -> Float | None:
     """Return frequencies (n_samples,), or None where every row counts once."""
     if sample_weight is None:
         return None
-    if np.ndim(sample_weight) == 0:
+    if isinstance(sample_weight, Real):
         sample_weight = np.full(n_samples, sample_weight)
     weights = check_array(
         sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight"

@@ -63,21 +63,15 @@ class Levels:
 
     def union(self, other: Levels) -> Levels:
         """Return the levels of either, sorted where they can be."""
-        if self.labels.shape == other.labels.shape and self._code_of == other._code_of:
-            return self
-        both = [*hashables(self.labels), *hashables(other.labels)]
-        kind = np.result_type(self.labels, other.labels)
-        if kind.kind in "OSU" or self.labels.dtype.kind != other.labels.dtype.kind:
-            labels = np.empty(len(both), dtype=object)
-            labels[:] = both
+        if self.labels.dtype == other.labels.dtype:
+            both = np.concatenate([self.labels, other.labels])
         else:
-            labels = np.concatenate([self.labels, other.labels])
-        return Levels(_sorted_uniques(labels), self.name)
+            both = _array_of([*hashables(self.labels), *hashables(other.labels)])
+        return Levels(_sorted_uniques(both), self.name)
 
-    def codes_of(self, other: Levels) -> Int:
-        """Return the codes that the labels of `other` have here."""
-        codes = [self._code_of[label] for label in hashables(other.labels)]
-        return np.array(codes, dtype=np.int64)
+    def codes_of(self, labels: list[Hashable]) -> Int:
+        """Return the codes of labels that are known."""
+        return np.array([self._code_of[label] for label in labels], dtype=np.int64)
 
 
 def encode_levels(labels: Any, n_samples: int, name: str | None = None) -> tuple[Levels, Int]:
@@ -91,7 +85,7 @@ def encode_levels(labels: Any, n_samples: int, name: str | None = None) -> tuple
     name = name or getattr(labels, "name", None)
     codes, uniques = _factorize(labels)
     levels = Levels(_sorted_uniques(uniques), "group" if name is None else str(name))
-    return levels, levels.codes_of(Levels(np.asarray(uniques)))[codes]
+    return levels, levels.codes_of(hashables(uniques))[codes]
 
 
 def as_labels(groups: Any, n_samples: int, *, missing_is_error: bool = True) -> Any:
@@ -100,7 +94,7 @@ def as_labels(groups: Any, n_samples: int, *, missing_is_error: bool = True) -> 
 
     if groups is None:
         return None
-    if isinstance(groups, pd.DataFrame) or hasattr(groups, "iloc"):
+    if isinstance(groups, pd.DataFrame | pd.Series | pd.api.extensions.ExtensionArray):
         labels = groups
     else:
         labels = _as_array(groups)
@@ -131,12 +125,20 @@ def as_labels(groups: Any, n_samples: int, *, missing_is_error: bool = True) -> 
 
 def _as_array(groups: Any) -> NDArray[Any]:
     """Convert to an ndarray without losing what labels are: no mixing of kinds."""
+    if hasattr(groups, "to_list"):
+        groups = groups.to_list()
     if isinstance(groups, list | tuple):
-        array = np.empty(len(groups), dtype=object)
-        array[:] = groups
-        kinds = {type(label) for label in groups}
-        return np.asarray(groups) if kinds in ({str}, {int}) else array
+        return _array_of(list(groups))
     return np.asarray(groups)
+
+
+def _array_of(labels: list[Any]) -> NDArray[Any]:
+    """Return integers as such and anything else as objects."""
+    if labels and {type(label) for label in labels} == {int}:
+        return np.asarray(labels)
+    array = np.empty(len(labels), dtype=object)
+    array[:] = labels
+    return array
 
 
 def _factorize(labels: Any) -> tuple[Int, Any]:
@@ -164,7 +166,9 @@ def _sorted_uniques(labels: Any) -> NDArray[Any]:
     """Return distinct labels, sorted, or by type and text if they do not compare."""
     import pandas as pd
 
-    values = np.asarray(pd.unique(labels))
+    index = pd.Index(pd.unique(labels))
+    numpy_kind = isinstance(index.dtype, np.dtype)
+    values = np.asarray(index) if numpy_kind else _array_of(hashables(index))
     try:
         return np.sort(values)
     except TypeError:

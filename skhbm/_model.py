@@ -47,13 +47,8 @@ def build_model(design: Design, priors: Priors) -> pm.Model:
     }
     with pm.Model(coords=coords) as model:
         natural = _population(design, priors)
-        tau = _vector(f"tau_{f}", priors.tau, terms.varying, f"{f}_term")
-        corr = _correlations(f, len(terms.varying), priors.eta) if terms.n_correlations else 1.0
-        if not terms.n_correlations:
-            corr = pt.eye(len(terms.varying))
         sigma = _residual_scale(design, priors, f)
-        scaled = tau / design.scaling.effect_units(terms)
-        cov = corr * pt.outer(scaled, scaled)
+        cov = _effect_covariance(design, priors, f) if terms.varying else pt.zeros((0, 0))
         coefficients = make_coefficients(design, priors)
         working = coefficients.shift + (coefficients.matrix * natural).sum(axis=1)
         _observe(design, cov, pt.atleast_1d(sigma) / design.scaling.y_scale, working)
@@ -92,6 +87,17 @@ def _vector(name: str, priors: tuple[Any, ...], entries: tuple[str, ...], dim: s
         return getattr(pm, priors[0].distribution)(name, **values, dims=dim)
     scalars = [_rv(f"{name}[{entry}]", p) for entry, p in zip(entries, priors, strict=True)]
     return pm.Deterministic(name, pt.stack(scalars), dims=dim)
+
+
+def _effect_covariance(design: Design, priors: Priors, f: str) -> Any:
+    """Return the covariance of the effects in working units (q, q)."""
+    terms = design.terms
+    tau = _vector(f"tau_{f}", priors.tau, terms.varying, f"{f}_term")
+    corr: Any = np.eye(len(terms.varying))
+    if terms.n_correlations:
+        corr = _correlations(f, len(terms.varying), priors.eta)
+    scaled = tau / design.scaling.effect_units(terms)
+    return corr * pt.outer(scaled, scaled)
 
 
 def _correlations(f: str, q: int, eta: float) -> Any:
@@ -201,7 +207,8 @@ def _simulate(
 
     within = design.W[:, :-1, :-1]
     values, vectors = np.linalg.eigh(within)
-    root = np.sqrt(np.where(values > 1e-12 * np.maximum(values[:, -1:], 1e-300), values, 0.0))
+    # What a group does not span is zero but for rounding, relative to all groups.
+    root = np.sqrt(np.where(values > 1e-12 * np.max(values, initial=0.0), values, 0.0))
     z = rng.standard_normal(root.shape) * (root > 0)
     ranks = spanned.sum(axis=1).astype(float)
     rows = design.counts - (ranks if len(within) > 1 else ranks.sum())

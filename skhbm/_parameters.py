@@ -5,6 +5,8 @@ from __future__ import annotations
 from numbers import Integral, Real
 from typing import Any
 
+import numpy as np
+
 __all__ = ["check_parameters", "for_factor"]
 
 _CHOICES = {
@@ -25,17 +27,28 @@ def check_parameters(estimator: Any) -> None:
             _refuse(name, parameter, allowed, value)
     for parameter, least in _COUNTS.items():
         value = getattr(estimator, parameter)
-        if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
+        if not _is_int(value) or int(value) < least:
             _refuse(name, parameter, f"an int of at least {least}", value)
     value = estimator.target_accept
     if not isinstance(value, Real) or not 0 < float(value) < 1:
         _refuse(name, "target_accept", "a float in the range (0, 1)", value)
-    if not isinstance(estimator.fit_intercept, bool):
+    if not isinstance(estimator.fit_intercept, bool | np.bool_):
         _refuse(name, "fit_intercept", "a bool", estimator.fit_intercept)
     for parameter in ("varying_intercept", "correlated"):
         value = getattr(estimator, parameter)
-        if not isinstance(value, bool | dict):
+        entries = value.values() if isinstance(value, dict) else [value]
+        if not all(isinstance(entry, bool | np.bool_) for entry in entries):
             _refuse(name, parameter, "a bool or a dict from a factor to a bool", value)
+    value = estimator.n_jobs
+    if value is not None and (not _is_int(value) or value == 0):
+        _refuse(name, "n_jobs", "None or an int other than 0", value)
+    value = estimator.verbose
+    if not isinstance(value, Integral) or int(value) < 0:
+        _refuse(name, "verbose", "an int of at least 0", value)
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def for_factor(parameter: str, value: Any, factor: str) -> Any:

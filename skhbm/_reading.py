@@ -7,6 +7,7 @@ the parameters of an estimator, and set what scikit-learn wants to know of X.
 from __future__ import annotations
 
 import warnings
+from numbers import Number
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,7 +31,10 @@ __all__ = ["factor_name", "make_terms", "read_new_rows", "read_rows"]
 
 #: Variables and dimensions of `posterior_`: what a grouping factor cannot be named.
 RESERVED = frozenset(
-    ["chain", "draw", "feature", "intercept", "coef", "sigma", "log_sigma_mean", "log_sigma_sd"]
+    [
+        *("chain", "draw", "feature", "intercept", "coef", "sigma", "n", "x_mean", "y_mean"),
+        *("log_sigma_mean", "log_sigma_sd", "intercept_at_mean", "statistics"),
+    ]
 )
 
 
@@ -85,10 +89,11 @@ def factor_name(estimator: Any, groups: Any) -> str | None:
     if estimator.group_features is not None and names is not None:
         at = find_columns("group_features", estimator.group_features, len(names), names)[0]
         name = names[at]
-    if name is not None and str(name) in RESERVED:
+    if name is not None and (str(name) in RESERVED or "/" in str(name)):
         msg = (
-            f"The labels are named {str(name)!r}, which is a name in `posterior_` already. "
-            "Rename the column or Series."
+            f"The labels are named {str(name)!r}, which cannot be the name of a dimension in "
+            "`posterior_`: it is one of its variables already, or has a slash. Rename the "
+            "column or Series."
         )
         raise ValueError(msg)
     return None if name is None else str(name)
@@ -190,6 +195,12 @@ def _keys(estimator: Any, labels: Any, n_samples: int) -> NDArray[np.int64]:
             )
             raise ValueError(msg)
         return np.zeros(n_samples, dtype=np.int64)
+    if labels is None and estimator.new_groups == "error":
+        msg = (
+            "The model was fitted with groups, but asked to predict without. Pass `groups=` to "
+            'predict, or new_groups="population" to predict from the population.'
+        )
+        raise ValueError(msg)
     if labels is None:
         warnings.warn(
             "The model was fitted with groups, but asked to predict without: every row is "
@@ -207,8 +218,7 @@ def _keys(estimator: Any, labels: Any, n_samples: int) -> NDArray[np.int64]:
         what = what if unseen else f"{n_missing} of {n_samples} labels are missing"
         msg = f'{what}. Pass new_groups="population" to predict them from the population.'
         raise ValueError(msg)
-    known_types = {type(label) for label in hashables(levels.labels)}
-    if unseen and known_types.isdisjoint(type(label) for label in unseen):
+    if unseen and _kinds(hashables(levels.labels)).isdisjoint(_kinds(unseen)):
         warnings.warn(
             f"Labels like {unseen[0]!r} cannot be groups of the fit, whose labels are like "
             f"{hashables(levels.labels)[0]!r}: give both the same type.",
@@ -232,3 +242,8 @@ def _with_columns(X: Any, groups: Any) -> Any:
         # check_array says what is wrong with any other number of dimensions.
         return check_array(X)
     return None if groups is not None and X.shape[1] == 0 else X
+
+
+def _kinds(labels: Any) -> set[type]:
+    """Return the types of labels; numbers of any type can be equal."""
+    return {Number if isinstance(label, Number) else type(label) for label in labels}

@@ -116,7 +116,8 @@ def _entries(
 
 def _eta(prior: Any) -> float:
     """Return the parameter of the only prior that correlations can have."""
-    eta = getattr(prior, "parameters", {}).get("eta")
+    parameters = getattr(prior, "parameters", {})
+    eta = parameters.get("eta") if set(parameters) == {"eta"} else None
     named = getattr(prior, "distribution", None) in ("LKJCorr", "LKJ")
     if not named or eta is None or not _is_number(eta) or not eta > 0:
         msg = f"`priors['corr']` must be Prior('LKJCorr', eta=positive number). Got {prior!r}."

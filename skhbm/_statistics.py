@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 
 from skhbm._inputs import as_rows
-from skhbm._labels import Levels, as_labels, encode_levels
+from skhbm._labels import Levels, as_labels, encode_levels, hashables
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Float = NDArray[np.float64]
     Int = NDArray[np.int64]
 
-__all__ = ["GroupedStatistics", "reduce_rows"]
+__all__ = ["GroupedStatistics", "reduce_rows", "statistics_of_rows"]
 
 #: Rows converted to float64 at a time: the only copy of X that is made.
 CHUNK = 65_536
@@ -100,19 +100,9 @@ class GroupedStatistics:
             is negative.
         """
         X, y, weights = as_rows(X, y, sample_weight)
-        return cls.from_rows(X, y, as_labels(groups, len(y)), weights)
-
-    @classmethod
-    def from_rows(
-        cls, X: Any, y: Float, labels: Any, weights: Float | None, name: str | None = None
-    ) -> Self:
-        """Reduce rows that are validated already; those of weight zero are left out."""
-        if weights is not None and not np.all(weights > 0):
-            kept = weights > 0
-            X, y, weights = X[kept], y[kept], weights[kept]
-            labels = labels if labels is None else labels[kept]
-        levels, codes = encode_levels(labels, len(y), name)
-        return cls(levels, *reduce_rows(X, y, codes, len(levels), weights))
+        name = getattr(groups, "name", None)
+        merged = statistics_of_rows(X, y, as_labels(groups, len(y)), weights, name)
+        return cls(merged.levels, merged.n, merged.mean, merged.cross)
 
     def __add__(self, other: Self) -> Self:
         """Merge with the statistics of other rows (Chan, Golub & LeVeque 1983)."""
@@ -138,12 +128,24 @@ class GroupedStatistics:
 
     def _spread(self, levels: Levels) -> Self:
         """Place the groups among more levels, the new ones empty."""
-        where = levels.codes_of(self.levels)
+        where = levels.codes_of(hashables(self.levels.labels))
         n = np.zeros(len(levels))
         mean = np.zeros((len(levels), *self.mean.shape[1:]))
         cross = np.zeros((len(levels), *self.cross.shape[1:]))
         n[where], mean[where], cross[where] = self.n, self.mean, self.cross
         return type(self)(levels, n, mean, cross)
+
+
+def statistics_of_rows(
+    X: Any, y: Float, labels: Any, weights: Float | None, name: str | None
+) -> GroupedStatistics:
+    """Reduce rows that are validated already; those of weight zero are left out."""
+    if weights is not None and not np.all(weights > 0):
+        kept = weights > 0
+        X, y, weights = X[kept], y[kept], weights[kept]
+        labels = labels if labels is None else labels[kept]
+    levels, codes = encode_levels(labels, len(y), name)
+    return GroupedStatistics(levels, *reduce_rows(X, y, codes, len(levels), weights))
 
 
 def reduce_rows(
