@@ -94,6 +94,7 @@ def as_labels(groups: Any, n_samples: int, *, missing_is_error: bool = True) -> 
 
     if groups is None:
         return None
+    labels: Any
     if isinstance(groups, pd.DataFrame | pd.Series | pd.api.extensions.ExtensionArray):
         labels = groups
     else:
