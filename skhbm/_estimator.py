@@ -392,7 +392,11 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
             If a probability is not in (0, 1).
         """
         rows = read_new_rows(self, X, groups)
-        probabilities = np.atleast_1d(np.asarray(quantiles, dtype=np.float64))
+        probabilities = np.atleast_1d(np.asarray(quantiles))
+        if probabilities.dtype.kind not in "fiu":
+            msg = f"`quantiles` must be probabilities in (0, 1). Got {quantiles!r}."
+            raise ValueError(msg)
+        probabilities = probabilities.astype(np.float64)
         if probabilities.ndim != 1 or not np.all((probabilities > 0) & (probabilities < 1)):
             msg = f"`quantiles` must be probabilities in (0, 1). Got {quantiles!r}."
             raise ValueError(msg)
@@ -428,7 +432,7 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
             If `n_samples` is not a positive integer.
         """
         rows = read_new_rows(self, X, groups)
-        if not isinstance(n_samples, Integral) or n_samples < 1:
+        if isinstance(n_samples, bool) or not isinstance(n_samples, Integral) or n_samples < 1:
             msg = f"`n_samples` must be an int of at least 1. Got {n_samples!r}."
             raise ValueError(msg)
         rng = check_random_state(random_state)

@@ -130,7 +130,9 @@ def _as_array(groups: Any) -> NDArray[Any]:
         groups = groups.to_list()
     if isinstance(groups, list | tuple):
         return _array_of(list(groups))
-    return np.asarray(groups)
+    array = np.asarray(groups)
+    # pandas has no index of half-precision numbers.
+    return array.astype(np.float32) if array.dtype == np.float16 else array
 
 
 def _array_of(labels: list[Any]) -> NDArray[Any]:

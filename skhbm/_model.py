@@ -181,11 +181,10 @@ def _observe(design: Design, cov: Any, sigma: Any, working: Any) -> None:
         del like, size
         return _simulate(design, cov, sigma, working, rng)
 
-    node = pm.CustomDist(
+    pm.CustomDist(
         "statistics", cov, sigma, working, np.zeros_like(observed), logp=logp, random=random,
         signature="(q,q),(s),(p),(k)->(k)", observed=observed,
     )  # fmt: skip
-    register_funcify_and_cache_key(type(node.owner.op))(_run_perform)
 
 
 def _simulate(

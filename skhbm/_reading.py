@@ -55,14 +55,6 @@ def read_rows(
             "one row says nothing about the residual scale."
         )
         raise ValueError(msg)
-    if labels is None:
-        warnings.warn(
-            "Fitted without groups, this is a regression without varying terms. "
-            "Pass `groups=` to fit, or name the column of X that holds the labels in "
-            "`group_features`, which reaches fit on every path of scikit-learn.",
-            UserWarning,
-            stacklevel=3,
-        )
     return features, target, as_labels(labels, len(target)), weights
 
 
@@ -119,6 +111,14 @@ def make_terms(estimator: Any, labels: Any, statistics: GroupedStatistics) -> Te
             "fit, or name the column of X that holds them in `group_features`."
         )
         raise ValueError(msg)
+    if not grouped:
+        warnings.warn(
+            "Fitted without groups, this is a regression without varying terms. "
+            "Pass `groups=` to fit, or name the column of X that holds the labels in "
+            "`group_features`, which reaches fit on every path of scikit-learn.",
+            UserWarning,
+            stacklevel=3,
+        )
     if grouped and len(statistics.levels) == 1:
         warnings.warn(
             f"There is one group only ({hashables(statistics.levels.labels)[0]!r}): the "
