@@ -158,8 +158,8 @@ def test_reading_results_does_not_change_draws(rows):
 def test_global_random_state_is_neither_read_nor_changed(rows):
     state = np.random.get_state()[1].copy()  # noqa: NPY002  # what is tested
     one = digest(fit(rows))
-    assert np.array_equal(np.random.get_state()[1], state)  # noqa: NPY002
-    np.random.random_sample(5)  # noqa: NPY002
+    assert np.array_equal(np.random.get_state()[1], state)  # noqa: NPY002  # what is tested
+    np.random.random_sample(5)  # noqa: NPY002  # what is tested
     assert digest(fit(rows)) == one
 
 
