@@ -12,15 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from skhbm._cells import make_cells
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
+    from skhbm._cells import Cells
     from skhbm._labels import Levels
     from skhbm._statistics import GroupedStatistics
 
     Float = NDArray[np.float64]
 
-__all__ = ["Design", "Scaling", "Terms", "make_design"]
+__all__ = ["Design", "Sampled", "Scaling", "Terms", "make_design", "split_roots"]
 
 #: Directions of a group's Z with less than this share of the largest are not spanned.
 RANK_TOLERANCE = 1e-13
@@ -38,7 +43,8 @@ class Terms:
         Names of the features, in the order of their coefficients.
     slopes : ndarray of int
         Positions of the features whose coefficients vary.
-    intercept, varying_intercept, correlated, by_group : bool
+    intercept, varying_intercept, correlated : bool
+    residual : {"shared", "by_group", "known"}
         As in the parameters of the estimator.
     """
 
@@ -47,7 +53,17 @@ class Terms:
     intercept: bool
     varying_intercept: bool
     correlated: bool
-    by_group: bool
+    residual: str
+
+    @property
+    def by_group(self) -> bool:
+        """Whether each group has a residual scale."""
+        return self.residual == "by_group"
+
+    @property
+    def known(self) -> bool:
+        """Whether residual scales are known: rows are weighted by 1 / y_err^2."""
+        return self.residual == "known"
 
     @property
     def varying(self) -> tuple[str, ...]:
@@ -113,12 +129,34 @@ class Scaling:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Sampled:
+    """A grouping factor whose effects are sampled.
+
+    Parameters
+    ----------
+    terms, levels : Terms, Levels
+    n : ndarray of shape (n_groups,)
+        Number of rows of each group.
+    """
+
+    terms: Terms
+    levels: Levels
+    n: Float
+
+    @property
+    def n_groups(self) -> int:
+        """Number of groups."""
+        return len(self.levels)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Design:
     """Everything that posterior and predictions need of the data.
 
     Parameters
     ----------
     terms, scaling, levels : Terms, Scaling, Levels
+        Terms and levels are those of the factor whose effects are integrated out.
     n : ndarray of shape (n_groups,)
         Number of rows of each group.
     roots : ndarray of shape (n_groups, q, q + m)
@@ -128,6 +166,12 @@ class Design:
         As in `skhbm._likelihood`; m counts the fixed coefficients and the target.
     degrees : ndarray of shape (n_groups,)
         Degrees of freedom that each group's own terms leave over.
+    integrated : int
+        Position of the integrated factor among all, in the user's order.
+    others : tuple of Sampled
+        The other factors.
+    cells : Cells or None
+        What the likelihood needs of rows if there are others.
     """
 
     terms: Terms
@@ -138,6 +182,9 @@ class Design:
     W: Float
     counts: Float
     degrees: Float
+    integrated: int = 0
+    others: tuple[Sampled, ...] = ()
+    cells: Cells | None = None
 
     @property
     def rounding(self) -> float:
@@ -156,35 +203,62 @@ class Design:
 
     @property
     def n_groups(self) -> int:
-        """Number of groups."""
+        """Number of groups of the integrated factor."""
         return len(self.n)
 
+    @property
+    def factors(self) -> tuple[Design | Sampled, ...]:
+        """All factors, each with terms, levels and n, in the user's order."""
+        return (*self.others[: self.integrated], self, *self.others[self.integrated :])
 
-def make_design(statistics: GroupedStatistics, terms: Terms) -> Design:
+
+def make_design(statistics: GroupedStatistics, terms: Sequence[Terms]) -> Design:
     """Standardise the statistics and split them into within and between parts."""
-    scaling = _scaling(statistics, centred=terms.intercept)
-    R, E, W, rank = _roots(statistics, scaling, terms)
+    integrated = _choose(statistics, terms)
+    own, groups = terms[integrated], statistics.of_factor(integrated)
+    scaling = _scaling(groups, centred=own.intercept)
+    R, E, W, rank = split_roots(groups, scaling, own)
+    others = [f for f in range(len(terms)) if f != integrated]
     return Design(
-        terms,
+        own,
         scaling,
-        statistics.levels,
-        statistics.n,
+        groups.levels,
+        groups.n,
         np.concatenate([R, E], axis=2),
-        W if terms.by_group else W.sum(axis=0, keepdims=True),
-        statistics.n.copy() if terms.by_group else statistics.n.sum(keepdims=True),
-        np.maximum(statistics.n - rank, 0.0),
+        W if own.by_group else W.sum(axis=0, keepdims=True),
+        groups.weight.copy() if own.by_group else groups.weight.sum(keepdims=True),
+        np.maximum(groups.n - rank, 0.0),
+        integrated,
+        tuple(Sampled(terms[f], *_levels_and_counts(statistics, f)) for f in others),
+        make_cells(statistics, scaling, terms, integrated, R, E) if others else None,
     )
+
+
+def _choose(statistics: GroupedStatistics, terms: Sequence[Terms]) -> int:
+    """Choose the factor to integrate out: that with residual scales, or most coefficients."""
+    if terms[0].by_group or len(terms) == 1:
+        return 0
+    sizes = [
+        len(levels) * len(one.varying)
+        for levels, one in zip(statistics.factors, terms, strict=True)
+    ]
+    return int(np.argmax(sizes))
+
+
+def _levels_and_counts(statistics: GroupedStatistics, f: int) -> tuple[Levels, Float]:
+    levels = statistics.factors[f]
+    return levels, np.bincount(statistics.codes[:, f], statistics.n, minlength=len(levels))
 
 
 def _scaling(statistics: GroupedStatistics, *, centred: bool) -> Scaling:
     """Find the overall means and standard deviations (about zero if not centred)."""
-    share = statistics.n / statistics.n.sum()
+    share = statistics.weight / statistics.weight.sum()
     origin = share @ statistics.mean
     size = np.abs(origin)
     if not centred:
         origin = np.zeros_like(origin)
     shift = statistics.mean - origin
-    within = np.einsum("jkk->k", statistics.cross) / statistics.n.sum()
+    within = np.einsum("jkk->k", statistics.cross) / statistics.weight.sum()
     scale = np.sqrt(within + share @ shift**2)
     # A constant feature has no spread: its size is its unit.
     constant = scale <= CONSTANT * size
@@ -198,7 +272,7 @@ def _scaling(statistics: GroupedStatistics, *, centred: bool) -> Scaling:
     return Scaling(origin[:-1], scale[:-1], float(origin[-1]), float(scale[-1]))
 
 
-def _roots(
+def split_roots(
     statistics: GroupedStatistics, scaling: Scaling, terms: Terms
 ) -> tuple[Any, Any, Any, Any]:
     """Return R (J, q, q), E (J, q, m), W (J, m, m) and the rank of each Z_j.
@@ -220,7 +294,7 @@ def _roots(
     E_rest = np.where(spanned[:, :, None], vectors.mT @ cross[:, z], 0.0) / root[:, :, None]
     W = cross - E_rest.mT @ E_rest
 
-    sqrt_n = np.sqrt(statistics.n)[:, None]
+    sqrt_n = np.sqrt(statistics.weight)[:, None]
     R_mean = sqrt_n * (statistics.mean[:, z] / unit[z])
     E_mean = sqrt_n * mean
     if terms.intercept:

@@ -16,10 +16,10 @@ from skhbm._design import make_design
 from skhbm._inputs import as_target
 from skhbm._parameters import check_parameters
 from skhbm._posterior import add_moments, pooling_summary, start_moments
-from skhbm._reading import factor_name, make_terms, read_new_rows, read_rows
+from skhbm._reading import check_statistics, read_new_rows, read_statistics
 from skhbm._resolve import resolve_priors
 from skhbm._shrinkage import group_coefficients, shrinkage_columns, variance_columns
-from skhbm._statistics import statistics_of_rows
+from skhbm._terms import make_terms
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -182,6 +182,7 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
 
     # scikit-learn reads these when metadata routing is enabled.
     __metadata_request__fit: ClassVar = {"groups": True}
+    __metadata_request__partial_fit: ClassVar = {"groups": True}
     __metadata_request__predict: ClassVar = {"groups": True}
     __metadata_request__score: ClassVar = {"groups": True}
 
@@ -226,8 +227,9 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
         self,
         X: ArrayLike | None,
         y: ArrayLike,
-        groups: ArrayLike | None = None,
+        groups: Any = None,
         sample_weight: ArrayLike | None = None,
+        y_err: ArrayLike | None = None,
     ) -> Self:
         """Sample the posterior given the rows.
 
@@ -238,10 +240,13 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
             intercepts only.
         y : array-like of shape (n_samples,)
             Target.
-        groups : array-like of shape (n_samples,), default=None
-            Group labels of any hashable kind, unless they are a column of X.
+        groups : array-like of shape (n_samples,) or (n_samples, n_factors), default=None
+            Group labels of any hashable kind, unless they are columns of X: one grouping factor,
+            or several as the columns of an array or data frame or the entries of a dict.
         sample_weight : array-like of shape (n_samples,), default=None
             Frequencies: a weight of 2 is the row twice.
+        y_err : array-like of shape (n_samples,), default=None
+            Known standard errors of y, if ``residual_scale="known"``.
 
         Returns
         -------
@@ -256,10 +261,74 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
         started = time.perf_counter()
         check_parameters(self)
         fitted = self._unfitted_copy()
-        features, target, labels, weights = read_rows(fitted, X, y, groups, sample_weight)
-        name = factor_name(fitted, groups)
-        statistics = statistics_of_rows(features, target, labels, weights, name)
-        design = make_design(statistics, make_terms(fitted, labels, statistics))
+        statistics = read_statistics(fitted, X, y, groups, sample_weight, y_err)
+        return self._fit(fitted, statistics, started)
+
+    def partial_fit(
+        self,
+        X: ArrayLike | None,
+        y: ArrayLike,
+        groups: Any = None,
+        sample_weight: ArrayLike | None = None,
+        y_err: ArrayLike | None = None,
+    ) -> Self:
+        """Merge more rows with those of earlier fits and sample the posterior of all.
+
+        The posterior is that of one fit on all rows, whatever the batches and their order: rows
+        are kept as :class:`GroupedStatistics`, which add exactly. The first call is a fit.
+
+        Parameters
+        ----------
+        X, y, groups, sample_weight, y_err
+            As in :meth:`fit`; groups may be new.
+
+        Returns
+        -------
+        HierarchicalNormalRegressor
+            The fitted estimator. If the fit fails or is interrupted, it is as it was before.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the data cannot be used, or are not of the features and factors of the fit.
+        """
+        if not self.__sklearn_is_fitted__():
+            return self.fit(X, y, groups, sample_weight, y_err)
+        started = time.perf_counter()
+        check_parameters(self)
+        fitted = self._unfitted_copy()
+        fitted._keep_columns(self)
+        known = self._statistics
+        batch = read_statistics(fitted, X, y, groups, sample_weight, y_err, known)
+        return self._fit(fitted, known + batch, started)
+
+    def fit_statistics(self, statistics: GroupedStatistics) -> Self:
+        """Sample the posterior given the statistics of the rows.
+
+        Parameters
+        ----------
+        statistics : GroupedStatistics
+            From :meth:`GroupedStatistics.from_arrays`, merged with ``+``.
+
+        Returns
+        -------
+        HierarchicalNormalRegressor
+            The fitted estimator, the same as by :meth:`fit` on the rows.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a parameter or the statistics cannot be used.
+        """
+        started = time.perf_counter()
+        check_parameters(self)
+        fitted = self._unfitted_copy()
+        check_statistics(fitted, statistics)
+        return self._fit(fitted, statistics, started)
+
+    def _fit(self, fitted: Self, statistics: GroupedStatistics, started: float) -> Self:
+        """Sample the posterior and take over from an unfitted copy what it has learned."""
+        design = make_design(statistics, make_terms(fitted, statistics))
         priors = resolve_priors(self.priors, design)
 
         from skhbm._diagnostics import diagnose, warn_if_not_converged
@@ -566,6 +635,12 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
         kept = {k: v for k, v in vars(self).items() if not k.endswith("_") and k not in fitted}
         copy.__dict__.update(kept)
         return copy
+
+    def _keep_columns(self, fitted: Self) -> None:
+        """Take over what a fitted estimator knows of the columns of X."""
+        for name in ("n_features_in_", "feature_names_in_"):
+            if hasattr(fitted, name):
+                setattr(self, name, getattr(fitted, name))
 
     def _set_fitted(
         self,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     Float = NDArray[np.float64]
 
-__all__ = ["as_features", "as_rows", "as_target", "as_weights", "count_rows"]
+__all__ = ["as_errors", "as_features", "as_rows", "as_target", "as_weights", "count_rows"]
 
 
 def as_rows(
@@ -113,3 +113,26 @@ def as_weights(sample_weight: Any, n_samples: int) -> Float | None:
         msg = "`sample_weight` is zero for every row; at least one must be positive."
         raise ValueError(msg)
     return weights
+
+
+def as_errors(y_err: Any, n_samples: int) -> Float | None:
+    """Return known standard errors (n_samples,), or None if there are none."""
+    if y_err is None:
+        return None
+    errors = check_array(y_err, ensure_2d=False, dtype=np.float64, input_name="y_err")
+    if errors.ndim == 2 and errors.shape[1] == 1:
+        errors = errors[:, 0]
+    if errors.shape != (n_samples,):
+        msg = (
+            f"`y_err` must have shape ({n_samples},). Got {errors.shape}; give one standard "
+            "error per row."
+        )
+        raise ValueError(msg)
+    if not np.all(errors > 0):
+        msg = (
+            "`y_err` must be positive: it holds standard errors. Got "
+            f"{int(np.sum(errors <= 0))} of {n_samples} that are zero or negative, the "
+            f"least {errors.min():g}."
+        )
+        raise ValueError(msg)
+    return errors

@@ -6,6 +6,7 @@ not check bounds, and would read foreign memory through a wrong code without a w
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     Int = NDArray[np.int64]
 
-__all__ = ["Levels", "as_labels", "encode_levels", "hashables"]
+__all__ = ["Levels", "as_factors", "as_labels", "encode_levels", "hashables", "split_factors"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,6 +64,8 @@ class Levels:
 
     def union(self, other: Levels) -> Levels:
         """Return the levels of either, sorted where they can be."""
+        if all(label in self._code_of for label in other._code_of):
+            return self
         if self.labels.dtype == other.labels.dtype:
             both = np.concatenate([self.labels, other.labels])
         else:
@@ -88,7 +91,40 @@ def encode_levels(labels: Any, n_samples: int, name: str | None = None) -> tuple
     return levels, levels.codes_of(hashables(uniques))[codes]
 
 
-def as_labels(groups: Any, n_samples: int, *, missing_is_error: bool = True) -> Any:
+def as_factors(
+    columns: list[tuple[str | None, Any]], n_samples: int
+) -> list[tuple[str | None, Any]]:
+    """Return (name, labels) of each grouping factor, each checked as by `as_labels`."""
+    several = len(columns) > 1
+    return [
+        (name, as_labels(labels, n_samples, name=name if several else None))
+        for name, labels in columns
+    ]
+
+
+def split_factors(groups: Any) -> list[tuple[str | None, Any]]:
+    """Return (name, column) of each grouping factor, unchecked.
+
+    `groups` is one factor, or several as the columns of an array or data frame, or as the
+    entries of a dict. Several without names are "group0", "group1", ...
+    """
+    if groups is None:
+        return []
+    if isinstance(groups, Mapping):
+        return [(str(name), labels) for name, labels in groups.items()]
+    if hasattr(groups, "columns"):
+        return [(str(name), groups[name]) for name in groups.columns]
+    if isinstance(groups, list) and groups and all(isinstance(g, list) for g in groups):
+        groups = np.array(groups, dtype=object)
+    if getattr(groups, "ndim", 1) == 2 and groups.shape[1] > 1:
+        return [(f"group{i}", groups[:, i]) for i in range(groups.shape[1])]
+    name = getattr(groups, "name", None)
+    return [(None if name is None else str(name), groups)]
+
+
+def as_labels(
+    groups: Any, n_samples: int, *, missing_is_error: bool = True, name: str | None = None
+) -> Any:
     """Return one label per row, a pandas Series or an array, checked for length."""
     import pandas as pd
 
@@ -104,12 +140,13 @@ def as_labels(groups: Any, n_samples: int, *, missing_is_error: bool = True) -> 
     if labels.ndim != 1:
         msg = (
             f"`groups` must be one label per row, of shape ({n_samples},). "
-            f"Got shape {labels.shape}; several grouping factors are not supported."
+            f"Got shape {labels.shape}."
         )
         raise ValueError(msg)
     if len(labels) != n_samples:
+        what = f"`groups[{name!r}]`" if name else "`groups`"
         msg = (
-            f"`groups` has {len(labels)} entries but `X` has {n_samples} rows; "
+            f"{what} has {len(labels)} entries but `X` has {n_samples} rows; "
             "they must be equal."
         )
         raise ValueError(msg)

@@ -10,7 +10,7 @@ import numpy as np
 __all__ = ["check_parameters", "for_factor"]
 
 _CHOICES = {
-    "residual_scale": ("shared", "by_group"),
+    "residual_scale": ("shared", "by_group", "known"),
     "solver": ("nuts",),
     "new_groups": ("population", "error"),
 }
@@ -51,16 +51,15 @@ def _is_int(value: Any) -> bool:
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
-def for_factor(parameter: str, value: Any, factor: str) -> Any:
+def for_factor(parameter: str, value: Any, factor: str, factors: list[str]) -> Any:
     """Return the entry of a dict by factor, or the value itself; None if there is none."""
     if not isinstance(value, dict):
         return value
-    unknown = [key for key in value if key != factor]
+    unknown = [key for key in value if key not in factors]
     if unknown:
-        msg = (
-            f"`{parameter}` has entries for {unknown[:5]}, but the only grouping factor is "
-            f"{factor!r}."
-        )
+        what = "factors are" if len(factors) > 1 else "only grouping factor is"
+        known = factors if len(factors) > 1 else repr(factors[0])
+        msg = f"`{parameter}` has entries for {unknown[:5]}, but the {what} {known}."
         raise ValueError(msg)
     return value.get(factor)
 

@@ -41,12 +41,15 @@ class Rows:
     ----------
     X : ndarray of shape (n, n_features)
     keys : ndarray of int of shape (n,)
-        The group of each row. Negative keys are groups that were not seen: rows
-        of the same key share their effects.
+        The group of each row in the integrated factor. Negative keys are groups that were not
+        seen: rows of the same key share their effects.
+    others : tuple of ndarray of int of shape (n,)
+        The same for the other factors.
     """
 
     X: Float
     keys: Int
+    others: tuple[Int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.keys)

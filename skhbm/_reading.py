@@ -1,6 +1,6 @@
 """What fit and predict are given -> checked rows, with labels from either channel.
 
-Labels come as `groups=` or as the column of X that `group_features` names. These functions read
+Labels come as `groups=` or as the columns of X that `group_features` names. These functions read
 the parameters of an estimator, and set what scikit-learn wants to know of X.
 """
 
@@ -15,19 +15,17 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skhbm._columns import find_columns, split_columns
-from skhbm._design import Terms
-from skhbm._inputs import as_features, as_rows, count_rows
-from skhbm._labels import as_labels, hashables
-from skhbm._parameters import for_factor
+from skhbm._inputs import as_errors, as_features, as_rows, count_rows
+from skhbm._labels import as_factors, hashables, split_factors
 from skhbm._predictive import Rows
+from skhbm._statistics import GroupedStatistics, statistics_of_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from skhbm._labels import Levels
-    from skhbm._statistics import GroupedStatistics
 
-__all__ = ["factor_name", "make_terms", "read_new_rows", "read_rows"]
+__all__ = ["check_statistics", "feature_names", "read_new_rows", "read_statistics"]
 
 #: Variables and dimensions of `posterior_`: what a grouping factor cannot be named.
 RESERVED = frozenset(
@@ -38,24 +36,70 @@ RESERVED = frozenset(
 )
 
 
-def read_rows(
-    estimator: Any, X: Any, y: Any, groups: Any, sample_weight: Any
-) -> tuple[Any, ...]:
-    """Return features, target, labels and weights of the rows of fit."""
+def read_statistics(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    groups: Any,
+    sample_weight: Any,
+    y_err: Any,
+    known: GroupedStatistics | None = None,
+) -> GroupedStatistics:
+    """Check rows and reduce them, as a fit's or as more rows beside `known` ones."""
     X = _with_columns(X, groups)
-    if X is None:
+    if X is not None:
+        validate_data(estimator, X=X, reset=known is None, skip_check_array=True)
+    elif known is None:
         estimator.n_features_in_ = 0
-    else:
-        validate_data(estimator, X=X, reset=True, skip_check_array=True)
-    X, labels = _split(estimator, X, groups)
+    elif estimator.n_features_in_:
+        _refuse_no_columns(estimator)
+    X, columns = _split(estimator, X, groups)
     features, target, weights = as_rows(X, y, sample_weight, estimator)
-    if len(target) < 2:
+    if known is None and len(target) < 2:
         msg = (
             "Found an array with 1 sample (n_samples=1) while a minimum of 2 is required: "
             "one row says nothing about the residual scale."
         )
         raise ValueError(msg)
-    return features, target, as_labels(labels, len(target)), weights
+    if known is not None:
+        columns = _as_fitted(columns, known.factors)
+        if None in [column for _, column in columns]:
+            missing = [name for name, column in columns if column is None]
+            msg = f"The labels of {missing[:5]} are missing. Pass them in `groups`."
+            raise ValueError(msg)
+    factors = as_factors(columns, len(target))
+    for name, _ in factors:
+        _check_name(name)
+    return statistics_of_rows(
+        features,
+        target,
+        factors,
+        weights,
+        as_errors(y_err, len(target)),
+        feature_names(estimator),
+    )
+
+
+def check_statistics(estimator: Any, statistics: Any) -> None:
+    """Check statistics that are given instead of rows; set what is known of the columns."""
+    if not isinstance(statistics, GroupedStatistics):
+        msg = (
+            "`statistics` must be GroupedStatistics, as from GroupedStatistics.from_arrays. "
+            f"Got {type(statistics).__name__}."
+        )
+        raise TypeError(msg)
+    if estimator.group_features is not None:
+        msg = (
+            "`group_features` names columns of X, but statistics come with their groups. Set "
+            "group_features=None to fit statistics."
+        )
+        raise ValueError(msg)
+    if statistics.n.sum() < 2:
+        msg = f"A fit needs at least 2 rows. The statistics are of {statistics.n.sum():g}."
+        raise ValueError(msg)
+    estimator.n_features_in_ = statistics.n_features
+    if statistics.feature_names is not None:
+        estimator.feature_names_in_ = np.array(statistics.feature_names, dtype=object)
 
 
 def read_new_rows(estimator: Any, X: Any, groups: Any) -> Rows:
@@ -65,101 +109,65 @@ def read_new_rows(estimator: Any, X: Any, groups: Any) -> Rows:
     if X is not None:
         validate_data(estimator, X=X, reset=False, skip_check_array=True)
     elif estimator.n_features_in_:
-        msg = f"X is None, but the model was fitted with {estimator.n_features_in_} columns."
-        raise ValueError(msg)
-    X, labels = _split(estimator, X, groups)
-    features = as_features(X, count_rows(X, labels), estimator)
-    return Rows(features, _keys(estimator, labels, len(features)))
+        _refuse_no_columns(estimator)
+    X, columns = _split(estimator, X, groups)
+    n_samples = _count_rows(X, columns)
+    features = as_features(X, n_samples, estimator)
+    factors = estimator._statistics.factors
+    if not factors:
+        if columns:
+            msg = (
+                "`groups` was given, but the model was fitted without groups. Pass "
+                "`groups=` to fit as well, or leave it out."
+            )
+            raise ValueError(msg)
+        return Rows(features, np.zeros(n_samples, dtype=np.int64))
+    _check_given(estimator, columns)
+    keys = [
+        _keys(estimator, levels, labels, n_samples)
+        for levels, (_, labels) in zip(factors, _as_fitted(columns, factors), strict=True)
+    ]
+    integrated = keys.pop(estimator._posterior.design.integrated)
+    return Rows(features, integrated, tuple(keys))
 
 
-def factor_name(estimator: Any, groups: Any) -> str | None:
-    """Return the name of the column or Series that holds the labels, if it has one."""
+def feature_names(estimator: Any) -> tuple[str, ...] | None:
+    """Return the names of the features, if the columns of X have any."""
     names = getattr(estimator, "feature_names_in_", None)
-    name = getattr(groups, "name", None)
-    if hasattr(groups, "columns") and len(groups.columns) == 1:
-        name = groups.columns[0]
-    if estimator.group_features is not None and names is not None:
-        at = find_columns("group_features", estimator.group_features, len(names), names)[0]
-        name = names[at]
-    if name is not None and (str(name) in RESERVED or "/" in str(name)):
+    if names is None:
+        return None
+    if estimator.group_features is not None:
+        found = find_columns("group_features", estimator.group_features, len(names), names)
+        names = np.delete(names, found)
+    return tuple(map(str, names))
+
+
+def _check_name(name: str | None) -> None:
+    if name is not None and (name in RESERVED or "/" in name):
         msg = (
-            f"The labels are named {str(name)!r}, which cannot be the name of a dimension in "
+            f"The labels are named {name!r}, which cannot be the name of a dimension in "
             "`posterior_`: it is one of its variables already, or has a slash. Rename the "
             "column or Series."
         )
         raise ValueError(msg)
-    return None if name is None else str(name)
 
 
-def make_terms(estimator: Any, labels: Any, statistics: GroupedStatistics) -> Terms:
-    """Translate the parameters into the terms of the linear predictor."""
-    n_columns = estimator.n_features_in_
-    names = getattr(estimator, "feature_names_in_", None)
-    columns = np.arange(n_columns)
-    if estimator.group_features is not None:
-        columns = np.delete(
-            columns, find_columns("group_features", estimator.group_features, n_columns, names)
-        )
-    features = tuple(f"x{i}" if names is None else str(names[i]) for i in columns)
-    factor = statistics.levels.name
-    grouped = labels is not None
-    if not grouped and (
-        estimator.varying_slopes is not None or estimator.residual_scale != "shared"
-    ):
-        msg = (
-            "`varying_slopes` and residual_scale='by_group' need groups. Pass `groups=` to "
-            "fit, or name the column of X that holds them in `group_features`."
-        )
-        raise ValueError(msg)
-    if not grouped:
-        warnings.warn(
-            "Fitted without groups, this is a regression without varying terms. "
-            "Pass `groups=` to fit, or name the column of X that holds the labels in "
-            "`group_features`, which reaches fit on every path of scikit-learn.",
-            UserWarning,
-            stacklevel=3,
-        )
-    if grouped and len(statistics.levels) == 1:
-        warnings.warn(
-            f"There is one group only ({hashables(statistics.levels.labels)[0]!r}): the "
-            "standard deviation between groups (tau) is then known from its prior alone.",
-            UserWarning,
-            stacklevel=3,
-        )
-    varying_intercept = for_factor("varying_intercept", estimator.varying_intercept, factor)
-    slopes = _slopes(estimator, columns, names, factor)
-    correlated = for_factor("correlated", estimator.correlated, factor)
-    terms = Terms(
-        features,
-        slopes,
-        estimator.fit_intercept,
-        grouped and varying_intercept is not False,
-        correlated is not False,
-        estimator.residual_scale == "by_group",
-    )
-    if len(set(terms.varying)) < len(terms.varying):
-        msg = (
-            'A feature with a varying slope is named "intercept", as the varying intercept is. '
-            "Rename the feature."
-        )
-        raise ValueError(msg)
-    if grouped and not terms.varying:
-        msg = "Nothing varies by group. Set varying_intercept=True or name `varying_slopes`."
-        raise ValueError(msg)
-    return terms
+def _refuse_no_columns(estimator: Any) -> None:
+    msg = f"X is None, but the model was fitted with {estimator.n_features_in_} columns."
+    raise ValueError(msg)
 
 
 def _split(estimator: Any, X: Any, groups: Any) -> tuple[Any, Any]:
-    """Return the features of X and the labels, from whichever channel they come."""
+    """Return the features of X and (name, labels) of each factor, from either channel."""
     if estimator.group_features is None or X is None:
         if X is None and estimator.group_features is not None:
             msg = "`group_features` names a column of X, but X is None. Pass `groups=`."
             raise ValueError(msg)
-        return X, groups
+        return X, split_factors(groups)
     names = getattr(estimator, "feature_names_in_", None)
     positions = find_columns("group_features", estimator.group_features, X.shape[1], names)
-    if len(positions) != 1:
-        msg = f"`group_features` must name one column. Got {len(positions)}."
+    if not len(positions):
+        msg = "`group_features` must name at least one column of X. Got none."
         raise ValueError(msg)
     if groups is not None:
         msg = (
@@ -167,50 +175,68 @@ def _split(estimator: Any, X: Any, groups: Any) -> tuple[Any, Any]:
             f"{estimator.group_features!r} of X (`group_features`). Give one of them."
         )
         raise ValueError(msg)
-    features, (labels,) = split_columns(X, positions)
-    return features, labels
+    features, columns = split_columns(X, positions)
+    if names is not None:
+        factors = [str(names[at]) for at in positions]
+    elif len(positions) == 1:
+        factors = [None]
+    else:
+        factors = [f"group{i}" for i in range(len(positions))]
+    return features, list(zip(factors, columns, strict=True))
 
 
-def _slopes(estimator: Any, columns: Any, names: Any, factor: str) -> NDArray[np.int64]:
-    """Return the positions, among the features, of those whose slopes vary."""
-    wanted = for_factor("varying_slopes", estimator.varying_slopes, factor)
-    if wanted is None:
-        return np.empty(0, dtype=np.int64)
-    if isinstance(wanted, str) and wanted == "all":
-        return np.arange(len(columns))
-    found = find_columns("varying_slopes", wanted, estimator.n_features_in_, names)
-    if not np.all(np.isin(found, columns)):
-        msg = "`varying_slopes` names the column of group labels; name features only."
+def _count_rows(X: Any, columns: Any) -> int:
+    given = [labels for _, labels in columns if labels is not None]
+    return count_rows(X, given[0] if given else None)
+
+
+def _as_fitted(columns: Any, factors: tuple[Levels, ...]) -> list[tuple[str | None, Any]]:
+    """Bring (name, labels) into the order of the factors of the fit, None where not given.
+
+    Named factors are found by their names; those without are taken in order.
+    """
+    names = [levels.name for levels in factors]
+    nameless = [f"group{i}" for i in range(len(columns))]
+    given = [name for name, _ in columns]
+    if len(columns) == len(names) and (len(names) == 1 or given == nameless or None in given):
+        return [(name, labels) for name, (_, labels) in zip(names, columns, strict=True)]
+    unknown = [name for name in given if name not in names]
+    if unknown:
+        msg = (
+            f"The model was fitted with the grouping factors {names}. Got "
+            f"{len(given)} factor{'s' * (len(given) != 1)}, of which {unknown[:5]} is not one "
+            "of them: pass `groups` with one column for each, named as in fit."
+        )
         raise ValueError(msg)
-    return np.searchsorted(columns, np.sort(found))
+    found = dict(columns)
+    return [(name, found.get(name)) for name in names]
 
 
-def _keys(estimator: Any, labels: Any, n_samples: int) -> NDArray[np.int64]:
-    """Code the labels of new rows; see `Rows`."""
-    if not estimator.n_groups_:
-        if labels is not None:
-            msg = (
-                "`groups` was given, but the model was fitted without groups. Pass "
-                "`groups=` to fit as well, or leave it out."
-            )
-            raise ValueError(msg)
-        return np.zeros(n_samples, dtype=np.int64)
-    if labels is None and estimator.new_groups == "error":
+def _check_given(estimator: Any, columns: Any) -> None:
+    """Warn, or refuse if new_groups says so, if a model with groups is given none."""
+    if columns:
+        return
+    if estimator.new_groups == "error":
         msg = (
             "The model was fitted with groups, but asked to predict without. Pass `groups=` to "
             'predict, or new_groups="population" to predict from the population.'
         )
         raise ValueError(msg)
+    warnings.warn(
+        "The model was fitted with groups, but asked to predict without: every row is "
+        "predicted as if of a new group. Pass `groups=` to predict, or give the labels "
+        "as a column of X (`group_features`), which scikit-learn carries everywhere.",
+        UserWarning,
+        stacklevel=4,
+    )
+
+
+def _keys(estimator: Any, levels: Levels, labels: Any, n_samples: int) -> NDArray[np.int64]:
+    """Code the labels of new rows; see `Rows`."""
     if labels is None:
-        warnings.warn(
-            "The model was fitted with groups, but asked to predict without: every row is "
-            "predicted as if of a new group. Pass `groups=` to predict, or give the labels "
-            "as a column of X (`group_features`), which scikit-learn carries everywhere.",
-            UserWarning,
-            stacklevel=4,
-        )
-        return -1 - np.arange(n_samples)
-    levels: Levels = estimator._posterior.design.levels
+        labels = np.full(n_samples, None, dtype=object)
+        if estimator.new_groups == "population":
+            return -1 - np.arange(n_samples)
     keys, unseen, n_missing = levels.encode(labels, n_samples)
     if estimator.new_groups == "error" and (unseen or n_missing):
         total = len(unseen) + len(np.unique(keys[keys >= 0]))

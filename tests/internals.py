@@ -22,14 +22,14 @@ def make_terms(structure, features):
         structure.intercept,
         structure.varying_intercept,
         structure.correlated,
-        structure.by_group,
+        "by_group" if structure.by_group else "shared",
     )
 
 
 def build(structure, table):
     """Return design, priors and target of the package."""
     statistics = GroupedStatistics.from_arrays(table.X, table.y, table.codes)
-    design = make_design(statistics, make_terms(structure, table.features))
+    design = make_design(statistics, [make_terms(structure, table.features)])
     priors = resolve_priors(structure.priors, design)
     coefficients = make_coefficients(design, priors)
     basis = make_basis(design, coefficients)

@@ -230,9 +230,6 @@ ERRORS = {
     "missing label": (
         (ONE, Y, ["a", None, "b"]), ValueError, "`groups` has 1 missing labels of 3",
     ),
-    "labels with two columns": (
-        (ONE, Y, np.ones((3, 2))), ValueError, r"one label per row, of shape \(3,\)",
-    ),
     "labels that cannot be hashed": (
         (ONE, Y, [[1], [2, 3], [4]]), TypeError, "must hold hashable labels",
     ),

@@ -1,0 +1,138 @@
+"""Cells -> pseudo-rows: what the likelihood needs to know of rows when effects are sampled.
+
+With several grouping factors the effects u of all but one are among the sampled parameters.
+They shift the rows by o = Z u. Rows of a cell have the same effects, so that an orthogonal
+transformation of a cell leaves as many pseudo-rows as Z has columns: one, the mean times
+the root of the count, if only intercepts vary, however many rows there are.
+
+With Q_j an orthonormal basis of the integrated effects in group j, as in `skhbm._likelihood`,
+
+    E_y(u) = E_y - d,                    d_j = sum_i Q_i o_i over the pseudo-rows i of group j,
+    W_xy(u) = W_xy - sum_i x~_i o_i,     x~_i = x_i - E_x' Q_i, the part of x_i within groups,
+    W_yy(u) = W_yy - 2 sum_i y~_i o_i + sum_i o_i^2 - sum_j |d_j|^2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from skhbm._design import Scaling, Terms
+    from skhbm._statistics import GroupedStatistics
+
+    Float = NDArray[np.float64]
+    Int = NDArray[np.int64]
+
+__all__ = ["Cells", "make_cells"]
+
+#: Directions of a cell's Z with less than this share of the largest are not spanned.
+RANK_TOLERANCE = 1e-13
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cells:
+    """Pseudo-rows, in working units, sorted by the group whose effects are integrated out.
+
+    Parameters
+    ----------
+    group : ndarray of int of shape (n_rows,)
+    codes : tuple of ndarray of int of shape (n_rows,)
+        The group in each of the other factors.
+    terms : tuple of ndarray of shape (n_rows, q_f)
+        The varying terms of each of the other factors.
+    own : ndarray of shape (n_rows, q)
+        The varying terms of the factor that is integrated out.
+    Q : ndarray of shape (n_rows, q)
+    xy : ndarray of shape (n_rows, m)
+        Fixed terms and target.
+    within : ndarray of shape (n_rows, m)
+        Their part within groups, x~ and y~.
+    rest : ndarray of shape (m, m)
+        Cross-products of fixed terms and target that pseudo-rows do not account for.
+    """
+
+    group: Int
+    codes: tuple[Int, ...]
+    terms: tuple[Float, ...]
+    own: Float
+    Q: Float
+    xy: Float
+    within: Float
+    rest: Float
+
+
+def make_cells(
+    statistics: GroupedStatistics,
+    scaling: Scaling,
+    terms: Sequence[Terms],
+    integrated: int,
+    R: Float,
+    E: Float,
+) -> Cells:
+    """Turn cells into pseudo-rows; R (J, q, q) and E (J, q, m) are the integrated factor's."""
+    order = np.argsort(statistics.codes[:, integrated], kind="stable")
+    codes = statistics.codes[order]
+    n_slopes = len(scaling.x_scale)
+    unit = np.append(scaling.x_scale, scaling.y_scale)
+    origin = np.append(scaling.x_mean, scaling.y_mean)
+    root = np.sqrt(statistics.weight[order])[:, None]
+    cross = statistics.cross[order] / np.outer(unit, unit)
+    uncentred = root * (statistics.mean[order, :-1] / unit[:-1])
+    centred = root * ((statistics.mean[order] - origin) / unit)
+    slopes = np.unique(np.concatenate([one.slopes for one in terms]))
+    rest_cell, rest = _centred_rows(cross, slopes)
+
+    cell = np.concatenate([np.arange(len(codes)), rest_cell])
+    # Columns: the intercept, the features for varying terms, features and target for fixed.
+    intercept = np.concatenate([root[:, 0], np.zeros(len(rest))])[:, None]
+    varying = np.hstack([intercept, np.vstack([uncentred, rest[:, :n_slopes]])])
+    xy = np.vstack([centred, rest])
+    if terms[0].intercept:
+        xy = np.hstack([intercept, xy])
+    values = [varying[:, one.varying_positions] for one in terms]
+    others = [f for f in range(len(terms)) if f != integrated]
+    kept = np.zeros(len(cell), dtype=bool)
+    for f in others:
+        kept |= np.any(values[f] != 0, axis=1)
+    sequence = np.flatnonzero(kept)
+    sequence = sequence[np.argsort(codes[cell[sequence], integrated], kind="stable")]
+    cell, xy = cell[sequence], xy[sequence]
+    group = codes[cell, integrated]
+    own = values[integrated][sequence]
+    Q = np.einsum("iab,ia->ib", np.linalg.pinv(R, rcond=1e-12)[group], own)
+    total = cross.sum(axis=0)
+    if terms[0].intercept:
+        total = np.pad(total, ((1, 0), (1, 0)))
+    total = total + np.einsum("ia,ib->ab", *(2 * [_mean_rows(centred, root, terms[0])]))
+    return Cells(
+        group,
+        tuple(codes[cell, f] for f in others),
+        tuple(np.ascontiguousarray(values[f][sequence]) for f in others),
+        own,
+        Q,
+        xy,
+        xy - np.einsum("iqm,iq->im", E[group], Q),
+        total - xy.T @ xy,
+    )
+
+
+def _mean_rows(centred: Float, root: Float, terms: Terms) -> Float:
+    return np.hstack([root, centred]) if terms.intercept else centred
+
+
+def _centred_rows(cross: Float, slopes: Int) -> tuple[Int, Float]:
+    """Return the cell of each pseudo-row and the rows, which span the centred slopes."""
+    if not len(slopes):
+        return np.empty(0, dtype=np.int64), np.empty((0, cross.shape[1]))
+    values, vectors = np.linalg.eigh(cross[:, slopes[:, None], slopes[None, :]])
+    spanned = values > RANK_TOLERANCE * np.maximum(values[:, -1:], 0.0)
+    cell, direction = np.nonzero(spanned)
+    rows: Any = np.einsum("ia,iad->id", vectors[cell, :, direction], cross[cell][:, slopes])
+    return cell, rows / np.sqrt(values[cell, direction])[:, None]

@@ -1,0 +1,164 @@
+"""The parameters of an estimator -> the terms of its linear predictor, factor by factor."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skhbm._columns import find_columns
+from skhbm._design import Terms
+from skhbm._labels import hashables
+from skhbm._parameters import for_factor
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from skhbm._statistics import GroupedStatistics
+
+__all__ = ["make_terms"]
+
+
+def make_terms(estimator: Any, statistics: GroupedStatistics) -> tuple[Terms, ...]:
+    """Return the terms of each grouping factor, of one that does not vary if there is none.
+
+    Raises
+    ------
+    ValueError
+        If the parameters do not fit the data.
+    """
+    _check_residual_scale(estimator, statistics)
+    columns, names = _feature_columns(estimator)
+    features = tuple(f"x{i}" if names is None else str(names[i]) for i in columns)
+    factors = [levels.name for levels in statistics.factors]
+    if not factors:
+        _warn_ungrouped(estimator)
+        none = np.empty(0, dtype=np.int64)
+        intercept, residual = estimator.fit_intercept, estimator.residual_scale
+        return (Terms(features, none, intercept, False, True, residual),)
+    if len(factors) == 1 and len(statistics.levels) == 1:
+        warnings.warn(
+            f"There is one group only ({hashables(statistics.levels.labels)[0]!r}): the "
+            "standard deviation between groups (tau) is then known from its prior alone.",
+            UserWarning,
+            stacklevel=3,
+        )
+    terms = tuple(
+        _factor_terms(estimator, features, columns, names, f, factors) for f in factors
+    )
+    for f, one in enumerate(terms):
+        _check_identified(statistics, f, one)
+    return terms
+
+
+def _factor_terms(
+    estimator: Any, features: Any, columns: Any, names: Any, factor: str, factors: list[str]
+) -> Terms:
+    """Return what varies by one factor."""
+    chosen = {
+        parameter: for_factor(parameter, getattr(estimator, parameter), factor, factors)
+        for parameter in ("varying_intercept", "correlated", "varying_slopes")
+    }
+    terms = Terms(
+        features,
+        _slopes(estimator, chosen["varying_slopes"], columns, names),
+        estimator.fit_intercept,
+        chosen["varying_intercept"] is not False,
+        chosen["correlated"] is not False,
+        estimator.residual_scale,
+    )
+    if len(set(terms.varying)) < len(terms.varying):
+        msg = (
+            'A feature with a varying slope is named "intercept", as the varying intercept is. '
+            "Rename the feature."
+        )
+        raise ValueError(msg)
+    if not terms.varying:
+        what = "group" if len(factors) == 1 else repr(factor)
+        msg = f"Nothing varies by {what}. Set varying_intercept=True or name `varying_slopes`."
+        raise ValueError(msg)
+    return terms
+
+
+def _check_residual_scale(estimator: Any, statistics: GroupedStatistics) -> None:
+    """Check that `y_err` and groups are there where the model needs them, and only there."""
+    known = estimator.residual_scale == "known"
+    if known and not statistics.known_errors:
+        msg = (
+            "residual_scale='known' needs the standard error of each row. Pass `y_err=` to fit."
+        )
+        raise ValueError(msg)
+    if statistics.known_errors and not known:
+        msg = (
+            f"`y_err` was given, but residual_scale={estimator.residual_scale!r} estimates the "
+            "residual scale. Set residual_scale='known', or leave `y_err` out."
+        )
+        raise ValueError(msg)
+    needs_groups = (
+        estimator.varying_slopes is not None or estimator.residual_scale == "by_group"
+    )
+    if needs_groups and not statistics.factors:
+        msg = (
+            "`varying_slopes` and residual_scale='by_group' need groups. Pass `groups=` to "
+            "fit, or name the column of X that holds them in `group_features`."
+        )
+        raise ValueError(msg)
+
+
+def _warn_ungrouped(estimator: Any) -> None:
+    del estimator
+    warnings.warn(
+        "Fitted without groups, this is a regression without varying terms. "
+        "Pass `groups=` to fit, or name the column of X that holds the labels in "
+        "`group_features`, which reaches fit on every path of scikit-learn.",
+        UserWarning,
+        stacklevel=4,
+    )
+
+
+def _check_identified(statistics: GroupedStatistics, f: int, terms: Terms) -> None:
+    """Raise ValueError if the variance between the groups of a factor is not identified."""
+    levels = statistics.factors[f]
+    tau = f"the standard deviation between its groups (tau_{levels.name})"
+    if len(levels) == 1 and len(statistics.factors) > 1:
+        msg = (
+            f"The grouping factor {levels.name!r} has one level only "
+            f"({hashables(levels.labels)[0]!r}), so {tau} is not identified: nothing tells it "
+            "from the intercept. Leave this factor out."
+        )
+        raise ValueError(msg)
+    if not terms.varying_intercept or terms.residual == "known" or len(levels) == 1:
+        return
+    if len(levels) >= statistics.n.sum():
+        msg = (
+            f"The grouping factor {levels.name!r} has as many levels as there are rows "
+            f"({len(levels)}), so {tau} and the residual scale (sigma) are not identified: only "
+            "the sum of their variances is. Leave this factor out or, if the standard errors "
+            "of y are known, set residual_scale='known' and pass `y_err=` to fit."
+        )
+        raise ValueError(msg)
+
+
+def _feature_columns(estimator: Any) -> tuple[NDArray[np.int64], Any]:
+    """Return the positions of the features among the columns of X, and these columns' names."""
+    names = getattr(estimator, "feature_names_in_", None)
+    n_columns = estimator.n_features_in_
+    columns = np.arange(n_columns)
+    if estimator.group_features is not None:
+        found = find_columns("group_features", estimator.group_features, n_columns, names)
+        columns = np.delete(columns, found)
+    return columns, names
+
+
+def _slopes(estimator: Any, wanted: Any, columns: Any, names: Any) -> NDArray[np.int64]:
+    """Return the positions, among the features, of those whose slopes vary."""
+    if wanted is None:
+        return np.empty(0, dtype=np.int64)
+    if isinstance(wanted, str) and wanted == "all":
+        return np.arange(len(columns))
+    found = find_columns("varying_slopes", wanted, estimator.n_features_in_, names)
+    if not np.all(np.isin(found, columns)):
+        msg = "`varying_slopes` names the column of group labels; name features only."
+        raise ValueError(msg)
+    return np.searchsorted(columns, np.sort(found))
