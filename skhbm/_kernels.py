@@ -23,6 +23,7 @@ __all__ = [
     "as_pointer",
     "between_gradient",
     "integrate",
+    "target_adjoint",
     "whiten",
 ]
 
@@ -45,9 +46,9 @@ def as_pointer(typingctx: Any, address: Any) -> Any:
 
 
 @njit(**JIT_INNER)
-def whiten(cov, sigma, roots, weight, Y):
-    """Fill Y, of the shape of roots, with F_j^-1 roots_j / sigma_j; return sum log|B_j| / 2."""
-    n_blocks, q, width, _ = roots.shape
+def whiten(cov, sigma, roots, target, weight, Y):
+    """Fill Y with F_j^-1 [roots_j target_j] / sigma_j; return sum log|B_j| / 2."""
+    n_blocks, q, width, _ = Y.shape
     t = np.empty(LANES)
     d = np.empty(LANES)
     F = np.empty((q, q, LANES))
@@ -58,9 +59,11 @@ def whiten(cov, sigma, roots, weight, Y):
             j = 0 if len(sigma) == 1 else min(g * LANES + l, len(sigma) - 1)
             d[l] = 1.0 / sigma[j]
         for a in range(q):
-            for c in range(width):
+            for c in range(width - 1):
                 for l in range(LANES):
                     Y[g, a, c, l] = roots[g, a, c, l] * d[l]
+            for l in range(LANES):
+                Y[g, a, width - 1, l] = target[g, a, l] * d[l]
             for c in range(q):
                 for l in range(LANES):
                     RC[a, c, l] = 0.0
@@ -244,3 +247,51 @@ def between_gradient(cov, F, weight, Y, d_cov, d_log_sigma):
         for d in range(q):
             for l in range(LANES):
                 d_cov[c, d] += 0.5 * acc[c, d, l]
+
+
+@njit(**JIT_INNER)
+def target_adjoint(cov, sigma, F, roots, target, Y, out):
+    """Fill out (n_blocks, q, LANES) with the derivatives of log p in E_y.
+
+    They are -B_j^-1 E_j f / sigma_j^2, f being the last column of F, and with
+    t = Y_j f = F_j^-1 E_j f / sigma_j it is B_j^-1 E_j f = E_j f - R_j cov V_j' t.
+    """
+    n_blocks, q, width, _ = Y.shape
+    m = len(F)
+    t = np.empty((q, LANES))
+    d = np.empty(LANES)
+    x = np.empty(LANES)
+    back = np.empty((q, LANES))
+    for g in range(n_blocks):
+        for l in range(LANES):
+            j = 0 if len(sigma) == 1 else min(g * LANES + l, len(sigma) - 1)
+            d[l] = 1.0 / (sigma[j] * sigma[j])
+        for a in range(q):
+            for l in range(LANES):
+                t[a, l] = 0.0
+                out[g, a, l] = target[g, a, l] * F[m - 1, m - 1]
+            for c in range(m):
+                for l in range(LANES):
+                    t[a, l] += Y[g, a, q + c, l] * F[c, m - 1]
+            for c in range(m - 1):
+                for l in range(LANES):
+                    out[g, a, l] += roots[g, a, q + c, l] * F[c, m - 1]
+        for b in range(q):
+            for l in range(LANES):
+                x[l] = 0.0
+            for a in range(q):
+                for l in range(LANES):
+                    x[l] += Y[g, a, b, l] * t[a, l]
+            for l in range(LANES):
+                back[b, l] = x[l]
+        for a in range(q):
+            for c in range(q):
+                for l in range(LANES):
+                    x[l] = 0.0
+                for b in range(q):
+                    for l in range(LANES):
+                        x[l] += cov[c, b] * back[b, l]
+                for l in range(LANES):
+                    out[g, a, l] -= roots[g, a, c, l] * x[l]
+            for l in range(LANES):
+                out[g, a, l] *= -d[l]

@@ -31,6 +31,7 @@ from skhbm._kernels import (
     as_pointer,
     between_gradient,
     integrate,
+    target_adjoint,
     whiten,
 )
 
@@ -39,7 +40,10 @@ if TYPE_CHECKING:
 
     Float = NDArray[np.float64]
 
-__all__ = ["Marginal", "make_marginal", "marginal_callback"]
+__all__ = ["SIZES", "Marginal", "make_marginal", "marginal_callback"]
+
+#: Length of the table of sizes and addresses: see `Marginal.table`.
+SIZES = 12
 
 
 class Marginal(NamedTuple):
@@ -52,7 +56,8 @@ class Marginal(NamedTuple):
     Attributes
     ----------
     mean : (k,)
-    roots : (n_blocks, q, q + m, LANES), R and E side by side
+    roots : (n_blocks, q, q + m - 1, LANES), R and E side by side, without the target
+    target : (n_blocks, q, LANES), the target's column of E
     weight : (n_blocks, LANES), how many groups each stands for
     W : (1, m, m) or (n_groups, m, m)
     counts : (1,) or (n_groups,)
@@ -60,6 +65,7 @@ class Marginal(NamedTuple):
 
     mean: Float
     roots: Float
+    target: Float
     weight: Float
     W: Float
     counts: Float
@@ -68,7 +74,7 @@ class Marginal(NamedTuple):
         """Return sizes and addresses; valid as long as the arrays live."""
         n_blocks, q, _, _ = self.roots.shape
         sizes = [q, self.W.shape[1], len(self.mean), len(self.W), n_blocks]
-        return np.array([*sizes, *(array.ctypes.data for array in self)], np.int64)
+        return np.array([*sizes, *(array.ctypes.data for array in self), 0], np.int64)
 
     def value_and_gradient(
         self, cov: Float, sigma: Float, given: Float
@@ -86,8 +92,8 @@ def make_marginal(
     mean: Float, roots: Float, weight: Float, W: Float, counts: Float
 ) -> Marginal:
     """Arrange the roots (n_groups, q, q + m) and weights (n_groups,) in lanes."""
-    W = np.ascontiguousarray(W)
-    return Marginal(mean, _to_lanes(roots), _to_lanes(weight), W, counts)
+    rest, target, weight = (_to_lanes(a) for a in (roots[..., :-1], roots[..., -1], weight))
+    return Marginal(mean, rest, target, weight, np.ascontiguousarray(W), counts)
 
 
 def _to_lanes(per_group: Float) -> Float:
@@ -117,16 +123,19 @@ def _marginal(table_, inputs_, outputs_, with_gradient):
 
     Inputs: cov (q, q), sigma (1,) or (n_groups,), given (m - 1 - k,), one after another.
     Outputs: the log density; its gradient, in the order of the inputs; U (k + 1, k + 1) of
-    `integrate`, of which the conditional mean and covariance of g are made.
+    `integrate`, of which the conditional mean and covariance of g are made. At the address that
+    is last in the table, unless it is 0: the derivative in the target's column of E, in
+    lanes; the last column of F (m,), -F / 2 being that in K; and 1 / sigma^2 (n_within,).
     """
-    table = carray(as_pointer(table_), (10,), np.int64)
+    table = carray(as_pointer(table_), (SIZES,), np.int64)
     q, m, k, n_within, n_blocks = table[0], table[1], table[2], table[3], table[4]
     s = m - 1 - k
     mean = carray(as_pointer(table[5]), (k,), np.float64)
-    roots = carray(as_pointer(table[6]), (n_blocks, q, q + m, LANES), np.float64)
-    weight = carray(as_pointer(table[7]), (n_blocks, LANES), np.float64)
-    W = carray(as_pointer(table[8]), (n_within, m, m), np.float64)
-    counts = carray(as_pointer(table[9]), (n_within,), np.float64)
+    roots = carray(as_pointer(table[6]), (n_blocks, q, q + m - 1, LANES), np.float64)
+    target = carray(as_pointer(table[7]), (n_blocks, q, LANES), np.float64)
+    weight = carray(as_pointer(table[8]), (n_blocks, LANES), np.float64)
+    W = carray(as_pointer(table[9]), (n_within, m, m), np.float64)
+    counts = carray(as_pointer(table[10]), (n_within,), np.float64)
     at = 8 * q * q
     cov = carray(as_pointer(inputs_), (q, q), np.float64)
     sigma = carray(as_pointer(inputs_ + at), (n_within,), np.float64)
@@ -140,7 +149,7 @@ def _marginal(table_, inputs_, outputs_, with_gradient):
 
     Y = np.empty((n_blocks, q, q + m, LANES))
     K = np.zeros((m, m))
-    logp[0] = -whiten(cov, sigma, roots, weight, Y)
+    logp[0] = -whiten(cov, sigma, roots, target, weight, Y)
     add_crossproduct(Y, K)
     for j in range(n_within):
         logp[0] -= counts[j] * np.log(sigma[j])
@@ -159,9 +168,18 @@ def _marginal(table_, inputs_, outputs_, with_gradient):
         d_sigma[j] = 0.0
     between_gradient(cov, F, weight, Y, d_cov, d_sigma)
     for j in range(n_within):
-        precision = 1.0 / (sigma[j] * sigma[j])
         d_sigma[j] -= counts[j]
         for a in range(m):
             for b in range(m):
-                d_sigma[j] += F[a, b] * W[j, a, b] * precision
+                d_sigma[j] += F[a, b] * W[j, a, b] / (sigma[j] * sigma[j])
         d_sigma[j] /= sigma[j]
+    if table[11] != 0:
+        d_target = carray(as_pointer(table[11]), (n_blocks, q, LANES), np.float64)
+        last = carray(as_pointer(table[11] + 8 * d_target.size), (m,), np.float64)
+        target_adjoint(cov, sigma, F, roots, target, Y, d_target)
+        for a in range(m):
+            last[a] = F[a, m - 1]
+        at = table[11] + 8 * (d_target.size + m)
+        precisions = carray(as_pointer(at), (n_within,), np.float64)
+        for j in range(n_within):
+            precisions[j] = 1.0 / (sigma[j] * sigma[j])
