@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skhbm._likelihood import marginal_callback
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from skhbm._coefficients import Coefficients
+    from skhbm._crossed import Crossed
     from skhbm._design import Design
     from skhbm._likelihood import Marginal
 
@@ -97,24 +96,24 @@ def make_basis(design: Design, coefficients: Coefficients) -> Basis:
 
 
 def coefficient_draws(
-    basis: Basis, marginal: Marginal, cov: Float, sigma: Float, given: Float, z: Float
+    basis: Basis, likelihood: Marginal | Crossed, inputs: Float, given: Float, z: Float
 ) -> Float:
     """Draw the working coefficients (s, n_fixed) exactly, given each draw of all else.
 
-    z (s, k) holds standard normals, given (s, m - 1 - k) the sampled coefficients. The
-    root of the covariance is the Cholesky factor in the order of the coefficients, whatever
-    the rotation, which among equal eigenvalues is arbitrary.
+    inputs (s, n_inputs) are those of the likelihood, given (s, m - 1 - k) among them the
+    sampled coefficients, z (s, k) standard normals. The root of the covariance is the
+    Cholesky factor in the order of the coefficients, whatever the rotation, which among equal
+    eigenvalues is arbitrary.
     """
-    call, table = marginal_callback().ctypes, marginal.table()
     n_draws, k = z.shape
-    inputs = np.column_stack([cov.reshape(n_draws, cov[0].size), sigma, given])
+    evaluate, n_inputs = likelihood.evaluator(), inputs.shape[1]
     working = basis.base + given @ basis.slope.T
     for first in range(0, n_draws, BATCH):
         batch = slice(first, first + BATCH)
-        outputs = np.empty((len(inputs[batch]), 1 + inputs.shape[1] + (k + 1) ** 2))
+        outputs = np.empty((len(inputs[batch]), 1 + n_inputs + (k + 1) ** 2))
         for row, out in zip(inputs[batch], outputs, strict=True):
-            call(table.ctypes.data, row.ctypes.data, out.ctypes.data, 0)
-        U = outputs[:, 1 + inputs.shape[1] :].reshape(-1, k + 1, k + 1)
+            evaluate(row.ctypes.data, out.ctypes.data)
+        U = outputs[:, 1 + n_inputs :].reshape(-1, k + 1, k + 1)
         # U'U is the covariance of g, so R'R is that of rotation @ g for the R of this QR.
         root = np.linalg.qr(U[:, :k, :k] @ basis.rotation.T, mode="r")
         sign = np.sign(np.einsum("sii->si", root))

@@ -20,6 +20,8 @@ from skhbm._kernels import JIT_CALLBACK, JIT_INNER, LANES, as_pointer
 from skhbm._likelihood import SIZES, marginal_callback
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from skhbm._likelihood import Marginal
@@ -27,7 +29,11 @@ if TYPE_CHECKING:
     Float = NDArray[np.float64]
     Int = NDArray[np.int64]
 
-__all__ = ["Crossed", "crossed_callback", "patch", "pull_back", "shift", "workspace"]
+__all__ = ["TABLE", "Crossed", "crossed_callback", "patch", "pull_back", "shift", "workspace"]
+
+
+#: Length of the table of sizes and addresses: see `Crossed.table`.
+TABLE = SIZES + 10
 
 
 class Crossed(NamedTuple):
@@ -61,6 +67,12 @@ class Crossed(NamedTuple):
         sizes = [len(self.group), len(self.widths), self.terms.shape[1], self.n_effects]
         addresses = [array.ctypes.data for array in arrays]
         return np.array([*self.marginal.table(), *sizes, *addresses], np.int64)
+
+    def evaluator(self) -> Callable[[int, int], None]:
+        """Return a function of the addresses of inputs and outputs; no gradient."""
+        table, call = self.table(), crossed_callback().ctypes
+        marginal = marginal_callback().address
+        return lambda inputs, outputs: call(table.ctypes.data, inputs, outputs, 0, marginal)
 
     def value_and_gradient(
         self, cov: Float, sigma: Float, given: Float, effects: Float
@@ -205,7 +217,7 @@ def _crossed_marginal(table_, inputs_, outputs_, with_gradient, marginal):
 
     Outputs: log density; gradient in the order of the inputs; U.
     """
-    table = carray(as_pointer(table_), (SIZES + 10,), np.int64)
+    table = carray(as_pointer(table_), (TABLE,), np.int64)
     q, m, k, n_within, n_blocks = table[0], table[1], table[2], table[3], table[4]
     n_rows, n_effects = table[12], table[15]
     n_own = q * q + n_within + m - 1 - k

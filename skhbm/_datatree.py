@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,14 +13,15 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from skhbm._posterior import Posterior
+    from skhbm._statistics import GroupedStatistics
 
-__all__ = ["hyperparameters", "to_datatree"]
+__all__ = ["coordinates", "hyperparameters", "to_datatree"]
 
 
 def hyperparameters(posterior: Posterior) -> tuple[dict[str, Any], dict[str, list[str]]]:
     """Return all variables but the effects, (chain, draw, ...), and their dims."""
-    terms, f = posterior.design.terms, posterior.design.levels.name
-    chains, draws, q = posterior.tau.shape
+    design = posterior.design
+    terms, (chains, draws) = design.terms, posterior.shape
     variables: dict[str, Any] = {}
     dims: dict[str, list[str]] = {}
     if terms.intercept:
@@ -27,15 +29,16 @@ def hyperparameters(posterior: Posterior) -> tuple[dict[str, Any], dict[str, lis
     if terms.features:
         variables["coef"] = posterior.coef[:, :, 1:]
         dims["coef"] = ["feature"]
-    if q:
-        variables[f"tau_{f}"], dims[f"tau_{f}"] = posterior.tau, [f"{f}_term"]
-    if terms.n_correlations:
-        matrices = posterior.correlations().reshape(chains, draws, q, q)
-        variables[f"corr_{f}"] = matrices
-        dims[f"corr_{f}"] = [f"{f}_term", f"{f}_term_bis"]
+    for factor, scales in zip(design.factors, posterior.scales, strict=True):
+        f, q = factor.levels.name, scales.tau.shape[2]
+        if q:
+            variables[f"tau_{f}"], dims[f"tau_{f}"] = scales.tau, [f"{f}_term"]
+        if factor.terms.n_correlations:
+            variables[f"corr_{f}"] = scales.correlations().reshape(chains, draws, q, q)
+            dims[f"corr_{f}"] = [f"{f}_term", f"{f}_term_bis"]
     if terms.by_group:
-        variables["sigma"], dims["sigma"] = posterior.sigma, [f]
-    else:
+        variables["sigma"], dims["sigma"] = posterior.sigma, [design.levels.name]
+    elif not terms.known:
         variables["sigma"] = posterior.sigma[:, :, 0]
     if posterior.log_sigma is not None:
         variables["log_sigma_mean"] = posterior.log_sigma[:, :, 0]
@@ -43,35 +46,50 @@ def hyperparameters(posterior: Posterior) -> tuple[dict[str, Any], dict[str, lis
     return variables, dims
 
 
-def to_datatree(
-    posterior: Posterior, sample_stats: Mapping[str, Any], y_mean: Any, x_mean: Any
-) -> xr.DataTree:
-    """Draw the effects and put everything into one tree.
+def coordinates(posterior: Posterior) -> dict[str, Any]:
+    """Return the labels of all dims."""
+    coords: dict[str, Any] = {"feature": list(posterior.design.terms.features)}
+    for factor in posterior.design.factors:
+        f, names = factor.levels.name, list(factor.terms.varying)
+        coords |= {f: np.asarray(factor.levels.labels)}
+        coords |= {f"{f}_term": names, f"{f}_term_bis": names}
+    return coords
 
-    `y_mean` (n_groups,) and `x_mean` (n_groups, n_features) are the groups' means.
-    """
+
+def to_datatree(
+    posterior: Posterior, statistics: GroupedStatistics, sample_stats: Mapping[str, Any]
+) -> xr.DataTree:
+    """Draw the effects and put everything into one tree."""
     from arviz_base import from_dict
 
-    terms, levels = posterior.design.terms, posterior.design.levels
-    f = levels.name
     variables, dims = hyperparameters(posterior)
-    if terms.varying:
-        variables[f"effect_{f}"] = posterior.effects()
-        dims[f"effect_{f}"] = [f, f"{f}_term"]
+    coords = coordinates(posterior)
+    for position, factor in enumerate(posterior.design.factors):
+        f = factor.levels.name
+        if factor.terms.varying:
+            variables[f"effect_{f}"] = posterior.factor_effects(position)
+            dims[f"effect_{f}"] = [f, f"{f}_term"]
+    cell = [posterior.design.levels.name]
+    constant = {"n": statistics.n, "x_mean": statistics.mean[:, :-1]}
+    if len(statistics.factors) > 1:
+        # Means and counts are those of cells, which are combinations of groups.
+        cell = ["cell"]
+        coords["cell"] = np.arange(len(statistics.n))
+        for position, levels in enumerate(statistics.factors):
+            name = f"{levels.name}_of_cell"
+            constant[name] = np.asarray(levels.labels)[statistics.codes[:, position]]
+            dims[name] = cell
     names = {"depth": "tree_depth", "logp": "lp"}
-    statistics = {names.get(name, name): value for name, value in sample_stats.items()}
-    return from_dict(
+    with warnings.catch_warnings():
+        # A grouping factor may well be called "sample".
+        warnings.filterwarnings("ignore", message="Found dimension named 'sample'")
+        return from_dict(
         {
             "posterior": variables,
-            "sample_stats": statistics,
-            "observed_data": {"y_mean": y_mean},
-            "constant_data": {"n": posterior.design.n, "x_mean": x_mean},
+            "sample_stats": {names.get(k, k): value for k, value in sample_stats.items()},
+            "observed_data": {"y_mean": statistics.mean[:, -1]},
+            "constant_data": constant,
         },
-        coords={
-            "feature": list(terms.features),
-            f: np.asarray(levels.labels),
-            f"{f}_term": list(terms.varying),
-            f"{f}_term_bis": list(terms.varying),
-        },
-        dims={**dims, "y_mean": [f], "n": [f], "x_mean": [f, "feature"]},
+        coords=coords,
+        dims={**dims, "y_mean": cell, "n": cell, "x_mean": [*cell, "feature"]},
     )

@@ -10,7 +10,8 @@ The unconstrained vector holds, in this order,
     q standard deviations tau of the effects,
     n_correlations canonical partial correlations, on the atanh scale,
     residual scales: 1 shared, or n_groups independent ones, or, for the hierarchical prior,
-        the mean and sd of log sigma_j and n_groups standardised log sigma_j,
+        the mean and sd of log sigma_j and n_groups standardised log sigma_j, or none if errors
+        are known: sigma is 1 then, and rows are weighted by their precision,
     the coefficients that cannot be integrated out,
 
 and whatever comes after these is an independent standard normal, a companion: see
@@ -32,13 +33,15 @@ from skhbm._kernels import JIT_CALLBACK, JIT_INNER, as_pointer
 __all__ = [
     "HIERARCHICAL",
     "INDEPENDENT",
+    "KNOWN",
     "SHARED",
+    "SIZES",
     "density_callback",
     "expand_callback",
 ]
 
 #: Kinds of residual scale.
-SHARED, INDEPENDENT, HIERARCHICAL = 0, 1, 2
+SHARED, INDEPENDENT, HIERARCHICAL, KNOWN = 0, 1, 2, 3
 #: Length of the table of sizes and addresses: see `Target.table`.
 SIZES = 17
 
@@ -83,6 +86,12 @@ def call_prior(typingctx: Any, address: Any, x: Any, parameters: Any, out: Any) 
         return context.get_dummy_value()
 
     return types.void(types.int64, types.float64, types.int64, types.int64), codegen
+
+
+@njit(**JIT_INNER)
+def n_scales(kind, n_groups):
+    """Return the number of parameters of the residual scales."""
+    return (1, n_groups, n_groups + 2, 0)[kind]
 
 
 @njit(**JIT_INNER)
@@ -143,7 +152,7 @@ def _density(n_dim, x_, grad_, logp_, table_):
     eta, sigma_unit = units[q], units[q + 1]
     log_residual = carray(as_pointer(table[13]), (n_groups, 2), np.float64)
     rotation = carray(as_pointer(table[15]), (s, s), np.float64)
-    n_own = q + r + s + (1 if kind == 0 else (n_groups if kind == 1 else n_groups + 2))
+    n_own = q + r + s + n_scales(kind, n_groups)
     x = carray(x_, (n_dim,))
     grad = carray(grad_, (n_dim,))
     out = carray(logp_, (1,))
@@ -168,7 +177,9 @@ def _density(n_dim, x_, grad_, logp_, table_):
                 cov[a, b] += C[a, c] * C[b, c]
             cov[a, b] *= says[a, 0] / units[a] * (says[b, 0] / units[b])
     for j in range(n_within):
-        sigma[j] = natural[first_scale + (2 if kind == 2 else 0) + j] / sigma_unit
+        sigma[j] = 1.0 / sigma_unit
+        if kind != 3:
+            sigma[j] *= natural[first_scale + (2 if kind == 2 else 0) + j]
     for c in range(s):
         inputs[size + n_within + c] = natural[first_coef + c]
     call_marginal(table[8], table[16], inputs.ctypes.data, outputs.ctypes.data)
@@ -193,7 +204,7 @@ def _density(n_dim, x_, grad_, logp_, table_):
         for j in range(n_within):
             i = q + j
             grad[first_scale + j] = says[i, 3] + d_sigma[j] / sigma_unit * says[i, 1]
-    else:
+    elif kind == 2:
         logp += hierarchical_gradient(
             x[first_scale:],
             says[q:],

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from skhbm._datatree import hyperparameters
+from skhbm._datatree import coordinates, hyperparameters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,7 @@ OFF_CENTRE = 5.0
 def diagnose(posterior: Posterior, diverging: Any) -> dict[str, Any]:
     """Return the worst rank-normalised R-hat and bulk ESS, and where, and divergences.
 
-    Over all parameters but the group effects, which are drawn exactly given these.
+    Over all parameters but the effects of the integrated factor, which are drawn exactly.
     """
     from arviz_stats.base import array_stats
 
@@ -92,14 +92,14 @@ def _chains(draws: Any) -> Any:
 
 def _scalars(posterior: Posterior) -> Iterator[tuple[str, Any]]:
     """Yield names like tau_school[Days] and draws (n_chains, n_draws)."""
-    terms, levels = posterior.design.terms, posterior.design.levels
     variables, dims = hyperparameters(posterior)
-    entries: dict[str, Any] = {
-        "feature": terms.features,
-        f"{levels.name}_term": terms.varying,
-        f"{levels.name}_term_bis": terms.varying,
-        levels.name: levels.labels,
-    }
+    entries = coordinates(posterior)
+    design = posterior.design
+    for position, factor in enumerate(design.factors):
+        if position != design.integrated:
+            f = factor.levels.name
+            variables[f"effect_{f}"] = posterior.factor_effects(position)
+            dims[f"effect_{f}"] = [f, f"{f}_term"]
     for name, draws in variables.items():
         axes = dims.get(name, [])
         for index in np.ndindex(draws.shape[2:]):

@@ -3,7 +3,9 @@
 Given the coefficients w, the covariance L L' of the effects and the scale sigma_j,
 
     M_j = I + L'R_j'R_j L / sigma_j^2 = F F',    P_j = L F^-T,
-    Cov[u_j] = P_j P_j',    E[u_j] = P_j P_j' R_j' (E_y - E_x w) / sigma_j^2
+    Cov[u_j] = P_j P_j',    E[u_j] = P_j P_j' R_j' (E_y - E_x w) / sigma_j^2,
+
+E_y being less a shift where effects of other factors are given
 
 (Lindley & Smith 1972, eq. 12, through the Cholesky factor of M_j as in Bates et al. 2015,
 section 5.4, so that nothing cancels as the effects' variance goes to zero).
@@ -21,9 +23,11 @@ __all__ = [
     "covariance_roots",
     "effect_draws",
     "effect_moments",
+    "group_shifts",
     "mean_covariances",
     "pooling_factors",
     "row_mixture",
+    "row_offsets",
 ]
 
 
@@ -74,13 +78,13 @@ def effect_root(L, sigma, roots, P):
 
 
 @njit(**JIT)
-def effect_mean(P, sigma, w, roots, u):
-    """Fill u (q,) with E[u_j]."""
+def effect_mean(P, sigma, w, shift, roots, u):
+    """Fill u (q,) with E[u_j], E_y being less shift (q,)."""
     q, width = roots.shape
     for i in range(q):
         u[i] = 0.0
     for a in range(q):
-        e = roots[a, width - 1]
+        e = roots[a, width - 1] - shift[a]
         for c in range(width - 1 - q):
             e -= roots[a, q + c] * w[c]
         e /= sigma * sigma
@@ -93,7 +97,7 @@ def effect_mean(P, sigma, w, roots, u):
 
 
 @njit(**JIT)
-def effect_moments(L, sigma, w, roots, groups, mean, cross, second):
+def effect_moments(L, sigma, w, shift, roots, groups, mean, cross, second):
     """Add the averages over draws of u, u w' and uu' + Cov[u] of the groups.
 
     Groups of equal R_j that follow each other share their covariance, unless each has a
@@ -115,7 +119,8 @@ def effect_moments(L, sigma, w, roots, groups, mean, cross, second):
             scale = sigma[s, 0] if shared else sigma[s, j]
             if not again[i]:
                 effect_root(L[s], scale, roots[j], P)
-            effect_mean(P, scale, w[s], roots[j], u)
+            own = shift[s % len(shift), i % shift.shape[1]]
+            effect_mean(P, scale, w[s], own, roots[j], u)
             for a in range(q):
                 mean[j, a] += weight * u[a]
                 for c in range(w.shape[1]):
@@ -128,7 +133,7 @@ def effect_moments(L, sigma, w, roots, groups, mean, cross, second):
 
 
 @njit(**JIT)
-def effect_draws(L, sigma, w, roots, codes, z):
+def effect_draws(L, sigma, w, shift, roots, codes, z):
     """Turn standard normals z (s, n, q) into effects of the coded groups, in place.
 
     A negative code is a group that was not seen: its effects have mean zero and covariance LL'.
@@ -140,8 +145,9 @@ def effect_draws(L, sigma, w, roots, codes, z):
             j = codes[i]
             if j >= 0:
                 scale = sigma[s, 0] if sigma.shape[1] == 1 else sigma[s, j]
+                own = shift[s % len(shift), i % shift.shape[1]]
                 effect_root(L[s], scale, roots[j], P)
-                effect_mean(P, scale, w[s], roots[j], u)
+                effect_mean(P, scale, w[s], own, roots[j], u)
             else:
                 P[:] = L[s]
                 u[:] = 0.0
@@ -200,10 +206,11 @@ def mean_covariances(L, sigma, roots, codes):
 
 
 @njit(**JIT)
-def row_mixture(L, sigma, sigma_new, w, roots, fixed, varying, codes, mean, sd):
-    """Fill mean and sd (n_rows, s) of the predictive normal of each row and draw.
+def row_mixture(L, sigma, w, shift, roots, fixed, varying, codes, units, mean, variance):
+    """Add to mean and variance (n_rows, s) those of the linear predictor of each row and draw.
 
-    A negative code is a group that was not seen, as in `effect_draws`.
+    A negative code is a group that was not seen, as in `effect_draws`. `units` are the
+    positions of the rows' groups in shift.
     """
     n_draws, q, _ = L.shape
     P, u = np.empty((q, q)), np.empty(q)
@@ -212,21 +219,55 @@ def row_mixture(L, sigma, sigma_new, w, roots, fixed, varying, codes, mean, sd):
         for s in range(n_draws):
             if j >= 0:
                 scale = sigma[s, 0] if sigma.shape[1] == 1 else sigma[s, j]
+                own = shift[s % len(shift), units[i] % shift.shape[1]]
                 effect_root(L[s], scale, roots[j], P)
-                effect_mean(P, scale, w[s], roots[j], u)
+                effect_mean(P, scale, w[s], own, roots[j], u)
             else:
-                scale = sigma_new[s]
                 P[:] = L[s]
                 u[:] = 0.0
             mu = 0.0
             for c in range(w.shape[1]):
                 mu += fixed[i, c] * w[s, c]
-            variance = scale * scale
             for c in range(q):
                 mu += varying[i, c] * u[c]
                 t = 0.0
                 for a in range(q):
                     t += varying[i, a] * P[a, c]
-                variance += t * t
-            mean[i, s] = mu
-            sd[i, s] = np.sqrt(variance)
+                variance[i, s] += t * t
+            mean[i, s] += mu
+
+
+@njit(**JIT)
+def row_offsets(effects, first, terms, widths, out):
+    """Add z'u of the sampled effects (s, n_effects) to out (n_rows, s).
+
+    first (n_rows, n_others) has the position of the first effect of each row's group, negative
+    for one that was not seen; terms are the z of all factors side by side.
+    """
+    for i in range(len(out)):
+        at = 0
+        for f in range(len(widths)):
+            if first[i, f] >= 0:
+                for t in range(widths[f]):
+                    for s in range(len(effects)):
+                        out[i, s] += terms[i, at + t] * effects[s, first[i, f] + t]
+            at += widths[f]
+
+
+@njit(**JIT)
+def group_shifts(effects, first, terms, widths, Q, starts, groups):
+    """Return d = sum_i Q_i o_i over the pseudo-rows i of groups (s, len(groups), q)."""
+    n_draws, q = len(effects), Q.shape[1]
+    out = np.zeros((n_draws, len(groups), q))
+    for s in range(n_draws):
+        for k in range(len(groups)):
+            for i in range(starts[groups[k]], starts[groups[k] + 1]):
+                at = 0
+                o = 0.0
+                for f in range(len(widths)):
+                    for t in range(widths[f]):
+                        o += terms[i, at + t] * effects[s, first[i, f] + t]
+                    at += widths[f]
+                for a in range(q):
+                    out[s, k, a] += Q[i, a] * o
+    return out

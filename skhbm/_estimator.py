@@ -15,13 +15,15 @@ from skhbm import _predictive
 from skhbm._design import make_design
 from skhbm._inputs import as_target
 from skhbm._parameters import check_parameters
-from skhbm._posterior import add_moments, pooling_summary, start_moments
+from skhbm._posterior import add_moments, start_moments
 from skhbm._reading import check_statistics, read_new_rows, read_statistics
 from skhbm._resolve import resolve_priors
 from skhbm._shrinkage import group_coefficients, shrinkage_columns, variance_columns
 from skhbm._terms import make_terms
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pandas as pd
     import pymc as pm
     import xarray as xr
@@ -572,14 +574,14 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
         return float(r2_score(y, self.predict(X, groups), sample_weight=sample_weight))
 
     @property
-    def group_coef_(self) -> Float:
-        """Posterior means of the groups' coefficients (n_groups, n_coef)."""
-        return self._group_coefficients()[:, 1:]
+    def group_coef_(self) -> Any:
+        """Posterior means of the groups' coefficients (n_groups, n_coef), or a dict of them."""
+        return self._by_factor(lambda factor: self._group_coefficients(factor)[:, 1:])
 
     @property
-    def group_intercept_(self) -> Float:
-        """Posterior means of the groups' intercepts (n_groups,)."""
-        return self._group_coefficients()[:, 0]
+    def group_intercept_(self) -> Any:
+        """Posterior means of the groups' intercepts (n_groups,), or a dict of them."""
+        return self._by_factor(lambda factor: self._group_coefficients(factor)[:, 0])
 
     @property
     def shrinkage_(self) -> pd.DataFrame:
@@ -587,8 +589,12 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         import pandas as pd
 
-        pooling = pooling_summary(self._posterior, INTERVAL)
-        return pd.DataFrame(shrinkage_columns(self._posterior, self._moments(), pooling))
+        known, n_factors = self._moments(), len(self._posterior.design.factors)
+        tables = [
+            pd.DataFrame(shrinkage_columns(self._posterior, known, factor, INTERVAL))
+            for factor in range(n_factors)
+        ]
+        return tables[0] if n_factors == 1 else pd.concat(tables, ignore_index=True)
 
     @property
     def variance_components_(self) -> pd.DataFrame:
@@ -605,9 +611,8 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
         if "posterior" not in self._lazy:
             from skhbm._datatree import to_datatree
 
-            means = self._statistics.mean
             self._lazy["posterior"] = to_datatree(
-                self._posterior, self._sample_stats, means[:, -1], means[:, :-1]
+                self._posterior, self._statistics, self._sample_stats
             )
         return self._lazy["posterior"]
 
@@ -658,12 +663,16 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
         mean = posterior.coef.mean(axis=(0, 1))
         self.intercept_ = float(mean[0])
         self.coef_ = mean[1:]
-        grouped = bool(posterior.design.terms.varying)
-        self.groups_ = posterior.design.levels.labels if grouped else np.empty(0, dtype=object)
-        self.n_groups_ = len(self.groups_)
-        self.group_scale_ = posterior.tau.mean(axis=(0, 1))
+        factors = posterior.design.factors if statistics.factors else ()
+        self.groups_ = self._by_factor(lambda f: factors[f].levels.labels, np.empty(0, object))
+        self.n_groups_ = self._by_factor(lambda f: factors[f].n_groups, 0)
+        self.group_scale_ = self._by_factor(
+            lambda f: posterior.scales[f].tau.mean(axis=(0, 1)), np.empty(0)
+        )
         scale = posterior.sigma.mean(axis=(0, 1))
         self.residual_scale_ = scale if posterior.design.terms.by_group else float(scale[0])
+        if posterior.design.terms.known:
+            self.residual_scale_ = None
 
     def _moments(self, codes: NDArray[np.int64] | None = None) -> GroupMoments:
         """Return the moments, computed once, of the coded groups or of all."""
@@ -677,7 +686,15 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
             add_moments(known, self._posterior, wanted)
         return known
 
-    def _group_coefficients(self) -> Float:
+    def _group_coefficients(self, factor: int) -> Float:
+        return group_coefficients(self._posterior, self._moments(), factor)
+
+    def _by_factor(self, function: Callable[[int], Any], without: Any = None) -> Any:
+        """Return what a function says of the factor, or a dict if there are several."""
         check_is_fitted(self)
-        coefficients = group_coefficients(self._posterior, self._moments())
-        return coefficients if self.n_groups_ else coefficients[:0]
+        names = [levels.name for levels in self._statistics.factors]
+        if not names:
+            return function(0)[:0] if without is None else without
+        if len(names) == 1:
+            return function(0)
+        return {name: function(factor) for factor, name in enumerate(names)}

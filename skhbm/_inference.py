@@ -11,12 +11,16 @@ from skhbm._coefficients import make_coefficients
 from skhbm._distributions import prior_draws
 from skhbm._posterior import make_posterior
 from skhbm._sampling import prepare, sample
+from skhbm._crossed_target import make_crossed_target, start_at_reference
 from skhbm._target import initial_point, make_target
 
 if TYPE_CHECKING:
+    from skhbm._basis import Basis
+    from skhbm._coefficients import Coefficients
     from skhbm._design import Design
     from skhbm._posterior import Posterior
     from skhbm._priors import Priors
+    from skhbm._target import Evaluated
 
 __all__ = ["infer"]
 
@@ -35,13 +39,25 @@ def infer(
     coefficients = make_coefficients(design, priors)
     basis = make_basis(design, coefficients)
     with COMPILING:
-        target = make_target(design, priors, coefficients, basis)
-        model = prepare(target, initial_point(target, priors))
+        target, start = _target(design, priors, coefficients, basis)
+        model = prepare(target, start)
     if design.terms.varying:
-        target_accept = 1 - (1 - target_accept) * min(1.0, design.n_groups / FEW_GROUPS)
+        fewest = min(factor.n_groups for factor in design.factors)
+        target_accept = 1 - (1 - target_accept) * min(1.0, fewest / FEW_GROUPS)
     draws = sample(model, seed=seed, target_accept=target_accept, **settings)
     posterior = make_posterior(design, basis, target, draws.values, seed)
     if design.terms.by_group and priors.sigma is not None:
         scale = prior_draws(priors.sigma, posterior.sigma_new.shape, seed)
         posterior = replace(posterior, sigma_new=scale)
     return posterior, draws.statistics
+
+
+def _target(
+    design: Design, priors: Priors, coefficients: Coefficients, basis: Basis
+) -> tuple[Evaluated, Any]:
+    """Return the density and where its chains start."""
+    target = make_target(design, priors, coefficients, basis)
+    if not design.others:
+        return target, initial_point(target, priors)
+    crossed = make_crossed_target(design, priors, target, basis)
+    return crossed, start_at_reference(crossed, priors)

@@ -36,6 +36,8 @@ from skhbm._kernels import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     Float = NDArray[np.float64]
@@ -75,6 +77,11 @@ class Marginal(NamedTuple):
         n_blocks, q, _, _ = self.roots.shape
         sizes = [q, self.W.shape[1], len(self.mean), len(self.W), n_blocks]
         return np.array([*sizes, *(array.ctypes.data for array in self), 0], np.int64)
+
+    def evaluator(self) -> Callable[[int, int], None]:
+        """Return a function of the addresses of inputs and outputs; no gradient."""
+        table, call = self.table(), marginal_callback().ctypes
+        return lambda inputs, outputs: call(table.ctypes.data, inputs, outputs, 0)
 
     def value_and_gradient(
         self, cov: Float, sigma: Float, given: Float

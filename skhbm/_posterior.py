@@ -6,7 +6,7 @@ A `Posterior` is arrays only: what a fitted estimator keeps, pickles and predict
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -16,7 +16,7 @@ from skhbm._effects import (
     covariance_roots,
     effect_draws,
     effect_moments,
-    pooling_factors,
+    group_shifts,
 )
 
 if TYPE_CHECKING:
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
 
     from skhbm._basis import Basis
     from skhbm._design import Design
-    from skhbm._target import Target
+    from skhbm._target import Evaluated
 
     Float = NDArray[np.float64]
 
 __all__ = [
     "GroupMoments",
     "Posterior",
+    "Scales",
     "add_moments",
     "innovations",
     "make_posterior",
-    "pooling_summary",
     "start_moments",
 ]
 
@@ -45,18 +45,51 @@ OVERRELAXATION = -0.25
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Scales:
+    """Draws of the standard deviations and correlations of the effects of one factor.
+
+    Parameters
+    ----------
+    tau : ndarray of shape (n_chains, n_draws, q)
+    corr : ndarray of shape (n_chains, n_draws, n_correlations)
+        Below the diagonal, row by row.
+    """
+
+    tau: Float
+    corr: Float
+
+    def correlations(self) -> Float:
+        """Return correlation matrices of the effects (n_draws of all chains, q, q)."""
+        n_chains, n_draws, q = self.tau.shape
+        rows, columns = np.tril_indices(q, -1)
+        out = np.tile(np.eye(q), (n_chains * n_draws, 1, 1))
+        if self.corr.shape[-1]:
+            flat = self.corr.reshape(len(out), self.corr.shape[2])
+            out[:, rows, columns] = out[:, columns, rows] = flat
+        return out
+
+    def covariances(self, units: Float) -> Float:
+        """Return covariances of the effects in the given units (n_draws of all chains, q, q)."""
+        tau = (self.tau / units).reshape(-1, len(units))
+        return self.correlations() * tau[:, :, None] * tau[:, None, :]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Posterior:
     """Posterior draws, chains first, and the design they belong to.
 
     Parameters
     ----------
     design : Design
-    tau : ndarray of shape (n_chains, n_draws, q)
-    corr : ndarray of shape (n_chains, n_draws, n_correlations)
-        Below the diagonal, row by row.
+    scales : tuple of Scales
+        Of each factor, in the user's order.
+    sampled : ndarray of shape (n_chains, n_draws, n_effects)
+        Effects of the factors that are not integrated out, in working units: those of the
+        first one's first group, term by term, those of its second group, ...
     sigma : ndarray of shape (n_chains, n_draws, 1 or n_groups)
+        1 if errors are known: rows are weighted by their precision.
     sigma_new : ndarray of shape (n_chains, n_draws)
-        Residual scale of a group that was not seen.
+        Residual scale of a group that was not seen; 0 if errors are known.
     log_sigma : ndarray of shape (n_chains, n_draws, 2) or None
         Mean and sd of log sigma_j under the hierarchical prior.
     coef : ndarray of shape (n_chains, n_draws, 1 + n_features)
@@ -68,8 +101,8 @@ class Posterior:
     """
 
     design: Design
-    tau: Float
-    corr: Float
+    scales: tuple[Scales, ...]
+    sampled: Float
     sigma: Float
     sigma_new: Float
     log_sigma: Float | None
@@ -78,9 +111,20 @@ class Posterior:
     seed: int
 
     @property
+    def tau(self) -> Float:
+        """Standard deviations of the integrated effects (n_chains, n_draws, q)."""
+        return self.scales[self.design.integrated].tau
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Numbers of chains and of draws in each."""
+        n_chains, n_draws = self.sigma.shape[:2]
+        return n_chains, n_draws
+
+    @property
     def n_draws(self) -> int:
         """Number of draws of all chains."""
-        return self.tau.shape[0] * self.tau.shape[1]
+        return self.shape[0] * self.shape[1]
 
     def new_noise(self) -> float:
         """Return the mean square of the residual scale of a new group, in working units."""
@@ -90,40 +134,90 @@ class Posterior:
         mean, spread = self.log_sigma[:, :, 0], self.log_sigma[:, :, 1]
         return float(np.mean(np.exp(2 * (mean - np.log(unit)) + 2 * spread**2)))
 
-    def correlations(self) -> Float:
-        """Return correlation matrices of the effects (n_draws of all chains, q, q)."""
-        q = self.tau.shape[-1]
-        rows, columns = np.tril_indices(q, -1)
-        out = np.tile(np.eye(q), (self.n_draws, 1, 1))
-        if self.corr.shape[-1]:
-            flat = self.corr.reshape(self.n_draws, self.corr.shape[2])
-            out[:, rows, columns] = out[:, columns, rows] = flat
-        return out
+    def noise(self) -> Float:
+        """Return the draws of residual scales in predictions (n_draws, 1 or n_groups)."""
+        sigma = self.sigma.reshape(self.n_draws, -1) / self.design.scaling.y_scale
+        return sigma * 0.0 if self.design.terms.known else sigma
 
     def covariances(self) -> Float:
-        """Return covariances of the effects in working units (n_draws, q, q)."""
-        units = self.design.scaling.effect_units(self.design.terms)
-        tau = (self.tau / units).reshape(self.n_draws, len(units))
-        return self.correlations() * tau[:, :, None] * tau[:, None, :]
+        """Return covariances of the integrated effects in working units (n_draws, q, q)."""
+        design = self.design
+        units = design.scaling.effect_units(design.terms)
+        return self.scales[design.integrated].covariances(units)
+
+    def other_covariances(self) -> list[Float]:
+        """Return covariances of the effects of the other factors, as `covariances` does."""
+        design = self.design
+        scales = [one for f, one in enumerate(self.scales) if f != design.integrated]
+        return [
+            one.covariances(design.scaling.effect_units(other.terms))
+            for one, other in zip(scales, design.others, strict=True)
+        ]
 
     def conditions(self) -> tuple[Float, Float, Float]:
         """Return covariance roots, residual scales and coefficients in working units."""
-        unit = self.design.scaling.y_scale
-        sigma = self.sigma.reshape(self.n_draws, self.sigma.shape[2]) / unit
+        sigma = self.sigma.reshape(self.n_draws, -1) / self.design.scaling.y_scale
         working = np.ascontiguousarray(
             self.working.reshape(self.n_draws, self.working.shape[2])
         )
         return covariance_roots(self.covariances()), sigma, working
 
+    def shifts(self, groups: NDArray[np.int64]) -> Float:
+        """Return what the sampled effects take off E_y of groups (n_draws, len(groups), q).
+
+        With one factor that is nothing, of shape (1, 1, q).
+        """
+        cells = self.design.cells
+        q = self.tau.shape[2]
+        if cells is None:
+            return np.zeros((1, 1, q))
+        starts = np.searchsorted(cells.group, np.arange(self.design.n_groups + 1))
+        return group_shifts(*self.offset_arguments(cells), cells.Q, starts, groups)
+
+    def mean_shifts(self) -> Float:
+        """Return the posterior means of the shifts of all groups (n_groups, q)."""
+        if self.design.cells is None:
+            return np.zeros((1, self.tau.shape[2]))
+        mean = replace(self, sampled=self.sampled.mean(axis=(0, 1), keepdims=True))
+        mean = replace(mean, sigma=self.sigma[:1, :1])
+        return mean.shifts(np.arange(self.design.n_groups))[0]
+
+    def offset_arguments(self, rows: Any) -> tuple[Any, ...]:
+        """Return the sampled effects and, of rows with codes and terms, what multiplies them."""
+        widths = np.array([len(other.terms.varying) for other in self.design.others])
+        sizes = np.array([other.n_groups for other in self.design.others]) * widths
+        codes = np.stack(rows.codes, axis=1)
+        first = np.where(codes < 0, -1, np.cumsum(sizes) - sizes + codes * widths)
+        effects = self.sampled.reshape(self.n_draws, self.sampled.shape[2])
+        return effects, first, np.ascontiguousarray(np.hstack(rows.terms)), widths
+
     def effects(self) -> Float:
-        """Draw the effects (n_chains, n_draws, n_groups, q) on the natural scale."""
+        """Draw the integrated effects (n_chains, n_draws, n_groups, q) on the natural scale."""
         design = self.design
         q = self.tau.shape[-1]
         rng = np.random.default_rng([self.seed, 1])
-        z = innovations(rng, (*self.tau.shape[:2], design.n_groups, q))
+        z = innovations(rng, (*self.shape, design.n_groups, q))
         flat = z.reshape(self.n_draws, design.n_groups, q)
-        effect_draws(*self.conditions(), design.roots, np.arange(design.n_groups), flat)
+        groups = np.arange(design.n_groups)
+        effect_draws(*self.conditions(), self.shifts(groups), design.roots, groups, flat)
         return z * design.scaling.effect_units(design.terms)
+
+    def factor_effects(self, factor: int) -> Float:
+        """Return draws of the effects of a factor (n_chains, n_draws, n_groups, q), natural."""
+        design = self.design
+        if factor == design.integrated:
+            return self.effects()
+        position = factor - (factor > design.integrated)
+        other = design.others[position]
+        own = self.working_effects(position)
+        return own * design.scaling.effect_units(other.terms)
+
+    def working_effects(self, position: int) -> Float:
+        """Return the sampled effects of one of the others (n_chains, n_draws, n_groups, q)."""
+        sizes = [other.n_groups * len(other.terms.varying) for other in self.design.others]
+        first = sum(sizes[:position])
+        own = self.sampled[:, :, first : first + sizes[position]]
+        return own.reshape(*self.shape, self.design.others[position].n_groups, -1)
 
 
 class GroupMoments(NamedTuple):
@@ -158,8 +252,7 @@ def start_moments(posterior: Posterior) -> GroupMoments:
     center = working.mean(axis=0)
     deviation = working - center
     n_groups, q = posterior.design.n_groups, posterior.tau.shape[2]
-    unit = posterior.design.scaling.y_scale
-    noise = np.mean((posterior.sigma / unit) ** 2, axis=(0, 1))
+    noise = np.mean(posterior.noise() ** 2, axis=0)
     return GroupMoments(
         center,
         deviation.T @ deviation / len(deviation),
@@ -192,7 +285,8 @@ def add_moments(
     )
 
     def add(some: NDArray[np.int64]) -> None:
-        effect_moments(L, sigma, deviation, shifted, some, mean, cross, second)
+        shift = posterior.shifts(some)
+        effect_moments(L, sigma, deviation, shift, shifted, some, mean, cross, second)
 
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(add, np.array_split(groups, -(-len(groups) // 64))))
@@ -201,20 +295,6 @@ def add_moments(
     own = mean[groups]
     known.effect_cov[groups] = second[groups] - own[:, :, None] * own[:, None, :]
     known.done[groups] = True
-
-
-def pooling_summary(posterior: Posterior, probability: float) -> Float:
-    """Return mean, lower and upper quantile of the pooling factors (3, n_groups, q)."""
-    L, sigma, _ = posterior.conditions()
-    design = posterior.design
-    tail = (1 - probability) / 2
-    out = np.empty((3, design.n_groups, L.shape[1]))
-    for first in range(0, design.n_groups, 64):
-        last = min(first + 64, design.n_groups)
-        factors = pooling_factors(L, sigma, design.roots, np.arange(first, last))
-        out[0, first:last] = factors.mean(axis=0)
-        out[1:, first:last] = np.quantile(factors, [tail, 1 - tail], axis=0)
-    return out
 
 
 def innovations(rng: np.random.Generator, shape: tuple[int, ...]) -> Float:
@@ -227,47 +307,60 @@ def innovations(rng: np.random.Generator, shape: tuple[int, ...]) -> Float:
 
 
 def make_posterior(
-    design: Design, basis: Basis, target: Target, values: Any, seed: int
+    design: Design, basis: Basis, target: Evaluated, values: Any, seed: int
 ) -> Posterior:
     """Split the sampler's natural values and draw the integrated coefficients."""
     n_chains, n_draws, _ = values.shape
-    q, r, n_scales = target.n_terms, target.n_correlations, target.n_scales
-    tau, corr, scales, sampled = np.split(values, np.cumsum([q, r, n_scales]), axis=2)
-    log_sigma, sigma = None, scales
+    total = n_chains * n_draws
+    head = target.head
+    q, r, s = head.n_terms, head.n_correlations, head.n_scales
+    parts = np.split(values, np.cumsum([q, r, s, len(head.center)]), axis=2)
+    tau, corr, sigma, given, rest = (np.ascontiguousarray(part) for part in parts)
+    log_sigma = None
+    if s == design.n_groups + 2:
+        log_sigma, sigma = sigma[:, :, :2], np.ascontiguousarray(sigma[:, :, 2:])
+    if design.terms.known:
+        sigma = np.ones((n_chains, n_draws, 1))
+    scales, sampled = _split_others(design, target.factors, rest)
+    scales.insert(design.integrated, Scales(tau, corr))
     rng = np.random.default_rng([seed, 0])
-    if n_scales == design.n_groups + 2:
-        log_sigma, sigma = scales[:, :, :2], np.ascontiguousarray(scales[:, :, 2:])
-    posterior = Posterior(
-        design, tau, corr, sigma, sigma[:, :, 0], log_sigma, sampled, sampled, seed
-    )
-    k = len(basis.mean)
-    z = innovations(rng, (n_chains, n_draws, k)).reshape(n_chains * n_draws, k)
-    c = np.ascontiguousarray(sampled.reshape(posterior.n_draws, sampled.shape[2]))
-    working = coefficient_draws(
-        basis,
-        target.marginal,
-        posterior.covariances(),
-        sigma.reshape(posterior.n_draws, sigma.shape[2]) / design.scaling.y_scale,
-        c,
-        z,
-    )
+    z = innovations(rng, (n_chains, n_draws, len(basis.mean))).reshape(total, len(basis.mean))
+    units = design.scaling.effect_units(design.terms)
+    inputs = [scales[design.integrated].covariances(units), sigma / design.scaling.y_scale]
+    flat = [part.reshape(total, -1) for part in (*inputs, given, sampled)]
+    working = coefficient_draws(basis, target.likelihood, np.hstack(flat), flat[2], z)
+    coef = design.scaling.natural(working, design.terms)
     return Posterior(
         design,
-        np.ascontiguousarray(tau),
-        np.ascontiguousarray(corr),
-        np.ascontiguousarray(sigma),
-        _new_scales(sigma, log_sigma, rng),
+        tuple(scales),
+        sampled,
+        sigma,
+        _new_scales(design, sigma, log_sigma, rng),
         log_sigma,
-        design.scaling.natural(working, design.terms).reshape(
-            n_chains, n_draws, 1 + len(design.terms.features)
-        ),
-        working.reshape(n_chains, n_draws, design.terms.n_fixed),
+        coef.reshape(n_chains, n_draws, coef.shape[1]),
+        working.reshape(n_chains, n_draws, working.shape[1]),
         seed,
     )
 
 
-def _new_scales(sigma: Float, log_sigma: Float | None, rng: np.random.Generator) -> Float:
+def _split_others(design: Design, factors: Any, values: Float) -> tuple[list[Scales], Float]:
+    """Split the natural values of the sampled factors into scales and working effects."""
+    scales, effects = [], [values[:, :, :0]]
+    for other, factor in zip(design.others, factors, strict=True):
+        sizes = [factor.n_terms, factor.n_correlations, factor.n_terms * factor.n_groups]
+        tau, corr, own, values = np.split(values, np.cumsum(sizes), axis=2)
+        scales.append(Scales(np.ascontiguousarray(tau), np.ascontiguousarray(corr)))
+        units = design.scaling.effect_units(other.terms)
+        effects.append(own / np.tile(units, factor.n_groups))
+    return scales, np.concatenate(effects, axis=2)
+
+
+def _new_scales(
+    design: Design, sigma: Float, log_sigma: Float | None, rng: np.random.Generator
+) -> Float:
     """Draw the residual scale of a group that was not seen, one per draw."""
+    if design.terms.known:
+        return np.zeros(sigma.shape[:2])
     if log_sigma is not None:
         z = rng.standard_normal(log_sigma.shape[:2])
         return np.exp(log_sigma[:, :, 0] + log_sigma[:, :, 1] * z)

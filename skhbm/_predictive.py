@@ -6,14 +6,14 @@ Rows come in blocks, so memory grows with the rows asked for and not with the dr
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numba import njit
 
-from skhbm._effects import effect_draws, mean_covariances, row_mixture
+from skhbm._effects import covariance_roots, effect_draws, mean_covariances
 from skhbm._kernels import JIT
+from skhbm._rows import blocks, linear_predictors, numbered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,66 +21,44 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from skhbm._posterior import GroupMoments, Posterior
+    from skhbm._rows import Rows
 
     Float = NDArray[np.float64]
     Int = NDArray[np.int64]
 
-__all__ = ["Rows", "covariance", "log_density", "moments", "quantiles", "samples"]
+__all__ = ["covariance", "log_density", "moments", "quantiles", "samples"]
 
 #: Rows whose moments are computed at a time.
 BLOCK = 16_384
-#: Numbers in a block of rows times draws.
-MIXTURE = 2**21
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Rows:
-    """New rows, with their groups as codes.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n, n_features)
-    keys : ndarray of int of shape (n,)
-        The group of each row in the integrated factor. Negative keys are groups that were not
-        seen: rows of the same key share their effects.
-    others : tuple of ndarray of int of shape (n,)
-        The same for the other factors.
-    """
-
-    X: Float
-    keys: Int
-    others: tuple[Int, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.keys)
-
-    @property
-    def codes(self) -> Int:
-        """The group of each row (n,), -1 if it was not seen."""
-        return np.maximum(self.keys, -1)
-
-    def units(self) -> tuple[Int, Int]:
-        """Return the unit of each row (n,), numbered, and the code of each unit."""
-        keys, unit = np.unique(self.keys, return_inverse=True)
-        return unit, np.maximum(keys, -1)
+#: Smallest standard deviation of a component of a mixture, in working units.
+NARROWEST = 1e-9
 
 
 def moments(
     posterior: Posterior, known: GroupMoments, rows: Rows, *, with_sd: bool
 ) -> tuple[Float, Float | None]:
     """Return predictive means (n,) and standard deviations (n,) in units of y."""
-    scaling, terms = posterior.design.scaling, posterior.design.terms
+    design = posterior.design
+    scaling = design.scaling
+    if with_sd and design.others:
+        return _mixture_moments(posterior, rows)
     codes, mean = rows.codes, np.empty(len(rows))
     sd = np.empty(len(rows)) if with_sd else None
     # One more entry than groups, found at index -1: the group that was not seen.
-    effect = np.vstack([known.effect, np.zeros((1, known.effect.shape[1]))])
+    effect = _with_new(known.effect)
     effect_cov = np.concatenate([known.effect_cov, known.new_cov[None]])
-    cross_cov = np.concatenate([known.cross_cov, np.zeros((1, *known.cross_cov.shape[1:]))])
+    cross_cov = _with_new(known.cross_cov)
     noise = np.append(known.noise, known.noise_new)
-    for block in _blocks(len(rows), BLOCK):
-        fixed, varying = scaling.features(rows.X[block], terms)
+    others = [
+        _with_new(posterior.working_effects(f).mean(axis=(0, 1))) for f in range(len(rows.others))
+    ]
+    for block in blocks(len(rows), BLOCK):
+        fixed, varying = scaling.features(rows.X[block], design.terms)
         code = codes[block]
         mean[block] = fixed @ known.population + np.sum(varying * effect[code], axis=1)
+        for other, keys, own in zip(design.others, rows.others, others, strict=True):
+            z = scaling.features(rows.X[block], other.terms)[1]
+            mean[block] += np.sum(z * own[np.maximum(keys[block], -1)], axis=1)
         if sd is not None:
             variance = noise[code] + np.sum((fixed @ known.population_cov) * fixed, axis=1)
             for a in range(varying.shape[1]):
@@ -91,40 +69,64 @@ def moments(
     return scaling.y_mean + scaling.y_scale * mean, sd
 
 
+def _with_new(effect: Float) -> Float:
+    """Append what a group that was not seen has on average: zero."""
+    return np.concatenate([effect, np.zeros((1, *effect.shape[1:]))])
+
+
+def _mixture_moments(posterior: Posterior, rows: Rows) -> tuple[Float, Float]:
+    """Return means and standard deviations of the mixture over draws.
+
+    With several factors effects of different factors depend on each other: there is a
+    covariance for each combination of groups.
+    """
+    scaling = posterior.design.scaling
+    mean, variance = np.empty(len(rows)), np.empty(len(rows))
+    for block, each, spread in linear_predictors(posterior, rows):
+        mean[block] = each.mean(axis=1)
+        variance[block] = each.var(axis=1) + spread.mean(axis=1)
+    variance += _mean_noise(posterior)[rows.codes]
+    return scaling.y_mean + scaling.y_scale * mean, scaling.y_scale * np.sqrt(variance)
+
+
+def _mean_noise(posterior: Posterior) -> Float:
+    """Return the mean residual variance of each group and, last, of a new one."""
+    noise = np.mean(posterior.noise() ** 2, axis=0)
+    return np.append(np.broadcast_to(noise, posterior.design.n_groups), posterior.new_noise())
+
+
 def covariance(posterior: Posterior, rows: Rows) -> Float:
     """Return the joint predictive covariance (n, n): noise, effects and parameters.
 
     The covariance of the conditional means plus the mean of the conditional
     covariances, which is zero between rows of different units but for the noise.
     """
-    scaling, terms = posterior.design.scaling, posterior.design.terms
-    fixed, varying = scaling.features(rows.X, terms)
+    design = posterior.design
+    scaling, n = design.scaling, len(rows)
+    fixed, varying = scaling.features(rows.X, design.terms)
     L, sigma, w = posterior.conditions()
     unit, unit_codes = rows.units()
-    code = rows.codes
-    n, n_draws = len(rows), len(L)
-    total, sum_mean = np.zeros((n, n)), np.zeros(n)
-    sigma_new = posterior.sigma_new.ravel() / scaling.y_scale
-    step = max(1, MIXTURE // n)
-    center = fixed @ w.mean(axis=0)
-    for block in _blocks(n_draws, step):
-        size = len(w[block])
-        mean, sd = np.empty((n, size)), np.empty((n, size))
-        row_mixture(
-            L[block], sigma[block], sigma_new[block], w[block], posterior.design.roots,
-            fixed, varying, code, mean, sd,
-        )  # fmt: skip
-        mean -= center[:, None]
-        total += mean @ mean.T
-        sum_mean += mean.sum(axis=1)
-    total = total / n_draws - np.outer(sum_mean, sum_mean) / n_draws**2
-    noise = np.where(code >= 0, np.mean(sigma**2, axis=0)[code % sigma.shape[1]], 0.0)
-    noise[code < 0] = posterior.new_noise()
-    spread = mean_covariances(L, sigma, posterior.design.roots, unit_codes)
-    same = unit[:, None] == unit[None, :]
-    half = np.einsum("iab,ib->ia", spread[unit], varying)
-    total += np.where(same, half @ varying.T, 0.0) + np.diag(noise)
+    mean = np.empty((n, len(L)))
+    for block, each, _ in linear_predictors(posterior, rows):
+        mean[block] = each - (fixed[block] @ w.mean(axis=0))[:, None]
+    mean -= mean.mean(axis=1, keepdims=True)
+    total = mean @ mean.T / len(L)
+    spread = mean_covariances(L, sigma, design.roots, unit_codes)
+    total += _between(varying, unit, spread)
+    for other, keys, cov in zip(
+        design.others, rows.others, posterior.other_covariances(), strict=True
+    ):
+        unit, codes = numbered(keys)
+        new = np.where(codes[:, None, None] < 0, cov.mean(axis=0), 0.0)
+        total += _between(scaling.features(rows.X, other.terms)[1], unit, new)
+    total += np.diag(_mean_noise(posterior)[rows.codes])
     return scaling.y_scale**2 * 0.5 * (total + total.T)
+
+
+def _between(z: Float, unit: Int, spread: Float) -> Float:
+    """Return z_i' spread z_j for rows of one unit, 0 for others (n, n)."""
+    half = np.einsum("iab,ib->ia", spread[unit], z)
+    return np.where(unit[:, None] == unit[None, :], half @ z.T, 0.0)
 
 
 def quantiles(posterior: Posterior, rows: Rows, probabilities: Float) -> Float:
@@ -152,24 +154,45 @@ def samples(
     posterior: Posterior, rows: Rows, n_samples: int, rng: np.random.RandomState
 ) -> Float:
     """Draw y (n, n_samples) jointly: rows of one unit share their effects."""
-    scaling, terms = posterior.design.scaling, posterior.design.terms
+    design = posterior.design
+    scaling = design.scaling
     L, sigma, w = posterior.conditions()
-    sigma_new = posterior.sigma_new.ravel() / scaling.y_scale
-    q = L.shape[1]
     unit_of, codes = rows.units()
+    noise, noise_new = posterior.noise(), posterior.sigma_new.ravel() / scaling.y_scale
+    shift = posterior.shifts(np.maximum(codes, 0))
     chosen = _spread_draws(len(L), n_samples, rng)
-    out = np.empty((len(rows), n_samples))
+    out = _sampled_offsets(posterior, rows, chosen, rng)
     for k, s in enumerate(chosen):
-        effect = rng.standard_normal((1, len(codes), q))
+        effect = rng.standard_normal((1, len(codes), L.shape[1]))
         one = slice(s, s + 1)
-        effect_draws(L[one], sigma[one], w[one], posterior.design.roots, codes, effect)
-        scale = np.where(codes >= 0, sigma[s][codes % sigma.shape[1]], sigma_new[s])
-        for block in _blocks(len(rows), BLOCK):
-            fixed, varying = scaling.features(rows.X[block], terms)
+        own = shift[one] if len(shift) > 1 else shift
+        effect_draws(L[one], sigma[one], w[one], own, design.roots, codes, effect)
+        scale = np.where(codes >= 0, noise[s][codes % noise.shape[1]], noise_new[s])
+        for block in blocks(len(rows), BLOCK):
+            fixed, varying = scaling.features(rows.X[block], design.terms)
             unit = unit_of[block]
-            noise = scale[unit] * rng.standard_normal(len(unit))
-            out[block, k] = fixed @ w[s] + np.sum(varying * effect[0, unit], axis=1) + noise
+            out[block, k] += fixed @ w[s] + np.sum(varying * effect[0, unit], axis=1)
+            out[block, k] += scale[unit] * rng.standard_normal(len(unit))
     return scaling.y_mean + scaling.y_scale * out
+
+
+def _sampled_offsets(
+    posterior: Posterior, rows: Rows, chosen: Int, rng: np.random.RandomState
+) -> Float:
+    """Return what the other factors add (n, n_samples), new groups drawn."""
+    design = posterior.design
+    out = np.zeros((len(rows), len(chosen)))
+    covariances = posterior.other_covariances()
+    for f, (other, keys) in enumerate(zip(design.others, rows.others, strict=True)):
+        unit, codes = numbered(keys)
+        draws = posterior.working_effects(f).reshape(posterior.n_draws, other.n_groups, -1)
+        z = design.scaling.features(rows.X, other.terms)[1]
+        roots = covariance_roots(covariances[f])
+        for k, s in enumerate(chosen):
+            new = rng.standard_normal((len(codes), z.shape[1])) @ roots[s].T
+            effect = np.where(codes[:, None] < 0, new, draws[s, codes])
+            out[:, k] += np.sum(z * effect[unit], axis=1)
+    return out
 
 
 def _spread_draws(n_draws: int, n_samples: int, rng: np.random.RandomState) -> Int:
@@ -178,25 +201,17 @@ def _spread_draws(n_draws: int, n_samples: int, rng: np.random.RandomState) -> I
     return np.concatenate([rng.permutation(n_draws) for _ in range(rounds)])[:n_samples]
 
 
-def _blocks(n: int, size: int) -> Iterator[slice]:
-    return (slice(first, min(first + size, n)) for first in range(0, n, size))
-
-
 def _mixtures(posterior: Posterior, rows: Rows) -> Iterator[tuple[slice, Float, Float]]:
     """Yield blocks of rows with the mean and sd (rows, draws) of their mixtures."""
-    scaling, terms = posterior.design.scaling, posterior.design.terms
-    L, sigma, w = posterior.conditions()
-    sigma_new = posterior.sigma_new.ravel() / scaling.y_scale
+    noise = posterior.noise()
+    new = posterior.sigma_new.reshape(-1, 1) / posterior.design.scaling.y_scale
     codes = rows.codes
-    for block in _blocks(len(rows), max(1, MIXTURE // len(L))):
-        fixed, varying = scaling.features(rows.X[block], terms)
+    for block, mean, variance in linear_predictors(posterior, rows):
         code = codes[block]
-        mean, sd = np.empty((len(code), len(L))), np.empty((len(code), len(L)))
-        row_mixture(
-            L, sigma, sigma_new, w, posterior.design.roots, fixed, varying,
-            code, mean, sd,
-        )  # fmt: skip
-        yield block, mean, sd
+        scale = np.where(code < 0, new, noise[:, np.maximum(code, 0) % noise.shape[1]])
+        sd = np.sqrt(variance + scale.T**2)
+        # A linear predictor that is known in each draw still has a distribution.
+        yield block, mean, np.maximum(sd, NARROWEST)
 
 
 @njit(**JIT)

@@ -74,7 +74,9 @@ class Priors:
     eta : float
         Parameter of the LKJ prior of the correlations.
     sigma : Prior or None
-        None for the hierarchical prior of residual scales by group.
+        None for the hierarchical prior of residual scales by group, or where they are known.
+    others : tuple of (tuple of Prior, float)
+        tau and eta of the factors whose effects are sampled.
     """
 
     intercept: Any
@@ -83,6 +85,7 @@ class Priors:
     tau: tuple[Any, ...]
     eta: float
     sigma: Any
+    others: tuple[tuple[tuple[Any, ...], float], ...] = ()
 
 
 def hierarchical_priors(design: Design) -> list[Prior]:

@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skhbm._columns import find_columns, split_columns
 from skhbm._inputs import as_errors, as_features, as_rows, count_rows
 from skhbm._labels import as_factors, hashables, split_factors
-from skhbm._predictive import Rows
+from skhbm._rows import Rows
 from skhbm._statistics import GroupedStatistics, statistics_of_rows
 
 if TYPE_CHECKING:

@@ -13,7 +13,9 @@ import numpy as np
 from skhbm._priors import Prior, Priors
 
 if TYPE_CHECKING:
-    from skhbm._design import Design
+    from collections.abc import Sequence
+
+    from skhbm._design import Design, Scaling, Terms
 
 __all__ = ["resolve_priors"]
 
@@ -31,35 +33,62 @@ def resolve_priors(priors: Mapping[str, Any] | None, design: Design) -> Priors:
     """
     given = dict(_as_mapping(priors))
     terms, scaling = design.terms, design.scaling
-    tau_f = f"tau_{design.levels.name}"
-    if tau_f in given and "tau" not in given:
-        given["tau"] = given.pop(tau_f)
-    known = ("intercept", "coef", "tau", "corr", "sigma")
-    unknown = [key for key in given if key not in known]
-    if unknown:
-        msg = f"`priors` has unknown keys: {unknown[:5]}. The keys are {list(known)}."
-        raise ValueError(msg)
-    if "intercept" in given and not terms.intercept:
-        msg = "`priors` has a prior for the intercept, but fit_intercept=False. Drop one."
-        raise ValueError(msg)
+    _check_keys(given, design)
     coef = _entries("coef", given.get("coef"), terms.features, _default_coef(design))
-    tau = _entries("tau", given.get("tau"), terms.varying, _default_tau(design))
-    for name, prior in zip(terms.varying, tau, strict=True):
-        _check_positive(f"tau[{name}]", prior)
+    eta = _eta(given.get("corr", Prior("LKJCorr", eta=2.0)))
+    tau = [_tau(given, factor, design) for factor in design.factors]
     default_intercept = Prior("Normal", mu=scaling.y_mean, sigma=WIDTH * scaling.y_scale)
     intercept = _checked("intercept", given.get("intercept", default_intercept))
     sigma = Prior("HalfNormal", sigma=WIDTH * scaling.y_scale)
     if "sigma" in given:
         sigma = _checked("sigma", given["sigma"])
         _check_positive("sigma", sigma)
+    own = tau.pop(design.integrated)
     return Priors(
         intercept if terms.intercept else None,
         "intercept" not in given,
         coef,
-        tau,
-        _eta(given.get("corr", Prior("LKJCorr", eta=2.0))),
-        None if terms.by_group and "sigma" not in given else sigma,
+        own,
+        eta,
+        None if terms.known or (terms.by_group and "sigma" not in given) else sigma,
+        tuple((one, eta) for one in tau),
     )
+
+
+def _check_keys(given: Mapping[str, Any], design: Design) -> None:
+    factors = [f"tau_{factor.levels.name}" for factor in design.factors]
+    known = ("intercept", "coef", "tau", *factors, "corr", "sigma")
+    unknown = [key for key in given if key not in known]
+    if unknown:
+        msg = f"`priors` has unknown keys: {unknown[:5]}. The keys are {list(known)}."
+        raise ValueError(msg)
+    if "intercept" in given and not design.terms.intercept:
+        msg = "`priors` has a prior for the intercept, but fit_intercept=False. Drop one."
+        raise ValueError(msg)
+    if "sigma" in given and design.terms.known:
+        msg = "`priors` has a prior for sigma, but residual_scale='known'. Drop one."
+        raise ValueError(msg)
+    entries = given.get("tau")
+    if isinstance(entries, Mapping):
+        # Each factor takes its own; an entry that none has is a mistake.
+        names = sorted({name for factor in design.factors for name in factor.terms.varying})
+        _refuse_unknown("tau", entries, names)
+
+
+def _tau(given: Mapping[str, Any], factor: Any, design: Design) -> tuple[Any, ...]:
+    """Return the priors of the standard deviations of one factor."""
+    names, key = factor.terms.varying, f"tau_{factor.levels.name}"
+    chosen = given.get("tau")
+    if isinstance(chosen, Mapping):
+        chosen = {name: prior for name, prior in chosen.items() if name in names}
+    if key not in given:
+        key = "tau"
+    else:
+        chosen = given[key]
+    priors = _entries(key, chosen, names, _default_tau(factor.terms, design.scaling))
+    for name, prior in zip(names, priors, strict=True):
+        _check_positive(f"{key}[{name}]", prior)
+    return priors
 
 
 def _default_coef(design: Design) -> list[Prior]:
@@ -67,13 +96,12 @@ def _default_coef(design: Design) -> list[Prior]:
     return [Prior("Normal", mu=0.0, sigma=float(s)) for s in scale]
 
 
-def _default_tau(design: Design) -> list[Prior]:
+def _default_tau(terms: Terms, scaling: Scaling) -> list[Prior]:
     """Half-normal, WIDTH times the sd that would alone account for that of y.
 
     Beside varying slopes, the intercept at x = 0 also carries what they add up to
     between there and the mean of X.
     """
-    terms, scaling = design.terms, design.scaling
     scale = WIDTH * scaling.effect_units(terms)
     if terms.varying_intercept:
         reach = scaling.x_mean[terms.slopes] / scaling.x_scale[terms.slopes]
@@ -99,19 +127,23 @@ def _entries(
     """Give every entry its own prior, that of all, or the default."""
     if given is None or isinstance(given, Mapping):
         given = given or {}
-        unknown = [name for name in given if name not in names]
-        if unknown:
-            msg = (
-                f"`priors[{key!r}]` has unknown entries: {unknown[:5]}. "
-                f"The entries are {list(names[:20])}."
-            )
-            raise ValueError(msg)
+        _refuse_unknown(key, given, names)
         chosen = [given.get(name, prior) for name, prior in zip(names, defaults, strict=True)]
     else:
         chosen = [given] * len(names)
     return tuple(
         _checked(f"{key}[{name}]", prior) for name, prior in zip(names, chosen, strict=True)
     )
+
+
+def _refuse_unknown(key: str, given: Mapping[str, Any], names: Sequence[str]) -> None:
+    unknown = [name for name in given if name not in names]
+    if unknown:
+        msg = (
+            f"`priors[{key!r}]` has unknown entries: {unknown[:5]}. "
+            f"The entries are {list(names[:20])}."
+        )
+        raise ValueError(msg)
 
 
 def _eta(prior: Any) -> float:

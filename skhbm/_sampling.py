@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skhbm._density import density_callback, expand_callback
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from skhbm._target import Target
+    from skhbm._target import Evaluated
 
     Float = NDArray[np.float64]
 
@@ -48,7 +46,7 @@ class Draws:
     statistics: dict[str, NDArray[Any]]
 
 
-def prepare(target: Target, start: Float) -> Any:
+def prepare(target: Evaluated, start: Float) -> Any:
     """Compile what is not compiled yet; return what `sample` samples."""
     _check_start(target, start)
     _import_nutpie()
@@ -93,7 +91,7 @@ def sample(
     return _extract(trace, draws)
 
 
-def _check_start(target: Target, start: Float) -> None:
+def _check_start(target: Evaluated, start: Float) -> None:
     """Raise ValueError where the density is not finite: nutpie would fail with a crash."""
     jitter = JITTER * np.random.default_rng(0).standard_normal((8, len(start)))
     values = [target.value_and_gradient(start + step) for step in jitter]
@@ -145,10 +143,11 @@ def _import_nutpie() -> Any:
         del sys.modules["arviz"]
 
 
-def _compiled_model(target: Target, start: Float) -> Any:
+def _compiled_model(target: Evaluated, start: Float) -> Any:
     """Return what nutpie samples: two C callbacks and a pointer to the target's table."""
     from nutpie.compile_pymc import CompiledPyMCModel
 
+    density, expand = target.callbacks()
     n_own = target.n_dim
     n = max(n_own, DIMENSIONS)
     companions = np.zeros(n - n_own)
@@ -159,8 +158,8 @@ def _compiled_model(target: Target, start: Float) -> Any:
 
     return CompiledPyMCModel(
         dims={},
-        compiled_logp_func=density_callback(),
-        compiled_expand_func=expand_callback(),
+        compiled_logp_func=density,
+        compiled_expand_func=expand,
         initial_point_func=initial_point,
         shared_data={"target": target},
         shared_var_keys={},

@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from skhbm._effects import covariance_roots, pooling_factors
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
+    from skhbm._design import Terms
     from skhbm._posterior import GroupMoments, Posterior
 
     Float = NDArray[np.float64]
@@ -18,39 +21,50 @@ if TYPE_CHECKING:
 __all__ = ["group_coefficients", "pooling_factor", "shrinkage_columns", "variance_columns"]
 
 
-def group_coefficients(posterior: Posterior, known: GroupMoments) -> Float:
+def group_coefficients(posterior: Posterior, known: GroupMoments, factor: int) -> Float:
     """Return posterior means of population + effect (n_groups, 1 + n_features).
 
     Natural scale, the intercept at x = 0 first (0 if the model has none).
     """
     design = posterior.design
+    own = design.factors[factor]
     population = design.scaling.natural(known.population, design.terms)
-    out = np.tile(population, (design.n_groups, 1))
-    effect = known.effect * design.scaling.effect_units(design.terms)
-    out[:, design.terms.varying_positions] += effect
+    out = np.tile(population, (own.n_groups, 1))
+    effect = mean_effects(posterior, known, factor)
+    out[:, own.terms.varying_positions] += effect * design.scaling.effect_units(own.terms)
     return out
 
 
+def mean_effects(posterior: Posterior, known: GroupMoments, factor: int) -> Float:
+    """Return posterior means of the effects of a factor (n_groups, q), in working units."""
+    integrated = posterior.design.integrated
+    if factor == integrated:
+        return known.effect
+    return posterior.working_effects(factor - (factor > integrated)).mean(axis=(0, 1))
+
+
 def shrinkage_columns(
-    posterior: Posterior, known: GroupMoments, pooling: Float
-) -> Mapping[str, Any]:
+    posterior: Posterior, known: GroupMoments, factor: int, probability: float
+) -> dict[str, Any]:
     """Return the columns of the table of shrinkage, one row per group and varying term.
 
-    `pooling` (3, n_groups, q) has the mean and the bounds of the pooling factors.
+    `probability` is that of the interval of the pooling factors.
     """
     design = posterior.design
-    terms = design.terms
-    positions = terms.varying_positions
-    partial = group_coefficients(posterior, known)[:, positions]
+    own = design.factors[factor]
+    positions = own.terms.varying_positions
+    partial = group_coefficients(posterior, known, factor)[:, positions]
+    R, score, sigma = _own_rows(posterior, known, factor)
+    pooling = pooling_summary(posterior, R, sigma, factor, probability)
     return {
-        "factor": np.full(partial.size, design.levels.name, dtype=object),
-        "group": np.repeat(design.levels.labels, len(positions)),
-        "coefficient": np.tile(np.array(terms.varying, dtype=object), design.n_groups),
-        "n": np.repeat(_as_counts(design.n), len(positions)),
-        "no_pooling": _no_pooling(posterior, known).ravel(),
+        "factor": np.full(partial.size, own.levels.name, dtype=object),
+        "group": np.repeat(own.levels.labels, len(positions)),
+        "coefficient": np.tile(np.array(own.terms.varying, dtype=object), own.n_groups),
+        "n": np.repeat(_as_counts(own.n), len(positions)),
+        "no_pooling": _no_pooling(posterior, known, own.terms, R, score).ravel(),
         "partial_pooling": partial.ravel(),
-        "complete_pooling": np.tile(_complete_pooling(posterior)[positions], design.n_groups),
-        "sd": _sds(posterior, known).ravel(),
+        "complete_pooling": np.tile(_complete_pooling(posterior)[positions], own.n_groups),
+        "sd": _sds(posterior, known, factor).ravel(),
         "pooling": pooling[0].ravel(),
         "pooling_lower": pooling[1].ravel(),
         "pooling_upper": pooling[2].ravel(),
@@ -133,20 +147,76 @@ def _factor_pooling(posterior: Posterior) -> Float:
     return pooling_factor(effects.mean(axis=(0, 1)), between)
 
 
-def _no_pooling(posterior: Posterior, known: GroupMoments) -> Float:
-    """Return each group's own least squares (n_groups, q), NaN where it has none.
+def _own_rows(
+    posterior: Posterior, known: GroupMoments, factor: int
+) -> tuple[Float, Float, Float]:
+    """Return what the groups' own rows say: roots R, scores and residual scales.
 
-    Coefficients that do not vary are at their posterior means.
+    R (n_groups, q, q) has R'R = A, and R^-1 times the score (n_groups, q) is the least squares
+    estimate of the effects, all else being at its posterior mean.
     """
     design = posterior.design
-    R, E = np.split(design.roots, [len(design.terms.varying)], axis=2)
-    score = E[:, :, -1] - E[:, :, :-1] @ known.population
+    if factor == design.integrated:
+        R, E = np.split(design.roots, [len(design.terms.varying)], axis=2)
+        score = E[:, :, -1] - E[:, :, :-1] @ known.population - posterior.mean_shifts()
+        return R, score, posterior.conditions()[1]
+    cells, position = design.cells, factor - (factor > design.integrated)
+    assert cells is not None, "a factor is sampled"
+    z, code = cells.terms[position], cells.codes[position]
+    residual = cells.xy[:, -1] - cells.xy[:, :-1] @ known.population
+    residual -= np.sum(cells.own * known.effect[cells.group], axis=1)
+    for f, (terms, codes) in enumerate(zip(cells.terms, cells.codes, strict=True)):
+        if f != position:
+            mean = posterior.working_effects(f).mean(axis=(0, 1))
+            residual -= np.sum(terms * mean[codes], axis=1)
+    sigma = posterior.conditions()[1]
+    if sigma.shape[1] > 1:
+        # Rows of a group have several residual scales: weighted by their mean precision.
+        root = np.sqrt(np.mean(sigma**-2.0, axis=0))[cells.group]
+        z, residual = z * root[:, None], residual * root
+        sigma = np.ones((len(sigma), 1))
+    n_groups = design.factors[factor].n_groups
+    A = np.zeros((n_groups, z.shape[1], z.shape[1]))
+    b = np.zeros((n_groups, z.shape[1]))
+    np.add.at(A, code, z[:, :, None] * z[:, None, :])
+    np.add.at(b, code, z * residual[:, None])
+    values, vectors = np.linalg.eigh(A)
+    root = np.sqrt(np.maximum(values, 0.0))
+    R = root[:, :, None] * vectors.mT
+    rotated = np.einsum("kba,kb->ka", vectors, b)
+    return R, np.divide(rotated, root, out=np.zeros_like(rotated), where=root > 0), sigma
+
+
+def _no_pooling(
+    posterior: Posterior, known: GroupMoments, terms: Terms, R: Float, score: Float
+) -> Float:
+    """Return each group's own least squares (n_groups, q), NaN where it has none.
+
+    All that does not vary by the factor is at its posterior mean.
+    """
+    design = posterior.design
     own = np.einsum("jab,jb->ja", np.linalg.pinv(R, rcond=1e-10), score)
     full_rank = np.linalg.matrix_rank(R, rtol=1e-10) == R.shape[1]
     own[~full_rank] = np.nan
     population = design.scaling.natural(known.population, design.terms)
-    own = own * design.scaling.effect_units(design.terms)
-    return own + population[design.terms.varying_positions]
+    return own * design.scaling.effect_units(terms) + population[terms.varying_positions]
+
+
+def pooling_summary(
+    posterior: Posterior, R: Float, sigma: Float, factor: int, probability: float
+) -> Float:
+    """Return mean, lower and upper quantile of the pooling factors (3, n_groups, q)."""
+    design = posterior.design
+    units = design.scaling.effect_units(design.factors[factor].terms)
+    L = covariance_roots(posterior.scales[factor].covariances(units))
+    tail = (1 - probability) / 2
+    out = np.empty((3, len(R), L.shape[1]))
+    for first in range(0, len(R), 64):
+        last = min(first + 64, len(R))
+        factors = pooling_factors(L, sigma, R, np.arange(first, last))
+        out[0, first:last] = factors.mean(axis=0)
+        out[1:, first:last] = np.quantile(factors, [tail, 1 - tail], axis=0)
+    return out
 
 
 def _complete_pooling(posterior: Posterior) -> Float:
@@ -157,16 +227,19 @@ def _complete_pooling(posterior: Posterior) -> Float:
     return design.scaling.natural(working, design.terms)
 
 
-def _sds(posterior: Posterior, known: GroupMoments) -> Float:
+def _sds(posterior: Posterior, known: GroupMoments, factor: int) -> Float:
     """Return posterior sds of population + effect (n_groups, q), on the natural scale."""
     design = posterior.design
-    units = design.scaling.effect_units(design.terms)
+    terms = design.factors[factor].terms
+    units = design.scaling.effect_units(terms)
+    if factor != design.integrated:
+        draws = posterior.working_effects(factor - (factor > design.integrated)) * units
+        draws += posterior.coef[:, :, None, terms.varying_positions]
+        return np.asarray(draws.std(axis=(0, 1)))
     # Natural population coefficients are linear in the working ones.
-    base = design.scaling.natural(np.zeros(design.terms.n_fixed), design.terms)
-    rows = [
-        design.scaling.natural(e, design.terms) - base for e in np.eye(design.terms.n_fixed)
-    ]
-    A = np.array(rows).reshape(design.terms.n_fixed, -1)[:, design.terms.varying_positions].T
+    base = design.scaling.natural(np.zeros(terms.n_fixed), terms)
+    rows = [design.scaling.natural(e, terms) - base for e in np.eye(terms.n_fixed)]
+    A = np.array(rows).reshape(terms.n_fixed, -1)[:, terms.varying_positions].T
     variance = np.einsum("af,fg,ag->a", A, known.population_cov, A)
     cross = np.einsum("jaf,af->ja", known.cross_cov, A) * units
     own = np.einsum("jaa->ja", known.effect_cov) * units**2

@@ -9,23 +9,32 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skhbm._balance import share_equal_work
-from skhbm._density import HIERARCHICAL, INDEPENDENT, SHARED, density_callback
+from skhbm._density import (
+    HIERARCHICAL,
+    INDEPENDENT,
+    KNOWN,
+    SHARED,
+    density_callback,
+    expand_callback,
+)
 from skhbm._distributions import compiled_prior
 from skhbm._likelihood import make_marginal, marginal_callback
 from skhbm._priors import hierarchical_priors
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from skhbm._basis import Basis
     from skhbm._coefficients import Coefficients
-    from skhbm._design import Design
+    from skhbm._design import Design, Terms
     from skhbm._likelihood import Marginal
-    from skhbm._priors import Priors
+    from skhbm._priors import Prior, Priors
 
     Float = NDArray[np.float64]
 
-__all__ = ["Target", "initial_point", "make_target"]
+__all__ = ["Evaluated", "Target", "as_table", "initial_point", "log_start", "make_target"]
 
 #: Chains start at these working scales: neither all nor none of the variance.
 START = 0.5
@@ -33,8 +42,34 @@ START = 0.5
 UNINFORMED = 1e8
 
 
+class Evaluated:
+    """A target density behind a table that a C callback reads."""
+
+    __slots__ = ()
+
+    n_dim: int
+    head: Target
+    factors: tuple[Any, ...]
+    likelihood: Any
+
+    def table(self) -> NDArray[np.int64]:
+        """Return sizes and addresses; valid as long as this object lives."""
+        raise NotImplementedError
+
+    def callbacks(self) -> tuple[Any, Any]:
+        """Return the callbacks of the density and of the natural values."""
+        raise NotImplementedError
+
+    def value_and_gradient(self, x: Float) -> tuple[float, Float]:
+        """Evaluate the density at an unconstrained vector."""
+        table, logp, grad = self.table(), np.empty(1), np.empty(len(x))
+        pointers = [a.ctypes.data_as(ctypes.POINTER(ctypes.c_double)) for a in (x, grad, logp)]
+        self.callbacks()[0].ctypes(len(x), *pointers, table.ctypes.data)
+        return float(logp[0]), grad
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class Target:
+class Target(Evaluated):
     """What the callback reads: arrays, kept alive here, behind one table of integers.
 
     Parameters
@@ -82,7 +117,7 @@ class Target:
     def n_scales(self) -> int:
         """Number of unconstrained parameters of the residual scales."""
         n_groups = len(self.log_residual)
-        return (1, n_groups, n_groups + 2)[self.kind]
+        return (1, n_groups, n_groups + 2, 0)[self.kind]
 
     @property
     def n_dim(self) -> int:
@@ -106,12 +141,24 @@ class Target:
             dtype=np.int64,
         )  # fmt: skip
 
-    def value_and_gradient(self, x: Float) -> tuple[float, Float]:
-        """Evaluate the callback at an unconstrained vector."""
-        table, logp, grad = self.table(), np.empty(1), np.empty(len(x))
-        pointers = [a.ctypes.data_as(ctypes.POINTER(ctypes.c_double)) for a in (x, grad, logp)]
-        density_callback().ctypes(len(x), *pointers, table.ctypes.data)
-        return float(logp[0]), grad
+    def callbacks(self) -> tuple[Any, Any]:
+        """Return the callbacks of the density and of the natural values."""
+        return density_callback(), expand_callback()
+
+    @property
+    def head(self) -> Target:
+        """The part of the integrated factor: this."""
+        return self
+
+    @property
+    def factors(self) -> tuple[Any, ...]:
+        """The factors whose effects are sampled: none."""
+        return ()
+
+    @property
+    def likelihood(self) -> Marginal:
+        """The marginal likelihood."""
+        return self.marginal
 
 
 def make_target(
@@ -119,27 +166,22 @@ def make_target(
 ) -> Target:
     """Collect what the compiled density reads."""
     terms, scaling = design.terms, design.scaling
-    kind = SHARED if not terms.by_group else INDEPENDENT if priors.sigma else HIERARCHICAL
+    kind = _kind(terms, priors)
     scales = {
         SHARED: [priors.sigma],
         INDEPENDENT: [priors.sigma] * design.n_groups,
         HIERARCHICAL: hierarchical_priors(design),
+        KNOWN: [],
     }[kind]
-    univariate = [*priors.tau, *scales, *coefficients.priors]
-    compiled = [_compiled(prior) for prior in univariate]
-    width = max(1, *(len(prior.parameters) for prior in univariate))
-    parameters = np.zeros((len(univariate), width))
-    for row, prior in zip(parameters, univariate, strict=True):
-        row[: len(prior.parameters)] = [prior.parameters[name] for name in _names(prior)]
-    first_coef = len(univariate) - len(coefficients.priors)
-    transforms = [prior.transform for prior in compiled[first_coef:]]
+    address, parameters = as_table([*priors.tau, *scales, *coefficients.priors])
+    transforms = [_compiled(prior).transform for prior in coefficients.priors]
     center, rotation = _whitening(design, coefficients, transforms)
     marginal = _marginal(design, basis)
     eta = priors.eta if terms.n_correlations else 0.0
     return Target(
         kind,
         np.append(scaling.effect_units(terms), [eta, scaling.y_scale]),
-        np.array([prior.function.address for prior in compiled], dtype=np.int64),
+        address,
         parameters,
         _log_residuals(design, basis),
         center,
@@ -149,19 +191,45 @@ def make_target(
     )
 
 
-def initial_point(target: Target, priors: Priors) -> Float:
-    """Return the unconstrained point about which chains start (n_dim,)."""
+def as_table(priors: Sequence[Prior]) -> tuple[NDArray[np.int64], Float]:
+    """Compile univariate priors; return their addresses (n,) and parameters (n, width)."""
+    width = max([1, *(len(prior.parameters) for prior in priors)])
+    parameters = np.zeros((len(priors), width))
+    for row, prior in zip(parameters, priors, strict=True):
+        row[: len(prior.parameters)] = [prior.parameters[name] for name in _names(prior)]
+    addresses = [_compiled(prior).function.address for prior in priors]
+    return np.array(addresses, dtype=np.int64), parameters
+
+
+def initial_point(
+    target: Target, priors: Priors, tau: Any = START, sigma: float = START
+) -> Float:
+    """Return the unconstrained point about which chains start (n_dim,), at working scales."""
     x = np.zeros(target.n_dim)
-    for i, (prior, unit) in enumerate(zip(priors.tau, target.units, strict=False)):
-        if _compiled(prior).transform == "log":
-            x[i] = np.log(START * unit)
-    scales = x[target.n_terms + target.n_correlations :][: target.n_scales]
+    q = target.n_terms
+    x[:q] = log_start(priors.tau, target.units, tau)
+    scales = x[q + target.n_correlations :][: target.n_scales]
     if target.kind == HIERARCHICAL:
         # The mean of log sigma_j is unconstrained itself, their sd on the log scale.
-        scales[:2] = np.log([START * target.units[-1], START])
-    elif _compiled(priors.sigma).transform == "log":
-        scales[:] = np.log(START * target.units[-1])
+        scales[:2] = np.log([sigma * target.units[-1], START])
+    elif target.kind != KNOWN and _compiled(priors.sigma).transform == "log":
+        scales[:] = np.log(sigma * target.units[-1])
     return x
+
+
+def log_start(priors: Sequence[Prior], units: Float, working: Any) -> Float:
+    """Return where scales start on PyMC's transform (q,): a log, or else its zero."""
+    logs = np.log(np.broadcast_to(working, len(priors)) * units[: len(priors)])
+    transforms = [_compiled(prior).transform for prior in priors]
+    return np.where([transform == "log" for transform in transforms], logs, 0.0)
+
+
+def _kind(terms: Terms, priors: Priors) -> int:
+    if terms.known:
+        return KNOWN
+    if not terms.by_group:
+        return SHARED
+    return INDEPENDENT if priors.sigma else HIERARCHICAL
 
 
 def _log_residuals(design: Design, basis: Basis) -> Float:
@@ -182,7 +250,7 @@ def _marginal(design: Design, basis: Basis) -> Marginal:
     q = len(design.terms.varying)
     R, E = np.split(design.roots, [q], axis=2)
     E, weight = E @ basis.columns, np.ones(design.n_groups)
-    if q and not design.terms.by_group:
+    if q and not design.terms.by_group and not design.others:
         R, E, weight = share_equal_work(R, E)
     roots = np.concatenate([R, E], axis=2)
     return make_marginal(basis.mean, roots, weight, basis.within, design.counts)

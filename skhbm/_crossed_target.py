@@ -1,0 +1,171 @@
+"""Design and priors -> the compiled target density with several grouping factors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skhbm._coordinates import find_reference, make_coordinates
+from skhbm._crossed import Crossed
+from skhbm._crossed_density import FACTOR, crossed_density, crossed_expand
+from skhbm._density import density_callback, expand_callback
+from skhbm._target import Evaluated, Target, as_table, initial_point, log_start
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from skhbm._basis import Basis
+    from skhbm._coordinates import Coordinates, Reference
+    from skhbm._design import Design
+    from skhbm._priors import Priors
+
+    Float = NDArray[np.float64]
+    Int = NDArray[np.int64]
+
+__all__ = ["CrossedTarget", "SampledFactor", "make_crossed_target", "start_at_reference"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SampledFactor:
+    """What the callback reads of a factor whose effects are sampled.
+
+    Parameters
+    ----------
+    units : ndarray of shape (q + 1,)
+        Natural sizes of a working unit of each effect; the parameter of the LKJ prior, 0 when
+        effects are independent.
+    address, parameters
+        Compiled priors of tau, as in `Target`.
+    coordinates : Coordinates
+    """
+
+    units: Float
+    address: Int
+    parameters: Float
+    coordinates: Coordinates
+
+    @property
+    def n_terms(self) -> int:
+        """Number of varying terms."""
+        return len(self.units) - 1
+
+    @property
+    def n_correlations(self) -> int:
+        """Number of sampled correlations."""
+        q = self.n_terms
+        return q * (q - 1) // 2 if self.units[q] > 0 else 0
+
+    @property
+    def n_groups(self) -> int:
+        """Number of groups."""
+        return self.coordinates.own.shape[2]
+
+    @property
+    def n_dim(self) -> int:
+        """Number of its unconstrained parameters."""
+        return self.n_terms * (1 + self.n_groups) + self.n_correlations
+
+    def table(self, first: int) -> list[int]:
+        """Return sizes and addresses; `first` is the position of its effects among all."""
+        sizes = [self.n_terms, self.n_correlations, self.n_groups, self.coordinates.kind]
+        arrays = [
+            self.units, self.address, self.parameters, self.coordinates.own,
+            self.coordinates.rotation,
+        ]  # fmt: skip
+        addresses = [array.ctypes.data for array in arrays]
+        return [*sizes, self.parameters.shape[1], first, *addresses]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CrossedTarget(Evaluated):
+    """The target of the integrated factor, and what the others add to it.
+
+    Parameters
+    ----------
+    head : Target
+    crossed : Crossed
+    factors : tuple of SampledFactor
+    tables : tuple of ndarray
+        The tables of the head, of `crossed` and of the factors, kept alive.
+    reference : Reference
+    """
+
+    head: Target
+    crossed: Crossed
+    factors: tuple[SampledFactor, ...]
+    tables: tuple[Int, Int, Int]
+    reference: Reference
+
+    @property
+    def likelihood(self) -> Crossed:
+        """The marginal likelihood, given the effects."""
+        return self.crossed
+
+    @property
+    def n_dim(self) -> int:
+        """Length of the unconstrained vector, and of the vector of natural values."""
+        return self.head.n_dim + sum(factor.n_dim for factor in self.factors)
+
+    def table(self) -> Int:
+        """Return sizes and addresses; valid as long as this object lives."""
+        q_max = max(factor.n_terms for factor in self.factors)
+        callbacks = [density_callback().address, expand_callback().address]
+        addresses = [table.ctypes.data for table in self.tables]
+        sizes = [self.head.n_dim, len(self.factors), q_max]
+        return np.array([*sizes, *callbacks, *addresses], dtype=np.int64)
+
+    def callbacks(self) -> tuple[Any, Any]:
+        """Return the callbacks of the density and of the natural values."""
+        return crossed_density(), crossed_expand()
+
+
+def make_crossed_target(
+    design: Design, priors: Priors, head: Target, basis: Basis
+) -> CrossedTarget:
+    """Collect what the compiled density reads, beside the integrated factor's."""
+    crossed = make_crossed(design, head, basis)
+    reference = find_reference(design)
+    coordinates = make_coordinates(crossed, reference, head.center)
+    factors = []
+    for other, (tau, eta), own in zip(design.others, priors.others, coordinates, strict=True):
+        address, parameters = as_table(tau)
+        units = design.scaling.effect_units(other.terms)
+        eta = eta if other.terms.n_correlations else 0.0
+        factors.append(SampledFactor(np.append(units, eta), address, parameters, own))
+    sizes = np.array([factor.n_terms * factor.n_groups for factor in factors])
+    firsts = np.cumsum(sizes) - sizes
+    rows = [factor.table(int(first)) for factor, first in zip(factors, firsts, strict=True)]
+    tables = head.table(), crossed.table(), np.array(rows, np.int64).reshape(-1, FACTOR)
+    return CrossedTarget(head, crossed, tuple(factors), tables, reference)
+
+
+def make_crossed(design: Design, head: Target, basis: Basis) -> Crossed:
+    """Arrange the pseudo-rows for the kernel, in the columns of the basis."""
+    cells: Any = design.cells
+    widths = np.array([z.shape[1] for z in cells.terms])
+    sizes = np.array([other.n_groups for other in design.others]) * widths
+    codes = np.cumsum(sizes) - sizes + np.stack(cells.codes, axis=1) * widths
+    return Crossed(
+        head.marginal,
+        cells.group,
+        np.ascontiguousarray(cells.Q),
+        np.ascontiguousarray(cells.within @ basis.columns),
+        codes,
+        np.hstack(cells.terms),
+        widths,
+        int(sizes.sum()),
+    )
+
+
+def start_at_reference(target: CrossedTarget, priors: Priors) -> Float:
+    """Return the unconstrained point about which chains start (n_dim,)."""
+    reference, head = target.reference, target.head
+    x = [initial_point(head, priors, reference.tau[0], reference.sigma)]
+    for factor, (tau, _), own in zip(
+        target.factors, priors.others, reference.tau[1:], strict=True
+    ):
+        rest = np.zeros(factor.n_dim - factor.n_terms)
+        x += [log_start(tau, factor.units, own), rest]
+    return np.concatenate(x)
