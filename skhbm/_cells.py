@@ -54,7 +54,7 @@ class Cells:
         Fixed terms and target.
     within : ndarray of shape (n_rows, m)
         Their part within groups, x~ and y~.
-    rest : ndarray of shape (m, m)
+    rest : ndarray of shape (1, m, m), or (n_groups, m, m) if by_group
         Cross-products of fixed terms and target that pseudo-rows do not account for.
     """
 
@@ -98,19 +98,12 @@ def make_cells(
         xy = np.hstack([intercept, xy])
     values = [varying[:, one.varying_positions] for one in terms]
     others = [f for f in range(len(terms)) if f != integrated]
-    kept = np.zeros(len(cell), dtype=bool)
-    for f in others:
-        kept |= np.any(values[f] != 0, axis=1)
-    sequence = np.flatnonzero(kept)
-    sequence = sequence[np.argsort(codes[cell[sequence], integrated], kind="stable")]
+    sequence = np.argsort(codes[cell, integrated], kind="stable")
     cell, xy = cell[sequence], xy[sequence]
     group = codes[cell, integrated]
     own = values[integrated][sequence]
     Q = np.einsum("iab,ia->ib", np.linalg.pinv(R, rcond=1e-12)[group], own)
-    total = cross.sum(axis=0)
-    if terms[0].intercept:
-        total = np.pad(total, ((1, 0), (1, 0)))
-    total = total + np.einsum("ia,ib->ab", *(2 * [_mean_rows(centred, root, terms[0])]))
+    others = [f for f in range(len(terms)) if f != integrated]
     return Cells(
         group,
         tuple(codes[cell, f] for f in others),
@@ -119,12 +112,18 @@ def make_cells(
         Q,
         xy,
         xy - np.einsum("iqm,iq->im", E[group], Q),
-        total - xy.T @ xy,
+        _rest(cross, rest_cell, rest, codes[:, integrated], terms[0]),
     )
 
 
-def _mean_rows(centred: Float, root: Float, terms: Terms) -> Float:
-    return np.hstack([root, centred]) if terms.intercept else centred
+def _rest(cross: Float, cell: Int, rows: Float, group: Int, terms: Terms) -> Float:
+    """Return what is left of the cross-products within cells, in all or in each group."""
+    part = group if terms.by_group else np.zeros_like(group)
+    out = np.zeros((int(part.max()) + 1, *cross.shape[1:]))
+    np.add.at(out, part, cross)
+    np.add.at(out, part[cell], -rows[:, :, None] * rows[:, None, :])
+    # Centred rows have no intercept.
+    return np.pad(out, ((0, 0), (1, 0), (1, 0))) if terms.intercept else out
 
 
 def _centred_rows(cross: Float, slopes: Int) -> tuple[Int, Float]:

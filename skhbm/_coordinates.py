@@ -25,7 +25,7 @@ import numpy as np
 from skhbm._crossed_density import DENSE, REFLECTION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -71,7 +71,8 @@ class Coordinates:
     ----------
     kind : int
         DENSE or REFLECTION.
-    rotation : ndarray of shape (q, K, K) or (q, 1, K)
+    rotation : ndarray of shape (q, 2, K, K) or (q, 2, 1, K)
+        The basis in its columns, and its transpose; or the axis of the reflection, twice.
     own : ndarray of shape (q, 2, K)
         The estimates l and variances e of each term.
     """
@@ -87,7 +88,8 @@ def find_reference(design: Design) -> Reference:
     codes = (cells.group, *cells.codes)
     terms = (cells.own, *cells.terms)
     x, y = cells.xy[:, :-1], cells.xy[:, -1]
-    xx = x.T @ x + cells.rest[:-1, :-1]
+    rest = cells.rest.sum(axis=0)
+    xx = x.T @ x + rest[:-1, :-1]
     xx = xx + np.diag(1e-9 * np.diag(xx) + 1e-300)
     known = design.terms.known
     sigma = 1 / design.scaling.y_scale if known else 0.5
@@ -96,7 +98,7 @@ def find_reference(design: Design) -> Reference:
     shifts = [np.zeros(len(y)) for _ in terms]
     beta = np.zeros(x.shape[1])
     for _ in range(SWEEPS):
-        beta = np.linalg.solve(xx, x.T @ (y - sum(shifts)) + cells.rest[:-1, -1])
+        beta = np.linalg.solve(xx, x.T @ (y - sum(shifts)) + rest[:-1, -1])
         residual = y - x @ beta - sum(shifts)
         spread = 0.0
         for f, (code, z) in enumerate(zip(codes, terms, strict=True)):
@@ -111,14 +113,15 @@ def find_reference(design: Design) -> Reference:
             residual -= shifts[f]
             spread += np.einsum("kab,kab->", square[f], cov)
         if not known:
-            rest = cells.rest[-1, -1] - 2 * beta @ cells.rest[:-1, -1]
-            rest += beta @ cells.rest[:-1, :-1] @ beta
-            total = max(rest, 0.0) + residual @ residual + spread
+            left = rest[-1, -1] + beta @ (rest[:-1, :-1] @ beta - 2 * rest[:-1, -1])
+            total = max(left, 0.0) + residual @ residual + spread
             sigma = max(float(np.sqrt(total / design.n.sum())), SMALLEST)
     return Reference(tuple(tau), sigma)
 
 
-def make_coordinates(crossed: Crossed, reference: Reference, given: Float) -> list[Coordinates]:
+def make_coordinates(
+    crossed: Crossed, sizes: Sequence[int], reference: Reference, given: Float
+) -> list[Coordinates]:
     """Find the coordinates of each factor from the information at the reference."""
     cov = np.diag(reference.tau[0] ** 2)
     sigma = np.full(len(crossed.marginal.W), reference.sigma)
@@ -131,7 +134,6 @@ def make_coordinates(crossed: Crossed, reference: Reference, given: Float) -> li
     def information(effects: Float) -> Float:
         return score - gradient(effects)
 
-    sizes = _sizes(crossed)
     prior = np.concatenate(
         [np.tile(tau**-2.0, K) for tau, K in zip(reference.tau[1:], sizes, strict=True)]
     )
@@ -140,8 +142,8 @@ def make_coordinates(crossed: Crossed, reference: Reference, given: Float) -> li
     mean = np.linalg.solve(S + np.diag(prior), score) if full else _solve(information, prior, score)
     diagonal = np.diag(S) if full else _probe_diagonal(information, crossed.n_effects)
     out, first = [], 0
-    for tau, K, q in zip(reference.tau[1:], sizes, crossed.widths, strict=True):
-        of_terms = []
+    for tau, K in zip(reference.tau[1:], sizes, strict=True):
+        of_terms, q = [], len(tau)
         for t in range(q):
             at = first + q * np.arange(K) + t
             if K <= ROTATED and full:
@@ -149,22 +151,13 @@ def make_coordinates(crossed: Crossed, reference: Reference, given: Float) -> li
                 rotated = V.T @ mean[at]
             else:
                 values, V, rotated = _reflect(information, at, diagonal, mean)
-            of_terms.append((V, _own(values, rotated, tau[t])))
+            both = np.stack([V, V.T if len(V) > 1 else V])
+            of_terms.append((both, _own(values, rotated, tau[t])))
         kind = DENSE if K <= ROTATED and full else REFLECTION
         V, own = (np.ascontiguousarray(np.stack(a)) for a in zip(*of_terms, strict=True))
         out.append(Coordinates(kind, V, own))
         first += int(K * q)
     return out
-
-
-def _sizes(crossed: Crossed) -> list[int]:
-    """Return the number of groups of each factor."""
-    starts = [*_starts(crossed), crossed.n_effects]
-    return [int(n) for n in np.diff(starts) // crossed.widths]
-
-
-def _starts(crossed: Crossed) -> list[int]:
-    return [int(start) for start in crossed.codes.min(axis=0)]
 
 
 def _own(values: Float, rotated: Float, tau: float) -> Float:

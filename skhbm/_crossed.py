@@ -1,9 +1,8 @@
 """The marginal likelihood with several grouping factors, in numba.
 
 The effects of one factor are integrated out, as in `skhbm._likelihood`; those of the
-others are given. They shift the target by o = Z u, of which the pseudo-rows of
-`skhbm._cells` tell what becomes of E and W. The single-factor kernel does the rest, on
-copies of the target's column of E and of W.
+others are given. They shift the target, and with it its column of E and of W, by the linear
+forms of `skhbm._forms`. The single-factor kernel does the rest, on copies of these.
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from skhbm._forms import Forms
     from skhbm._likelihood import Marginal
 
     Float = NDArray[np.float64]
@@ -33,40 +33,33 @@ __all__ = ["TABLE", "Crossed", "crossed_callback", "patch", "pull_back", "shift"
 
 
 #: Length of the table of sizes and addresses: see `Crossed.table`.
-TABLE = SIZES + 10
+TABLE = SIZES + 8
 
 
 class Crossed(NamedTuple):
-    """A marginal likelihood, and the pseudo-rows that effects of other factors shift.
+    """A marginal likelihood, and the linear forms by which effects of other factors enter.
 
     Attributes
     ----------
     marginal : Marginal
-    group : (n_rows,), of the integrated factor
-    Q : (n_rows, q)
-    within : (n_rows, m), in the columns of `marginal`
-    codes : (n_rows, n_others), positions of the first effect of each row's group among all
-        effects, which are those of the groups of the first other factor, term by term, ...
-    terms : (n_rows, n_terms), the varying terms of all other factors
-    widths : (n_others,), the number of terms of each
-    n_effects : int
+    forms : Forms
     """
 
     marginal: Marginal
-    group: Int
-    Q: Float
-    within: Float
-    codes: Int
-    terms: Float
-    widths: Int
-    n_effects: int
+    forms: Forms
+
+    @property
+    def n_effects(self) -> int:
+        """Number of effects that are given."""
+        return self.forms.n_effects
 
     def table(self) -> Int:
         """Return the marginal's table, sizes and addresses; valid while the arrays live."""
-        arrays = (self.group, self.Q, self.within, self.codes, self.terms, self.widths)
-        sizes = [len(self.group), len(self.widths), self.terms.shape[1], self.n_effects]
+        *arrays, n_effects = self.forms
+        sizes = [len(self.forms.start) - 1, len(self.forms.value), n_effects]
         addresses = [array.ctypes.data for array in arrays]
-        return np.array([*self.marginal.table(), *sizes, *addresses], np.int64)
+        n_squares = len(self.forms.within)
+        return np.array([*self.marginal.table(), *sizes, *addresses, n_squares], np.int64)
 
     def evaluator(self) -> Callable[[int, int], None]:
         """Return a function of the addresses of inputs and outputs; no gradient."""
@@ -136,42 +129,43 @@ def patch(table, target, W, adjoint):
 
 
 @njit(**JIT_INNER)
-def shift(table, effects, offset, d, target, W):
-    """Fill offset (n_rows,), d (n_groups, q), and target and W as they are given effects."""
+def shift(table, effects, form, target, W):
+    """Fill the forms, and target and W as they are given the effects."""
     q, m, n_within, n_blocks = table[0], table[1], table[3], table[4]
-    n_rows, n_others, n_terms = table[12], table[13], table[14]
-    group = carray(as_pointer(table[16]), (n_rows,), np.int64)
-    Q = carray(as_pointer(table[17]), (n_rows, q), np.float64)
-    within = carray(as_pointer(table[18]), (n_rows, m), np.float64)
-    codes = carray(as_pointer(table[19]), (n_rows, n_others), np.int64)
-    terms = carray(as_pointer(table[20]), (n_rows, n_terms), np.float64)
-    widths = carray(as_pointer(table[21]), (n_others,), np.int64)
+    n_forms, n_entries = table[12], table[13]
+    start = carray(as_pointer(table[15]), (n_forms + 1,), np.int64)
+    index = carray(as_pointer(table[16]), (n_entries,), np.int32)
+    value = carray(as_pointer(table[17]), (n_entries,), np.float64)
+    n_shifts = n_forms - n_within * m - table[19]
+    within = carray(as_pointer(table[18]), (table[19],), np.int64)
     old_target = carray(as_pointer(table[7]), (n_blocks, q, LANES), np.float64)
     old_W = carray(as_pointer(table[9]), (n_within, m, m), np.float64)
-    d[:] = 0.0
+    for i in range(n_forms):
+        t = 0.0
+        for e in range(start[i], start[i + 1]):
+            t += value[e] * effects[index[e]]
+        form[i] = t
     W[:] = old_W
-    for i in range(n_rows):
-        at = 0
-        o = 0.0
-        for f in range(n_others):
-            first = codes[i, f]
-            for t in range(widths[f]):
-                o += terms[i, at + t] * effects[first + t]
-            at += widths[f]
-        offset[i] = o
-        j = group[i]
-        for a in range(q):
-            d[j, a] += Q[i, a] * o
-        g = j if n_within > 1 else 0
+    for g in range(n_within):
+        at = n_shifts + g * m
         for a in range(m - 1):
-            W[g, a, m - 1] -= within[i, a] * o
-        W[g, m - 1, m - 1] += o * (o - 2.0 * within[i, m - 1])
+            W[g, a, m - 1] -= form[at + a]
+        W[g, m - 1, m - 1] -= 2.0 * form[at + m - 1]
+    for i in range(table[19]):
+        x = form[n_shifts + n_within * m + i]
+        W[within[i], m - 1, m - 1] += x * x
     target[:] = old_target
-    for j in range(len(d)):
-        g = j if n_within > 1 else 0
+    # Divisions are by a constant, not by q, which would cost more than all the rest.
+    squares = 0.0
+    for j in range(n_shifts // max(q, 1)):
         for a in range(q):
-            target[j // LANES, a, j % LANES] -= d[j, a]
-            W[g, m - 1, m - 1] -= d[j, a] * d[j, a]
+            d = form[j * q + a]
+            target[j // LANES, a, j % LANES] -= d
+            squares += d * d
+        if n_within > 1:
+            W[j, m - 1, m - 1] -= squares
+            squares = 0.0
+    W[0, m - 1, m - 1] -= squares
     for g in range(n_within):
         # The cross-products of a perfect fit are zero, and rounding may be negative.
         W[g, m - 1, m - 1] = max(W[g, m - 1, m - 1], 1e-16 * old_W[g, m - 1, m - 1])
@@ -180,36 +174,36 @@ def shift(table, effects, offset, d, target, W):
 
 
 @njit(**JIT_INNER)
-def pull_back(table, adjoint, offset, d, d_effects):
-    """Fill the derivatives in the effects, given those in target and W."""
+def pull_back(table, adjoint, form, d_effects):
+    """Fill the derivatives in the effects, given those in target and W; overwrite the forms."""
     q, m, n_within, n_blocks = table[0], table[1], table[3], table[4]
-    n_rows, n_others, n_terms = table[12], table[13], table[14]
-    group = carray(as_pointer(table[16]), (n_rows,), np.int64)
-    Q = carray(as_pointer(table[17]), (n_rows, q), np.float64)
-    within = carray(as_pointer(table[18]), (n_rows, m), np.float64)
-    codes = carray(as_pointer(table[19]), (n_rows, n_others), np.int64)
-    terms = carray(as_pointer(table[20]), (n_rows, n_terms), np.float64)
-    widths = carray(as_pointer(table[21]), (n_others,), np.int64)
+    n_forms, n_entries = table[12], table[13]
+    start = carray(as_pointer(table[15]), (n_forms + 1,), np.int64)
+    index = carray(as_pointer(table[16]), (n_entries,), np.int32)
+    value = carray(as_pointer(table[17]), (n_entries,), np.float64)
+    n_shifts = n_forms - n_within * m - table[19]
+    within = carray(as_pointer(table[18]), (table[19],), np.int64)
     size = n_blocks * q * LANES
     d_target = adjoint[:size].reshape((n_blocks, q, LANES))
     last, precision = adjoint[size : size + m], adjoint[size + m :]
-    d_effects[:] = 0.0
-    for i in range(n_rows):
-        j = group[i]
-        p = precision[j if n_within > 1 else 0]
-        # Derivatives in W: -p * last in its last column, -p / 2 * last in its last entry.
-        x = p * last[m - 1] * (within[i, m - 1] - offset[i])
-        for a in range(m - 1):
-            x += p * last[a] * within[i, a]
+    # The derivatives in W are -precision * last in its last column, half of it in its last
+    # entry, which has minus the squares of the shifts.
+    for j in range(n_shifts // max(q, 1)):
+        p = precision[j if n_within > 1 else 0] * last[m - 1]
         for a in range(q):
-            of_target = d_target[j // LANES, a, j % LANES]
-            x -= Q[i, a] * (of_target - p * last[m - 1] * d[j, a])
-        at = 0
-        for f in range(n_others):
-            first = codes[i, f]
-            for t in range(widths[f]):
-                d_effects[first + t] += terms[i, at + t] * x
-            at += widths[f]
+            i = j * q + a
+            form[i] = p * form[i] - d_target[j // LANES, a, j % LANES]
+    for g in range(n_within):
+        at = n_shifts + g * m
+        for a in range(m):
+            form[at + a] = precision[g] * last[a]
+    for i in range(table[19]):
+        form[n_shifts + n_within * m + i] *= -precision[within[i]] * last[m - 1]
+    d_effects[:] = 0.0
+    for i in range(n_forms):
+        t = form[i]
+        for e in range(start[i], start[i + 1]):
+            d_effects[index[e]] += value[e] * t
 
 
 def _crossed_marginal(table_, inputs_, outputs_, with_gradient, marginal):
@@ -218,15 +212,15 @@ def _crossed_marginal(table_, inputs_, outputs_, with_gradient, marginal):
     Outputs: log density; gradient in the order of the inputs; U.
     """
     table = carray(as_pointer(table_), (TABLE,), np.int64)
-    q, m, k, n_within, n_blocks = table[0], table[1], table[2], table[3], table[4]
-    n_rows, n_effects = table[12], table[15]
+    q, m, k, n_within = table[0], table[1], table[2], table[3]
+    n_effects = table[14]
     n_own = q * q + n_within + m - 1 - k
     inputs = carray(as_pointer(inputs_), (n_own + n_effects,), np.float64)
     n_outputs = 1 + n_own + n_effects + (k + 1) ** 2
     outputs = carray(as_pointer(outputs_), (n_outputs,), np.float64)
-    offset, d = np.empty(n_rows), np.empty((n_blocks * LANES, q))
+    form = np.empty(table[12])
     target, W, adjoint = workspace(table)
-    shift(table, inputs[n_own:], offset, d, target, W)
+    shift(table, inputs[n_own:], form, target, W)
     own_table = patch(table, target, W, adjoint)
     own = np.empty(1 + n_own + (k + 1) ** 2)
     call_marginal(
@@ -235,4 +229,4 @@ def _crossed_marginal(table_, inputs_, outputs_, with_gradient, marginal):
     outputs[: 1 + n_own] = own[: 1 + n_own]
     outputs[1 + n_own + n_effects :] = own[1 + n_own :]
     if with_gradient != 0:
-        pull_back(own_table, adjoint, offset, d, outputs[1 + n_own : 1 + n_own + n_effects])
+        pull_back(own_table, adjoint, form, outputs[1 + n_own : 1 + n_own + n_effects])

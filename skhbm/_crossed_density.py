@@ -19,7 +19,7 @@ from numba.extending import intrinsic
 from skhbm._crossed import TABLE, patch, pull_back, shift, workspace
 from skhbm._density import call_prior, corr_cholesky, corr_gradient
 from skhbm._density import SIZES as HEAD
-from skhbm._kernels import JIT_CALLBACK, JIT_INNER, LANES, as_pointer
+from skhbm._kernels import JIT_CALLBACK, JIT_INNER, as_pointer
 
 __all__ = ["DENSE", "FACTOR", "REFLECTION", "crossed_density", "crossed_expand"]
 
@@ -58,8 +58,8 @@ def call_head(
 
 
 @njit(**JIT_INNER)
-def rotate(kind, V, x, out, transposed):
-    """Multiply x (K,) by an orthogonal matrix, V (K, K) or I - 2 V V' for a vector V (1, K)."""
+def rotate(kind, V, x, out):
+    """Multiply x (K,) by V' for the rows V (K, K), or by I - 2 V V' for a vector V (1, K)."""
     K = len(x)
     if kind == 1:
         t = 0.0
@@ -68,18 +68,12 @@ def rotate(kind, V, x, out, transposed):
         for i in range(K):
             out[i] = x[i] - 2.0 * t * V[0, i]
         return
-    if transposed:
-        for i in range(K):
-            out[i] = 0.0
-        for k in range(K):
-            for i in range(K):
-                out[i] += V[k, i] * x[k]
-        return
+    for i in range(K):
+        out[i] = 0.0
+    # Row by row, which the compiler can vectorise without reordering a sum.
     for k in range(K):
-        t = 0.0
         for i in range(K):
-            t += V[k, i] * x[i]
-        out[k] = t
+            out[i] += V[k, i] * x[k]
 
 
 @njit(**JIT_INNER)
@@ -149,7 +143,7 @@ def place_factor(factor, x, says, C, corr, effects):
     units = carray(as_pointer(factor[6]), (q + 1,), np.float64)
     address = carray(as_pointer(factor[7]), (q,), np.int64)
     own = carray(as_pointer(factor[9]), (q, 2, K), np.float64)
-    V = carray(as_pointer(factor[10]), (q, 1 if kind == 1 else K, K), np.float64)
+    V = carray(as_pointer(factor[10]), (q, 2, 1 if kind == 1 else K, K), np.float64)
     z = x[q + r : q + r + q * K].reshape((q, K))
     rotated, column = np.empty(K), np.empty(K)
     logp = 0.0
@@ -159,7 +153,7 @@ def place_factor(factor, x, says, C, corr, effects):
         )
         logp += says[t, 2]
         place(own[t, 0], own[t, 1], says[t, 0] / units[t], z[t], rotated)
-        rotate(kind, V[t], rotated, column, False)
+        rotate(kind, V[t, 1], rotated, column)
         for k in range(K):
             effects[k, t] = column[k]
     corr_cholesky(x[q : q + r], q, C, corr)
@@ -172,7 +166,7 @@ def factor_gradient(factor, x, says, C, effects, d_effects, grad):
     q, r, K, kind = factor[0], factor[1], factor[2], factor[3]
     units = carray(as_pointer(factor[6]), (q + 1,), np.float64)
     own = carray(as_pointer(factor[9]), (q, 2, K), np.float64)
-    V = carray(as_pointer(factor[10]), (q, 1 if kind == 1 else K, K), np.float64)
+    V = carray(as_pointer(factor[10]), (q, 2, 1 if kind == 1 else K, K), np.float64)
     z = x[q + r : q + r + q * K].reshape((q, K))
     d_z = grad[q + r : q + r + q * K].reshape((q, K))
     tau, d_log_tau, dC = np.empty(q), np.zeros(q), np.zeros((q, q))
@@ -183,7 +177,7 @@ def factor_gradient(factor, x, says, C, effects, d_effects, grad):
     for t in range(q):
         for k in range(K):
             column[k] = d_effects[k, t]
-        rotate(kind, V[t], column, rotated, True)
+        rotate(kind, V[t, 0], column, rotated)
         jacobian, d = place_gradient(own[t, 0], own[t, 1], tau[t], z[t], rotated, d_z[t])
         logp += jacobian
         grad[t] = says[t, 3] + (d + d_log_tau[t]) * says[t, 1] / says[t, 0]
@@ -200,8 +194,7 @@ def _crossed_density(n_dim, x_, grad_, logp_, table_):
     crossed = carray(as_pointer(table[6]), (TABLE,), np.int64)
     factors = carray(as_pointer(table[7]), (n_others, FACTOR), np.int64)
     x, grad, out = carray(x_, (n_dim,)), carray(grad_, (n_dim,)), carray(logp_, (1,))
-    n_rows, n_effects = crossed[12], crossed[15]
-    effects, d_effects = np.empty(n_effects), np.empty(n_effects)
+    effects, d_effects = np.empty(crossed[14]), np.empty(crossed[14])
     says, C = np.empty((n_others, q_max, 4)), np.zeros((n_others, q_max, q_max))
     logp = 0.0
     at = n_head
@@ -211,16 +204,16 @@ def _crossed_density(n_dim, x_, grad_, logp_, table_):
         logp += place_factor(factors[f], x[at:], says[f], C[f], np.empty(r), own)
         at += q + r + K * q
 
-    offset, d = np.empty(n_rows), np.empty((crossed[4] * LANES, crossed[0]))
+    form = np.empty(crossed[12])
     target, W, adjoint = workspace(crossed)
-    shift(crossed, effects, offset, d, target, W)
+    shift(crossed, effects, form, target, W)
     own_table = patch(crossed, target, W, adjoint)
     head_table[16] = own_table.ctypes.data
     status = call_head(
         table[3], n_head, x.ctypes.data, grad.ctypes.data, out.ctypes.data,
         head_table.ctypes.data,
     )  # fmt: skip
-    pull_back(own_table, adjoint, offset, d, d_effects)
+    pull_back(own_table, adjoint, form, d_effects)
     at = n_head
     for f in range(n_others):
         q, r, K, first = factors[f, 0], factors[f, 1], factors[f, 2], factors[f, 5]

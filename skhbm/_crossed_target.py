@@ -10,6 +10,7 @@ import numpy as np
 from skhbm._coordinates import find_reference, make_coordinates
 from skhbm._crossed import Crossed
 from skhbm._crossed_density import FACTOR, crossed_density, crossed_expand
+from skhbm._forms import make_forms
 from skhbm._density import density_callback, expand_callback
 from skhbm._target import Evaluated, Target, as_table, initial_point, log_start
 
@@ -125,38 +126,24 @@ def make_crossed_target(
     design: Design, priors: Priors, head: Target, basis: Basis
 ) -> CrossedTarget:
     """Collect what the compiled density reads, beside the integrated factor's."""
-    crossed = make_crossed(design, head, basis)
+    cells: Any = design.cells
+    sizes = [other.n_groups for other in design.others]
+    n_within = len(head.marginal.W)
+    forms = make_forms(cells, sizes, design.n_groups, n_within, basis.columns)
+    crossed = Crossed(head.marginal, forms)
     reference = find_reference(design)
-    coordinates = make_coordinates(crossed, reference, head.center)
+    coordinates = make_coordinates(crossed, sizes, reference, head.center)
     factors = []
     for other, (tau, eta), own in zip(design.others, priors.others, coordinates, strict=True):
         address, parameters = as_table(tau)
         units = design.scaling.effect_units(other.terms)
         eta = eta if other.terms.n_correlations else 0.0
         factors.append(SampledFactor(np.append(units, eta), address, parameters, own))
-    sizes = np.array([factor.n_terms * factor.n_groups for factor in factors])
-    firsts = np.cumsum(sizes) - sizes
+    effects = np.array([factor.n_terms * factor.n_groups for factor in factors])
+    firsts = np.cumsum(effects) - effects
     rows = [factor.table(int(first)) for factor, first in zip(factors, firsts, strict=True)]
     tables = head.table(), crossed.table(), np.array(rows, np.int64).reshape(-1, FACTOR)
     return CrossedTarget(head, crossed, tuple(factors), tables, reference)
-
-
-def make_crossed(design: Design, head: Target, basis: Basis) -> Crossed:
-    """Arrange the pseudo-rows for the kernel, in the columns of the basis."""
-    cells: Any = design.cells
-    widths = np.array([z.shape[1] for z in cells.terms])
-    sizes = np.array([other.n_groups for other in design.others]) * widths
-    codes = np.cumsum(sizes) - sizes + np.stack(cells.codes, axis=1) * widths
-    return Crossed(
-        head.marginal,
-        cells.group,
-        np.ascontiguousarray(cells.Q),
-        np.ascontiguousarray(cells.within @ basis.columns),
-        codes,
-        np.hstack(cells.terms),
-        widths,
-        int(sizes.sum()),
-    )
 
 
 def start_at_reference(target: CrossedTarget, priors: Priors) -> Float:

@@ -202,6 +202,11 @@ class Design:
         return self.W.sum(axis=0) + np.einsum("jac,jad->cd", E, E)
 
     @property
+    def rows(self) -> Float:
+        """Number of rows in each within part (1,) or (n_groups,)."""
+        return self.n if self.terms.by_group else self.n.sum(keepdims=True)
+
+    @property
     def n_groups(self) -> int:
         """Number of groups of the integrated factor."""
         return len(self.n)

@@ -255,19 +255,14 @@ def row_offsets(effects, first, terms, widths, out):
 
 
 @njit(**JIT)
-def group_shifts(effects, first, terms, widths, Q, starts, groups):
-    """Return d = sum_i Q_i o_i over the pseudo-rows i of groups (s, len(groups), q)."""
-    n_draws, q = len(effects), Q.shape[1]
+def group_shifts(effects, start, index, value, groups, q):
+    """Return forms of the sampled effects (s, n_effects), q of each group (s, n, q)."""
+    n_draws = len(effects)
     out = np.zeros((n_draws, len(groups), q))
     for s in range(n_draws):
         for k in range(len(groups)):
-            for i in range(starts[groups[k]], starts[groups[k] + 1]):
-                at = 0
-                o = 0.0
-                for f in range(len(widths)):
-                    for t in range(widths[f]):
-                        o += terms[i, at + t] * effects[s, first[i, f] + t]
-                    at += widths[f]
-                for a in range(q):
-                    out[s, k, a] += Q[i, a] * o
+            for a in range(q):
+                i = groups[k] * q + a
+                for e in range(start[i], start[i + 1]):
+                    out[s, k, a] += value[e] * effects[s, index[e]]
     return out

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from skhbm._basis import coefficient_draws
+from skhbm._forms import shift_forms
 from skhbm._effects import (
     covariance_roots,
     effect_draws,
@@ -33,6 +34,7 @@ __all__ = [
     "Posterior",
     "Scales",
     "add_moments",
+    "flat",
     "innovations",
     "make_posterior",
     "start_moments",
@@ -70,7 +72,7 @@ class Scales:
 
     def covariances(self, units: Float) -> Float:
         """Return covariances of the effects in the given units (n_draws of all chains, q, q)."""
-        tau = (self.tau / units).reshape(-1, len(units))
+        tau = flat(self.tau / units)
         return self.correlations() * tau[:, :, None] * tau[:, None, :]
 
 
@@ -136,7 +138,7 @@ class Posterior:
 
     def noise(self) -> Float:
         """Return the draws of residual scales in predictions (n_draws, 1 or n_groups)."""
-        sigma = self.sigma.reshape(self.n_draws, -1) / self.design.scaling.y_scale
+        sigma = flat(self.sigma) / self.design.scaling.y_scale
         return sigma * 0.0 if self.design.terms.known else sigma
 
     def covariances(self) -> Float:
@@ -156,10 +158,8 @@ class Posterior:
 
     def conditions(self) -> tuple[Float, Float, Float]:
         """Return covariance roots, residual scales and coefficients in working units."""
-        sigma = self.sigma.reshape(self.n_draws, -1) / self.design.scaling.y_scale
-        working = np.ascontiguousarray(
-            self.working.reshape(self.n_draws, self.working.shape[2])
-        )
+        sigma = flat(self.sigma) / self.design.scaling.y_scale
+        working = np.ascontiguousarray(flat(self.working))
         return covariance_roots(self.covariances()), sigma, working
 
     def shifts(self, groups: NDArray[np.int64]) -> Float:
@@ -171,8 +171,9 @@ class Posterior:
         q = self.tau.shape[2]
         if cells is None:
             return np.zeros((1, 1, q))
-        starts = np.searchsorted(cells.group, np.arange(self.design.n_groups + 1))
-        return group_shifts(*self.offset_arguments(cells), cells.Q, starts, groups)
+        sizes = [other.n_groups for other in self.design.others]
+        forms = shift_forms(cells, sizes, self.design.n_groups)
+        return group_shifts(flat(self.sampled), forms.indptr, forms.indices, forms.data, groups, q)
 
     def mean_shifts(self) -> Float:
         """Return the posterior means of the shifts of all groups (n_groups, q)."""
@@ -181,15 +182,6 @@ class Posterior:
         mean = replace(self, sampled=self.sampled.mean(axis=(0, 1), keepdims=True))
         mean = replace(mean, sigma=self.sigma[:1, :1])
         return mean.shifts(np.arange(self.design.n_groups))[0]
-
-    def offset_arguments(self, rows: Any) -> tuple[Any, ...]:
-        """Return the sampled effects and, of rows with codes and terms, what multiplies them."""
-        widths = np.array([len(other.terms.varying) for other in self.design.others])
-        sizes = np.array([other.n_groups for other in self.design.others]) * widths
-        codes = np.stack(rows.codes, axis=1)
-        first = np.where(codes < 0, -1, np.cumsum(sizes) - sizes + codes * widths)
-        effects = self.sampled.reshape(self.n_draws, self.sampled.shape[2])
-        return effects, first, np.ascontiguousarray(np.hstack(rows.terms)), widths
 
     def effects(self) -> Float:
         """Draw the integrated effects (n_chains, n_draws, n_groups, q) on the natural scale."""
@@ -218,6 +210,11 @@ class Posterior:
         first = sum(sizes[:position])
         own = self.sampled[:, :, first : first + sizes[position]]
         return own.reshape(*self.shape, self.design.others[position].n_groups, -1)
+
+
+def flat(draws: Float) -> Float:
+    """Return draws (n_chains, n_draws, n) of all chains together (n_chains * n_draws, n)."""
+    return draws.reshape(draws.shape[0] * draws.shape[1], draws.shape[2])
 
 
 class GroupMoments(NamedTuple):
@@ -326,9 +323,9 @@ def make_posterior(
     rng = np.random.default_rng([seed, 0])
     z = innovations(rng, (n_chains, n_draws, len(basis.mean))).reshape(total, len(basis.mean))
     units = design.scaling.effect_units(design.terms)
-    inputs = [scales[design.integrated].covariances(units), sigma / design.scaling.y_scale]
-    flat = [part.reshape(total, -1) for part in (*inputs, given, sampled)]
-    working = coefficient_draws(basis, target.likelihood, np.hstack(flat), flat[2], z)
+    cov = scales[design.integrated].covariances(units).reshape(total, q * q)
+    inputs = [cov, *map(flat, (sigma / design.scaling.y_scale, given, sampled))]
+    working = coefficient_draws(basis, target.likelihood, np.hstack(inputs), inputs[2], z)
     coef = design.scaling.natural(working, design.terms)
     return Posterior(
         design,

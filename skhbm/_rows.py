@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from skhbm._effects import row_mixture, row_offsets
+from skhbm._forms import first_effects
+from skhbm._posterior import flat
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,7 +88,10 @@ class Offsets(NamedTuple):
         """
         if not self.codes:
             return
-        row_offsets(*posterior.offset_arguments(self), mean)
+        sizes = [other.n_groups for other in posterior.design.others]
+        widths = np.array([z.shape[1] for z in self.terms])
+        first = first_effects(self.codes, widths, sizes)
+        row_offsets(flat(posterior.sampled), first, np.hstack(self.terms), widths, mean)
         for code, z, cov in zip(
             self.codes, self.terms, posterior.other_covariances(), strict=True
         ):

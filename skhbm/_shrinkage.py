@@ -8,6 +8,8 @@ import numpy as np
 
 from skhbm._effects import covariance_roots, pooling_factors
 
+from skhbm._posterior import flat
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -81,7 +83,7 @@ def variance_columns(posterior: Posterior, probability: float) -> Mapping[str, A
     design = posterior.design
     tau = posterior.tau.reshape(posterior.n_draws, posterior.tau.shape[2])
     weight = design.n / design.n.sum() if posterior.sigma.shape[2] > 1 else np.ones(1)
-    residual = posterior.sigma.reshape(posterior.n_draws, -1) ** 2 @ weight
+    residual = flat(posterior.sigma) ** 2 @ weight
     sd = np.column_stack([tau, np.sqrt(residual)])
     icc = np.full(tau.shape[1] + 1, np.nan)
     if design.terms.varying_intercept:

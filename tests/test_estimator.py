@@ -587,11 +587,11 @@ def simulate(parameters, n_draws=4000):
 def target_columns(model, X, y, codes):
     """The statistics of a target, in the coordinates of the model's observed node."""
     from skhbm import GroupedStatistics
-    from skhbm._design import _roots
+    from skhbm._design import split_roots
 
     design = model._posterior.design
     statistics = GroupedStatistics.from_arrays(X, y, codes)
-    _, E, W, _ = _roots(statistics, design.scaling, design.terms)
+    _, E, W, _ = split_roots(statistics, design.scaling, design.terms)
     W = W if design.terms.by_group else W.sum(axis=0, keepdims=True)
     return np.concatenate([E[:, :, -1].ravel(), W[:, :, -1].ravel()])
 

@@ -1,0 +1,124 @@
+"""Pseudo-rows -> the linear forms of the sampled effects that the likelihood is made of.
+
+In the letters of `skhbm._cells` these are d_j = sum_i Q_i o_i for each group, the sums of
+x~_i o_i and y~_i o_i for each within part, and forms whose squares add up to those of the o_i.
+All are rows of one sparse matrix: one product gives them, and one with its transpose the
+gradient.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from scipy import sparse
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from skhbm._cells import Cells
+
+    Float = NDArray[np.float64]
+    Int = NDArray[np.int64]
+
+__all__ = ["Forms", "first_effects", "make_forms", "shift_forms"]
+
+#: Entries below this share of the largest of their kind are rounding.
+ROUNDING = 1e-14
+
+
+class Forms(NamedTuple):
+    """A sparse matrix by rows: n_groups q of d, n_within m of W, and the rest squares.
+
+    Attributes
+    ----------
+    start : (n_forms + 1,), index : (n_entries,), value : (n_entries,)
+        Row i has the entries from start[i] to start[i + 1].
+    within : (n_squares,), the within part that each square belongs to
+    n_effects : int
+    """
+
+    start: Int
+    index: NDArray[np.int32]
+    value: Float
+    within: Int
+    n_effects: int
+
+
+def first_effects(codes: Sequence[Int], widths: Sequence[int], sizes: Sequence[int]) -> Int:
+    """Return the position of the first effect of each row's groups (n_rows, n_factors).
+
+    Effects are ordered by factor, group and term; -1 stands for a negative code.
+    """
+    totals = np.array(sizes) * np.array(widths)
+    own = np.stack(codes, axis=1)
+    first: Int = np.cumsum(totals) - totals + own * np.array(widths)
+    return np.where(own < 0, -1, first)
+
+
+def shift_forms(cells: Cells, sizes: Sequence[int], n_groups: int) -> Any:
+    """Return the sparse matrix of the forms d (n_groups q, n_effects)."""
+    rows, z, n_effects = _entries(cells, sizes)
+    q = cells.Q.shape[1]
+    form = cells.group[:, None] * q + np.arange(q)
+    return _matrix(form, cells.Q, rows, z, (n_groups * q, n_effects))
+
+
+def make_forms(
+    cells: Cells, sizes: Sequence[int], n_groups: int, n_within: int, columns: Float
+) -> Forms:
+    """Collect all forms; `columns` are those of the basis in terms of the fixed ones."""
+    rows, z, n_effects = _entries(cells, sizes)
+    within = cells.within @ columns
+    m = within.shape[1]
+    part = cells.group if n_within > 1 else np.zeros_like(cells.group)
+    of_within = _matrix(
+        part[:, None] * m + np.arange(m), within, rows, z, (n_within * m, n_effects)
+    )
+    squares, square_part = _squares(cells, part, rows, n_effects)
+    matrix = sparse.vstack([shift_forms(cells, sizes, n_groups), of_within, squares]).tocsr()
+    return Forms(
+        matrix.indptr.astype(np.int64),
+        matrix.indices.astype(np.int32),
+        matrix.data,
+        square_part,
+        n_effects,
+    )
+
+
+def _entries(cells: Cells, sizes: Sequence[int]) -> tuple[Int, Float, int]:
+    """Return the effects of each pseudo-row and what multiplies them (n_rows, n_terms)."""
+    widths = [z.shape[1] for z in cells.terms]
+    first = first_effects(cells.codes, widths, sizes)
+    effects = [first[:, [f]] + np.arange(width) for f, width in enumerate(widths)]
+    return np.hstack(effects), np.hstack(cells.terms), int(np.dot(sizes, widths))
+
+
+def _matrix(form: Int, weight: Float, effect: Int, z: Float, shape: tuple[int, int]) -> Any:
+    """Sum weight[i, a] z[i, t] into row form[i, a] and column effect[i, t]."""
+    data = weight[:, :, None] * z[:, None, :]
+    rows, columns = (np.broadcast_to(x, data.shape) for x in (form[:, :, None], effect[:, None]))
+    matrix = sparse.coo_array((data.ravel(), (rows.ravel(), columns.ravel())), shape).tocsr()
+    if matrix.nnz:
+        matrix.data[np.abs(matrix.data) < ROUNDING * np.abs(matrix.data).max()] = 0.0
+        matrix.eliminate_zeros()
+    return matrix
+
+
+def _squares(cells: Cells, part: Int, effect: Int, n_effects: int) -> tuple[Any, Int]:
+    """Return forms whose squares sum to those of the rows' offsets, few if groups coincide."""
+    z = np.hstack(cells.terms)
+    keys = np.column_stack([part, *cells.codes])
+    _, first, kind = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+    n_terms = z.shape[1]
+    cross = np.zeros((len(first), n_terms, n_terms))
+    np.add.at(cross, kind, z[:, :, None] * z[:, None, :])
+    values, vectors = np.linalg.eigh(cross)
+    spanned = values > ROUNDING * values[:, -1:]
+    cell, direction = np.nonzero(spanned)
+    roots = vectors[cell, :, direction] * np.sqrt(values[cell, direction])[:, None]
+    row = np.broadcast_to(np.arange(len(cell))[:, None], roots.shape)
+    entries = (roots.ravel(), (row.ravel(), effect[first[cell]].ravel()))
+    return sparse.coo_array(entries, (len(cell), n_effects)).tocsr(), part[first[cell]]

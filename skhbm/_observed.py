@@ -1,0 +1,238 @@
+"""The observed node of the PyMC model: the statistics of y, their density and simulation.
+
+With one grouping factor they are the columns of E and W that belong to y, with several the
+target of each pseudo-row (`skhbm._cells`) and what pseudo-rows leave over.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+from pytensor.gradient import DisconnectedType
+from pytensor.graph.basic import Apply
+from pytensor.graph.op import Op
+from pytensor.link.numba.dispatch.basic import (
+    generate_fallback_impl,
+    register_funcify_and_cache_key,
+)
+
+from skhbm._crossed import Crossed
+from skhbm._forms import make_forms
+from skhbm._likelihood import make_marginal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from skhbm._design import Design
+
+    Float = NDArray[np.float64]
+
+__all__ = ["observe_groups", "observe_rows"]
+
+
+class StatisticsLogp(Op):
+    """A log density of the observed statistics and its gradient, as a PyTensor Op.
+
+    Parameters
+    ----------
+    evaluate : callable
+        From the parameters, which are a matrix and vectors, and the statistics to the log
+        density and its derivatives in the parameters.
+    """
+
+    __props__ = ("evaluate",)
+
+    def __init__(self, evaluate: Callable[..., Any]) -> None:
+        self.evaluate = evaluate
+
+    def make_node(self, *inputs: Any) -> Apply:
+        """Take the parameters and, last, the statistics."""
+        variables = [pt.as_tensor(value) for value in inputs]
+        gradients = [variable.type() for variable in variables[:-1]]
+        return Apply(self, variables, [pt.dscalar(), *gradients])
+
+    def perform(self, node: Any, inputs: Any, output_storage: Any) -> None:
+        """Evaluate with the compiled kernel."""
+        del node
+        for storage, value in zip(output_storage, self.evaluate(*inputs), strict=True):
+            storage[0] = np.asarray(value)
+
+    def pullback(self, inputs: Any, outputs: Any, cotangents: Any) -> list[Any]:
+        """Use the gradients that come with the value."""
+        del inputs
+        gradients = [cotangents[0] * gradient for gradient in outputs[1:]]
+        return [*gradients, DisconnectedType()()]
+
+    def connection_pattern(self, node: Any) -> list[list[bool]]:
+        """Only the value depends, differentiably, on the parameters."""
+        n = len(node.inputs)
+        return [[i < n - 1, *[False] * (n - 1)] for i in range(n)]
+
+
+def _run_perform(op: Any, node: Any = None, **kwargs: Any) -> Any:
+    """Let PyTensor's numba backend call `perform`, as it does by itself, but with a warning."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return generate_fallback_impl(op, node, **kwargs), None
+
+
+register_funcify_and_cache_key(StatisticsLogp)(_run_perform)
+
+
+def observe_groups(design: Design, cov: Any, sigma: Any, working: Any) -> None:
+    """Observe the columns of E and W that belong to the target."""
+    e_y, w_y = design.roots[:, :, -1], design.W[:, :, -1]
+
+    def evaluate(cov: Float, sigma: Float, w: Float, value: Float) -> Any:
+        roots, W = design.roots.copy(), design.W.copy()
+        roots[:, :, -1] = value[: e_y.size].reshape(e_y.shape)
+        W[:, :, -1] = W[:, -1, :] = value[e_y.size :].reshape(w_y.shape)
+        ones = np.ones(len(roots))
+        marginal = make_marginal(np.zeros(0), roots, ones, W, design.counts)
+        return marginal.value_and_gradient(cov, sigma, w)
+
+    def simulate(rng: np.random.Generator, cov: Float, sigma: Float, w: Float) -> Float:
+        return _simulate_groups(design, cov, sigma, w, rng)
+
+    observed = np.concatenate([e_y.ravel(), w_y.ravel()])
+    _observe(evaluate, simulate, observed, "(q,q),(s),(p),(k)->(k)", cov, sigma, working)
+
+
+def observe_rows(design: Design, cov: Any, sigma: Any, working: Any, effects: Any) -> None:
+    """Observe the target of the pseudo-rows and what they leave over."""
+    cells: Any = design.cells
+    n_rows, rest = len(cells.xy), cells.rest[:, :, -1]
+    sizes = [other.n_groups for other in design.others]
+    seen: dict[str, Any] = {}
+
+    def likelihood(value: Float) -> Crossed:
+        # The same statistics again and again, but for those that are simulated.
+        if not np.array_equal(seen.get("value", ()), value):
+            y, w_y = value[:n_rows], value[n_rows:].reshape(rest.shape)
+            seen["likelihood"] = _with_target(design, sizes, y, w_y)
+            seen["value"] = value.copy()
+        return seen["likelihood"]
+
+    def evaluate(cov: Float, sigma: Float, w: Float, effects: Float, value: Float) -> Any:
+        return likelihood(value).value_and_gradient(cov, sigma, w, effects)
+
+    def simulate(
+        rng: np.random.Generator, cov: Float, sigma: Float, w: Float, effects: Float
+    ) -> Float:
+        return _simulate_rows(design, cov, sigma, w, effects, rng)
+
+    observed = np.concatenate([cells.xy[:, -1], rest.ravel()])
+    signature = "(q,q),(s),(p),(u),(k)->(k)"
+    _observe(evaluate, simulate, observed, signature, cov, sigma, working, effects)
+
+
+def _observe(
+    evaluate: Callable[..., Any],
+    simulate: Callable[..., Float],
+    observed: Float,
+    signature: str,
+    *parameters: Any,
+) -> None:
+    """Add the observed node; `like`, its last argument, says how long a draw is."""
+    op = StatisticsLogp(evaluate)
+
+    def logp(value: Any, *arguments: Any) -> Any:
+        return op(*arguments[:-1], value)[0]
+
+    def random(*arguments: Any, rng: np.random.Generator, size: Any = None) -> Float:
+        del size
+        return simulate(rng, *arguments[:-1])
+
+    pm.CustomDist(
+        "statistics", *parameters, np.zeros_like(observed), logp=logp, random=random,
+        signature=signature, observed=observed,
+    )  # fmt: skip
+
+
+def _with_target(design: Design, sizes: list[int], y: Float, rest: Float) -> Crossed:
+    """Return the likelihood of other targets of the same pseudo-rows."""
+    cells: Any = design.cells
+    q = cells.Q.shape[1]
+    roots, W = design.roots.copy(), design.W.copy()
+    e_y = np.zeros((len(roots), q))
+    np.add.at(e_y, cells.group, cells.Q * y[:, None])
+    roots[:, :, -1] = e_y
+    within = cells.within.copy()
+    within[:, -1] = y - np.sum(e_y[cells.group] * cells.Q, axis=1)
+    part = cells.group if len(W) > 1 else np.zeros_like(cells.group)
+    w_y = rest.copy()
+    # The target's part within groups is orthogonal to what its groups span.
+    np.add.at(w_y, part, np.column_stack([within[:, :-1], within[:, -1]]) * within[:, -1:])
+    W[:, :, -1] = W[:, -1, :] = w_y
+    marginal = make_marginal(np.zeros(0), roots, np.ones(len(roots)), W, design.counts)
+    columns = np.eye(W.shape[1])
+    replaced = replace(cells, within=within)
+    return Crossed(marginal, make_forms(replaced, sizes, len(roots), len(W), columns))
+
+
+def _simulate_groups(
+    design: Design, cov: Float, sigma: Float, w: Float, rng: np.random.Generator
+) -> Float:
+    """Simulate what rows with these X and groups would give.
+
+    In an orthonormal basis rows have independent noise, so E_y = E_x w + R u + noise
+    where a group spans something.
+    """
+    q = len(cov)
+    R, E = np.split(design.roots, [q], axis=2)
+    scale = np.broadcast_to(sigma, len(R))
+    effects = rng.multivariate_normal(np.zeros(q), cov, size=len(R), method="eigh")
+    noise = scale[:, None] * rng.standard_normal((len(R), q))
+    spanned = np.any(R != 0, axis=2) | np.any(E != 0, axis=2)
+    e_y = np.where(spanned, E[:, :, :-1] @ w + np.einsum("jab,jb->ja", R, effects) + noise, 0.0)
+    ranks = spanned.sum(axis=1).astype(float)
+    rows = design.rows - (ranks if len(design.W) > 1 else ranks.sum())
+    return np.concatenate([e_y.ravel(), _simulate_within(design.W, rows, sigma, w, rng)])
+
+
+def _simulate_rows(
+    design: Design, cov: Float, sigma: Float, w: Float, effects: Float,
+    rng: np.random.Generator,
+) -> Float:  # fmt: skip
+    """Simulate the targets of the pseudo-rows, which have independent noise, and the rest."""
+    cells: Any = design.cells
+    own = rng.multivariate_normal(np.zeros(len(cov)), cov, size=design.n_groups, method="eigh")
+    scale = np.broadcast_to(sigma, design.n_groups)[cells.group]
+    y = cells.xy[:, :-1] @ w + np.sum(cells.own * own[cells.group], axis=1)
+    first = 0
+    for code, z, other in zip(cells.codes, cells.terms, design.others, strict=True):
+        size = other.n_groups * z.shape[1]
+        of_factor = effects[first : first + size].reshape(other.n_groups, -1)
+        y += np.sum(z * of_factor[code], axis=1)
+        first += size
+    y += scale * rng.standard_normal(len(y))
+    part = cells.group if len(cells.rest) > 1 else np.zeros_like(cells.group)
+    rows = design.rows - np.bincount(part, minlength=len(cells.rest))
+    return np.concatenate([y, _simulate_within(cells.rest, rows, sigma, w, rng)])
+
+
+def _simulate_within(
+    within: Float, rows: Float, sigma: Float, w: Float, rng: np.random.Generator
+) -> Float:
+    """Simulate the target's column of cross-products (n, m, m) of so many rows (n,).
+
+    W_xy = W_xx w + root(W_xx) noise, and the sum of squares of the rest is chi-square.
+    """
+    xx = within[:, :-1, :-1]
+    values, vectors = np.linalg.eigh(xx)
+    # What a group does not span is zero but for rounding, relative to all groups.
+    root = np.sqrt(np.where(values > 1e-12 * np.max(values, initial=0.0), values, 0.0))
+    z = rng.standard_normal(root.shape) * (root > 0)
+    degrees = np.maximum(rows - (root > 0).sum(axis=1), 0.0)
+    rest = rng.chisquare(np.maximum(degrees, 1e-9)) * (degrees > 0) + (z**2).sum(axis=1)
+    xe = np.einsum("jab,jb->ja", vectors, root * z) * sigma[:, None]
+    xy = xx @ w + xe
+    yy = xx @ w @ w + 2 * xe @ w + sigma**2 * rest
+    return np.column_stack([xy, yy]).ravel()
