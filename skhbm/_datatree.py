@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from skhbm._posterior import Posterior
 
-__all__ = ["hyperparameters", "to_datatree"]
+__all__ = ["add_log_likelihood", "hyperparameters", "to_datatree"]
 
 
 def hyperparameters(posterior: Posterior) -> tuple[dict[str, Any], dict[str, list[str]]]:
@@ -75,3 +75,13 @@ def to_datatree(
         },
         dims={**dims, "y_mean": [f], "n": [f], "x_mean": [f, "feature"]},
     )
+
+
+def add_log_likelihood(tree: xr.DataTree, values: Any, dim: str, labels: Any) -> None:
+    """Put log likelihoods (n_chains, n_draws, n) of units along `dim` into the tree."""
+    from arviz_base import from_dict
+
+    made = from_dict(
+        {"log_likelihood": {"y": values}}, dims={"y": [dim]}, coords={dim: np.asarray(labels)}
+    )
+    tree["log_likelihood"] = made["log_likelihood"]

@@ -8,7 +8,7 @@ refers to; they are scaled only.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Float = NDArray[np.float64]
 
-__all__ = ["Design", "Scaling", "Terms", "make_design"]
+__all__ = ["Design", "Parts", "Scaling", "Terms", "make_design", "make_parts"]
 
 #: Directions of a group's Z with less than this share of the largest are not spanned.
 RANK_TOLERANCE = 1e-13
@@ -160,20 +160,43 @@ class Design:
         return len(self.n)
 
 
+class Parts(NamedTuple):
+    """What the likelihood needs of each group, before anything is summed over groups.
+
+    Attributes
+    ----------
+    roots : (n_groups, q, q + m), R_j and E_j side by side
+    W : (n_groups, m, m), what is left within each group
+    n, degrees : (n_groups,), rows, and degrees of freedom that the group's terms leave over
+    """
+
+    roots: Float
+    W: Float
+    n: Float
+    degrees: Float
+
+
 def make_design(statistics: GroupedStatistics, terms: Terms) -> Design:
     """Standardise the statistics and split them into within and between parts."""
     scaling = _scaling(statistics, centred=terms.intercept)
-    R, E, W, rank = _roots(statistics, scaling, terms)
+    parts = make_parts(statistics, scaling, terms)
     return Design(
         terms,
         scaling,
         statistics.levels,
-        statistics.n,
-        np.concatenate([R, E], axis=2),
-        W if terms.by_group else W.sum(axis=0, keepdims=True),
-        statistics.n.copy() if terms.by_group else statistics.n.sum(keepdims=True),
-        np.maximum(statistics.n - rank, 0.0),
+        parts.n,
+        parts.roots,
+        parts.W if terms.by_group else parts.W.sum(axis=0, keepdims=True),
+        parts.n.copy() if terms.by_group else parts.n.sum(keepdims=True),
+        parts.degrees,
     )
+
+
+def make_parts(statistics: GroupedStatistics, scaling: Scaling, terms: Terms) -> Parts:
+    """Split each group's statistics into within and between parts; it may be empty."""
+    R, E, W, rank = _roots(statistics, scaling, terms)
+    roots = np.concatenate([R, E], axis=2)
+    return Parts(roots, W, statistics.n, np.maximum(statistics.n - rank, 0.0))
 
 
 def _scaling(statistics: GroupedStatistics, *, centred: bool) -> Scaling:

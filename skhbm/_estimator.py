@@ -16,7 +16,13 @@ from skhbm._design import make_design
 from skhbm._inputs import as_target
 from skhbm._parameters import check_parameters
 from skhbm._posterior import add_moments, pooling_summary, start_moments
-from skhbm._reading import factor_name, make_terms, read_new_rows, read_rows
+from skhbm._reading import (
+    factor_name,
+    make_terms,
+    read_new_rows,
+    read_rows,
+    read_rows_again,
+)
 from skhbm._resolve import resolve_priors
 from skhbm._shrinkage import group_coefficients, shrinkage_columns, variance_columns
 from skhbm._statistics import statistics_of_rows
@@ -28,6 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from skhbm._posterior import GroupMoments, Posterior
+    from skhbm._predictive import Rows
     from skhbm._statistics import GroupedStatistics
 
     Float = NDArray[np.float64]
@@ -502,6 +509,125 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
 
         return float(r2_score(y, self.predict(X, groups), sample_weight=sample_weight))
 
+    def loo(
+        self,
+        X: ArrayLike | None,
+        y: ArrayLike,
+        groups: ArrayLike | None = None,
+        unit: str = "row",
+    ) -> Any:
+        """Estimate the expected log predictive density of rows or groups that are left out.
+
+        Leave-one-out cross-validation by Pareto-smoothed importance sampling [1]_, without
+        fitting again. The group effects are integrated out of the densities, which makes it
+        more reliable than with their draws [2]_.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or None
+            The rows of fit, in any order. A row of weight 2 must come twice.
+        y : array-like of shape (n_samples,)
+            Their target.
+        groups : array-like of shape (n_samples,), default=None
+            Their labels.
+        unit : {"row", "group"}, default="row"
+            What is left out: one row, predicted from all others, those of its group too; or
+            one group, predicted from the other groups.
+
+        Returns
+        -------
+        ELPDData
+            ArviZ's, in natural logarithms of densities per unit of y, with pointwise
+            values. Its `p`, the effective number of parameters, is the log density of the
+            posterior predictive distribution, of each unit that is not left out, minus
+            `elpd`.
+
+        Raises
+        ------
+        NotFittedError
+            Before fit.
+        ValueError
+            If the rows are not those of fit, or `unit` is "group" in a model without groups.
+
+        Warns
+        -----
+        UserWarning
+            If a Pareto k is above the threshold of reliability.
+
+        Notes
+        -----
+        Default priors, which are scaled by the data, stay as they are when a unit is left
+        out. With ``residual_scale="by_group"`` a group that is left out takes its residual
+        scale with it, and Pareto k tends to be high.
+
+        References
+        ----------
+        .. [1] A. Vehtari, A. Gelman and J. Gabry (2017). Practical Bayesian model
+           evaluation using leave-one-out cross-validation and WAIC. Statistics and
+           Computing 27, 1413-1432. https://doi.org/10.1007/s11222-016-9696-4
+        .. [2] E. C. Merkle, D. Furr and S. Rabe-Hesketh (2019). Bayesian comparison of latent
+           variable models: conditional versus marginal likelihoods. Psychometrika 84,
+           802-829. https://doi.org/10.1007/s11336-019-09679-0
+        """
+        rows, target = self._rows_again(X, y, groups, unit)
+        from skhbm import _loo
+
+        posterior = self._posterior
+        efficiency = self.diagnostics_["min_ess"] / posterior.n_draws
+        if unit == "row":
+            blocks = _loo.left_out_rows(posterior, rows, target)
+            names, dim = np.arange(len(rows)), "row"
+        else:
+            blocks = _loo.left_out_groups(posterior, self._statistics)
+            names, dim = self.groups_, posterior.design.levels.name
+        return _loo.make_elpd(blocks, posterior.n_draws, dim, names, efficiency)
+
+    def log_likelihood(
+        self,
+        X: ArrayLike | None,
+        y: ArrayLike,
+        groups: ArrayLike | None = None,
+        unit: str = "row",
+    ) -> xr.DataTree:
+        """Add the log likelihood of each draw to `posterior_`, where ArviZ looks for it.
+
+        Parameters
+        ----------
+        X, y, groups
+            As in :meth:`loo`.
+        unit : {"row", "group"}, default="row"
+            Of rows the conditional likelihood, given the draws of the group effects in
+            `posterior_`; of groups the marginal one, effects integrated out.
+
+        Returns
+        -------
+        DataTree
+            `posterior_`, with a variable `y` in its group `log_likelihood`: natural
+            logarithms of densities per unit of y, of dimensions chain, draw and row, or the
+            grouping factor. It stays there until the next call; a pickle does not keep it.
+
+        Raises
+        ------
+        NotFittedError
+            Before fit.
+        ValueError
+            If the rows are not those of fit, or `unit` is "group" in a model without groups.
+        """
+        rows, target = self._rows_again(X, y, groups, unit)
+        from skhbm import _loo
+        from skhbm._datatree import add_log_likelihood
+
+        posterior = self._posterior
+        if unit == "row":
+            values = _loo.conditional_densities(posterior, rows, target)
+            names, dim = np.arange(len(rows)), "row"
+        else:
+            values = _loo.marginal_densities(posterior, self._statistics)
+            names, dim = self.groups_, posterior.design.levels.name
+        tree = self.posterior_
+        add_log_likelihood(tree, values.T.reshape(*posterior.tau.shape[:2], -1), dim, names)
+        return tree
+
     @property
     def group_coef_(self) -> Float:
         """Posterior means of the groups' coefficients (n_groups, n_coef)."""
@@ -601,6 +727,17 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
             )
             add_moments(known, self._posterior, wanted)
         return known
+
+    def _rows_again(self, X: Any, y: Any, groups: Any, unit: Any) -> tuple[Rows, Float]:
+        """Return the rows of fit, checked to be those, and their target."""
+        check_is_fitted(self)
+        if not isinstance(unit, str) or unit not in ("row", "group"):
+            msg = f'`unit` must be "row" or "group". Got {unit!r}.'
+            raise ValueError(msg)
+        if unit == "group" and not self.n_groups_:
+            msg = 'unit="group" needs a model with groups. Pass `groups=` to fit.'
+            raise ValueError(msg)
+        return read_rows_again(self, X, y, groups)
 
     def _group_coefficients(self) -> Float:
         check_is_fitted(self)

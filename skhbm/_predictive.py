@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Float = NDArray[np.float64]
     Int = NDArray[np.int64]
 
-__all__ = ["Rows", "covariance", "log_density", "moments", "quantiles", "samples"]
+__all__ = ["Rows", "covariance", "log_density", "mixtures", "moments", "quantiles", "samples"]
 
 #: Rows whose moments are computed at a time.
 BLOCK = 16_384
@@ -127,7 +127,7 @@ def covariance(posterior: Posterior, rows: Rows) -> Float:
 def quantiles(posterior: Posterior, rows: Rows, probabilities: Float) -> Float:
     """Return quantiles (n, n_quantiles) of the mixture over draws."""
     out = np.empty((len(rows), len(probabilities)))
-    for block, mean, sd in _mixtures(posterior, rows):
+    for block, mean, sd in mixtures(posterior, rows):
         _mixture_quantiles(mean, sd, probabilities, out[block])
     scaling = posterior.design.scaling
     return scaling.y_mean + scaling.y_scale * out
@@ -138,7 +138,7 @@ def log_density(posterior: Posterior, rows: Rows, y: Float) -> Float:
     scaling = posterior.design.scaling
     standard = (y - scaling.y_mean) / scaling.y_scale
     out = np.empty(len(rows))
-    for block, mean, sd in _mixtures(posterior, rows):
+    for block, mean, sd in mixtures(posterior, rows):
         each = -0.5 * ((standard[block, None] - mean) / sd) ** 2 - np.log(sd)
         top = each.max(axis=1)
         out[block] = top + np.log(np.mean(np.exp(each - top[:, None]), axis=1))
@@ -179,7 +179,7 @@ def _blocks(n: int, size: int) -> Iterator[slice]:
     return (slice(first, min(first + size, n)) for first in range(0, n, size))
 
 
-def _mixtures(posterior: Posterior, rows: Rows) -> Iterator[tuple[slice, Float, Float]]:
+def mixtures(posterior: Posterior, rows: Rows) -> Iterator[tuple[slice, Float, Float]]:
     """Yield blocks of rows with the mean and sd (rows, draws) of their mixtures."""
     scaling, terms = posterior.design.scaling, posterior.design.terms
     L, sigma, w = posterior.conditions()

@@ -20,6 +20,7 @@ from skhbm._inputs import as_features, as_rows, count_rows
 from skhbm._labels import as_labels, hashables
 from skhbm._parameters import for_factor
 from skhbm._predictive import Rows
+from skhbm._statistics import statistics_of_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,7 +28,14 @@ if TYPE_CHECKING:
     from skhbm._labels import Levels
     from skhbm._statistics import GroupedStatistics
 
-__all__ = ["factor_name", "make_terms", "read_new_rows", "read_rows"]
+__all__ = [
+    "factor_name",
+    "make_terms",
+    "read_more_rows",
+    "read_new_rows",
+    "read_rows",
+    "read_rows_again",
+]
 
 #: Variables and dimensions of `posterior_`: what a grouping factor cannot be named.
 RESERVED = frozenset(
@@ -35,6 +43,13 @@ RESERVED = frozenset(
         *("chain", "draw", "feature", "intercept", "coef", "sigma", "n", "x_mean", "y_mean"),
         *("log_sigma_mean", "log_sigma_sd", "intercept_at_mean", "statistics"),
     ]
+)
+
+#: Relative accuracy to which the means of the same rows agree, in whatever order they come.
+ROUNDING = 1e-8
+WITHOUT_GROUPS = (
+    "`groups` was given, but the model was fitted without groups. Pass `groups=` to fit as "
+    "well, or leave it out."
 )
 
 
@@ -60,16 +75,39 @@ def read_rows(
 
 def read_new_rows(estimator: Any, X: Any, groups: Any) -> Rows:
     """Return validated rows to predict, their groups coded."""
-    check_is_fitted(estimator)
-    X = _with_columns(X, groups)
-    if X is not None:
-        validate_data(estimator, X=X, reset=False, skip_check_array=True)
-    elif estimator.n_features_in_:
-        msg = f"X is None, but the model was fitted with {estimator.n_features_in_} columns."
-        raise ValueError(msg)
-    X, labels = _split(estimator, X, groups)
+    X, labels = _split_new(estimator, X, groups)
     features = as_features(X, count_rows(X, labels), estimator)
     return Rows(features, _keys(estimator, labels, len(features)))
+
+
+def read_more_rows(estimator: Any, X: Any, y: Any, groups: Any) -> tuple[Any, Any, Any]:
+    """Return features, target and labels of rows of known or new groups, as those of fit."""
+    X, labels = _split_new(estimator, X, groups)
+    features, target, _ = as_rows(X, y, None, estimator)
+    if labels is None and estimator.n_groups_:
+        msg = (
+            "The model was fitted with groups, but `groups` is None: the target says "
+            "something about the group that it comes from. Pass one label per row."
+        )
+        raise ValueError(msg)
+    if labels is not None and not estimator.n_groups_:
+        raise ValueError(WITHOUT_GROUPS)
+    return features, target, as_labels(labels, len(target))
+
+
+def read_rows_again(estimator: Any, X: Any, y: Any, groups: Any) -> tuple[Rows, Any]:
+    """Return the rows that the estimator was fitted to, coded, and their target.
+
+    They are known by their statistics: labels, counts and means.
+    """
+    features, target, labels = read_more_rows(estimator, X, y, groups)
+    fitted = estimator._statistics
+    given = statistics_of_rows(features, target, labels, None, None)
+    _check_same_rows(fitted, given)
+    codes = np.zeros(len(target), dtype=np.int64)
+    if labels is not None:
+        codes, _, _ = fitted.levels.encode(labels, len(target))
+    return Rows(features, codes), target
 
 
 def factor_name(estimator: Any, groups: Any) -> str | None:
@@ -171,6 +209,49 @@ def _split(estimator: Any, X: Any, groups: Any) -> tuple[Any, Any]:
     return features, labels
 
 
+def _split_new(estimator: Any, X: Any, groups: Any) -> tuple[Any, Any]:
+    """Check the columns of new rows against those of fit; return features and labels."""
+    check_is_fitted(estimator)
+    X = _with_columns(X, groups)
+    if X is not None:
+        validate_data(estimator, X=X, reset=False, skip_check_array=True)
+    elif estimator.n_features_in_:
+        msg = f"X is None, but the model was fitted with {estimator.n_features_in_} columns."
+        raise ValueError(msg)
+    return _split(estimator, X, groups)
+
+
+def _check_same_rows(fitted: GroupedStatistics, given: GroupedStatistics) -> None:
+    """Raise an error if statistics differ by more than rounding."""
+    advice = (
+        "Give the rows that the model was fitted to, all of them and no others, each as "
+        "often as its `sample_weight` says."
+    )
+    known, found = hashables(fitted.levels.labels), hashables(given.levels.labels)
+    if set(known) != set(found):
+        other = sorted(set(known) ^ set(found), key=str)
+        msg = f"The groups are not those of fit: {other[:5]} are in one of the two. {advice}"
+        raise ValueError(msg)
+    order = given.levels.codes_of(known)
+    n, mean = given.n[order], given.mean[order]
+    wrong = np.flatnonzero(np.abs(n - fitted.n) > ROUNDING * fitted.n)
+    if len(wrong):
+        j = wrong[0]
+        msg = (
+            f"The rows are not those of fit: group {known[j]!r} had {fitted.n[j]:g} (sum of "
+            f"weights), but {n[j]:g} were given. {advice}"
+        )
+        raise ValueError(msg)
+    size = np.abs(fitted.mean).max(axis=0) + np.sqrt(np.einsum("jkk->k", fitted.cross))
+    wrong = np.flatnonzero(np.any(np.abs(mean - fitted.mean) > ROUNDING * size, axis=1))
+    if len(wrong):
+        msg = (
+            f"The rows are not those of fit: in {len(wrong)} of {len(known)} groups, the "
+            f"first {known[wrong[0]]!r}, the means of `X` or `y` differ. {advice}"
+        )
+        raise ValueError(msg)
+
+
 def _slopes(estimator: Any, columns: Any, names: Any, factor: str) -> NDArray[np.int64]:
     """Return the positions, among the features, of those whose slopes vary."""
     wanted = for_factor("varying_slopes", estimator.varying_slopes, factor)
@@ -189,11 +270,7 @@ def _keys(estimator: Any, labels: Any, n_samples: int) -> NDArray[np.int64]:
     """Code the labels of new rows; see `Rows`."""
     if not estimator.n_groups_:
         if labels is not None:
-            msg = (
-                "`groups` was given, but the model was fitted without groups. Pass "
-                "`groups=` to fit as well, or leave it out."
-            )
-            raise ValueError(msg)
+            raise ValueError(WITHOUT_GROUPS)
         return np.zeros(n_samples, dtype=np.int64)
     if labels is None and estimator.new_groups == "error":
         msg = (
