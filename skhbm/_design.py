@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from skhbm._labels import hashables
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
     Float = NDArray[np.float64]
 
-__all__ = ["Design", "Parts", "Scaling", "Terms", "make_design", "make_parts"]
+__all__ = ["Design", "Parts", "Scaling", "Terms", "add_rows", "make_design", "make_parts"]
 
 #: Directions of a group's Z with less than this share of the largest are not spanned.
 RANK_TOLERANCE = 1e-13
@@ -197,6 +199,36 @@ def make_parts(statistics: GroupedStatistics, scaling: Scaling, terms: Terms) ->
     R, E, W, rank = _roots(statistics, scaling, terms)
     roots = np.concatenate([R, E], axis=2)
     return Parts(roots, W, statistics.n, np.maximum(statistics.n - rank, 0.0))
+
+
+def add_rows(
+    design: Design, levels: Levels, changed: Levels, before: Parts, after: Parts
+) -> Design:
+    """Put the parts of groups that changed in place of those before.
+
+    Working coordinates stay as they are. `levels` are those of all groups, `changed`
+    those of the parts.
+    """
+    old = levels.codes_of(hashables(design.levels.labels))
+    codes = levels.codes_of(hashables(changed.labels))
+
+    def put(known: Float, new: Float) -> Float:
+        out = np.zeros((len(levels), *known.shape[1:]))
+        out[old], out[codes] = known, new
+        return out
+
+    n = put(design.n, after.n)
+    by_group = design.terms.by_group
+    return Design(
+        design.terms,
+        design.scaling,
+        levels,
+        n,
+        put(design.roots, after.roots),
+        put(design.W, after.W) if by_group else design.W + (after.W - before.W).sum(axis=0),
+        n.copy() if by_group else n.sum(keepdims=True),
+        put(design.degrees, after.degrees),
+    )
 
 
 def _scaling(statistics: GroupedStatistics, *, centred: bool) -> Scaling:

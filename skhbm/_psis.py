@@ -33,7 +33,7 @@ def pareto_smooth(log_ratios: Float, efficiency: float = 1.0) -> tuple[Float, Fl
         Normalised: the exponentials of each row sum to one.
     k : ndarray of shape (n,)
         Shape of the generalised Pareto distribution fitted to the largest ratios: -inf
-        if they are all equal, inf if there are too few draws to tell.
+        if they are all equal, inf if it cannot be fitted.
     """
     from arviz_stats.base import array_stats
 
@@ -41,9 +41,6 @@ def pareto_smooth(log_ratios: Float, efficiency: float = 1.0) -> tuple[Float, Fl
     for i, ratios in enumerate(log_ratios):
         if np.ptp(ratios) == 0:
             log_weights[i], k[i] = ratios, -np.inf
-        elif ratios.size < 25:
-            # The largest fifth is smoothed, and ArviZ wants five of them.
-            log_weights[i], k[i] = ratios, np.inf
         else:
             log_weights[i], k[i] = _smooth(array_stats, ratios, efficiency)
     top = log_weights.max(axis=1, keepdims=True)
@@ -64,9 +61,11 @@ def log_mean_exp(values: Float, axis: int = -1) -> Float:
 
 
 def _smooth(array_stats: Any, ratios: Float, efficiency: float) -> tuple[Float, float]:
-    """Smooth one target's ratios, unless those of the tail are all equal."""
+    """Smooth one target's ratios; leave them, k = inf, where the tail cannot be fitted."""
     try:
         smoothed, k = array_stats.psislw(-ratios, r_eff=min(efficiency, 1.0), axis=-1)
     except ValueError:
-        return ratios, -np.inf
-    return smoothed, float(k)
+        # Fewer than five draws in the tail, or equal ones: a few draws many times.
+        return ratios, np.inf
+    # Not a number where all but a few ratios underflow.
+    return (ratios, np.inf) if np.isnan(k) else (smoothed, float(k))

@@ -35,6 +35,7 @@ __all__ = [
     "read_new_rows",
     "read_rows",
     "read_rows_again",
+    "warn_of_other_kind",
 ]
 
 #: Variables and dimensions of `posterior_`: what a grouping factor cannot be named.
@@ -209,6 +210,17 @@ def _split(estimator: Any, X: Any, groups: Any) -> tuple[Any, Any]:
     return features, labels
 
 
+def warn_of_other_kind(levels: Levels, unseen: Any, stacklevel: int) -> None:
+    """Warn if labels that were not seen have another type than all that were."""
+    if unseen and _kinds(hashables(levels.labels)).isdisjoint(_kinds(unseen)):
+        warnings.warn(
+            f"Labels like {unseen[0]!r} cannot be groups of the fit, whose labels are like "
+            f"{hashables(levels.labels)[0]!r}: give both the same type.",
+            UserWarning,
+            stacklevel=stacklevel,
+        )
+
+
 def _split_new(estimator: Any, X: Any, groups: Any) -> tuple[Any, Any]:
     """Check the columns of new rows against those of fit; return features and labels."""
     check_is_fitted(estimator)
@@ -295,13 +307,7 @@ def _keys(estimator: Any, labels: Any, n_samples: int) -> NDArray[np.int64]:
         what = what if unseen else f"{n_missing} of {n_samples} labels are missing"
         msg = f'{what}. Pass new_groups="population" to predict them from the population.'
         raise ValueError(msg)
-    if unseen and _kinds(hashables(levels.labels)).isdisjoint(_kinds(unseen)):
-        warnings.warn(
-            f"Labels like {unseen[0]!r} cannot be groups of the fit, whose labels are like "
-            f"{hashables(levels.labels)[0]!r}: give both the same type.",
-            UserWarning,
-            stacklevel=4,
-        )
+    warn_of_other_kind(levels, unseen, stacklevel=5)
     return keys
 
 

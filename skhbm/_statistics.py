@@ -126,6 +126,17 @@ class GroupedStatistics:
         """Number of features, the target not counted."""
         return self.mean.shape[1] - 1
 
+    def _among(self, levels: Levels) -> Self:
+        """Return the statistics of groups of these levels; empty for those not here."""
+        codes, _, _ = self.levels.encode(levels.labels, len(levels))
+        here = codes >= 0
+        parts = []
+        for array in (self.n, self.mean, self.cross):
+            part = np.zeros((len(levels), *array.shape[1:]))
+            part[here] = array[codes[here]]
+            parts.append(part)
+        return type(self)(levels, *parts)
+
     def _spread(self, levels: Levels) -> Self:
         """Place the groups among more levels, the new ones empty."""
         where = levels.codes_of(hashables(self.levels.labels))
