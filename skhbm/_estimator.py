@@ -26,8 +26,9 @@ from skhbm._reading import (
     warn_of_other_kind,
 )
 from skhbm._resolve import resolve_priors
-from skhbm._shrinkage import group_coefficients, shrinkage_columns, variance_columns
+from skhbm._shrinkage import group_coefficients, shrinkage_columns
 from skhbm._statistics import statistics_of_rows
+from skhbm._variance import partition_columns, r2_columns, variance_columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -136,7 +137,16 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
         the diagonal of (A_j / sigma^2 + Sigma^-1)^-1 Sigma^-1 in general [1]_.
     variance_components_ : DataFrame
         For each varying term and the residual: standard deviation with a 90 % interval,
-        variance, intraclass correlation and pooling factor [2]_.
+        variance, intraclass correlation with a 90 % interval, and pooling factor [2]_.
+    variance_partition_ : DataFrame
+        Parts of the variance of a row, indexed by component: "population", the variance of
+        x'beta over rows; the grouping factor, the mean of z'Sigma z over rows [3]_; and
+        "residual". Their ``variance`` and ``share``, with 90 % intervals.
+    bayesian_r2_ : DataFrame
+        Bayesian R^2 [4]_: ``mean``, ``sd`` and 90 % interval. Row "conditional": the
+        variance of the fitted values, group effects included, over that plus the residual
+        one. Row "marginal": of x'beta, over that plus the variance between groups and the
+        residual one, as for rows of new groups.
     posterior_ : xarray.DataTree
         All draws, the groups' effects included: `intercept`, `coef`, `tau_f`, `corr_f`,
         `effect_f`, `sigma`, where f is the name of the grouping factor.
@@ -178,6 +188,12 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
     .. [2] A. Gelman and I. Pardoe (2006). Bayesian measures of explained variance and
        pooling in multilevel (hierarchical) models. Technometrics 48(2), 241-251.
        https://doi.org/10.1198/004017005000000517
+    .. [3] P. C. D. Johnson (2014). Extension of Nakagawa & Schielzeth's R2GLMM to random
+       slopes models. Methods in Ecology and Evolution 5(9), 944-946.
+       https://doi.org/10.1111/2041-210X.12225
+    .. [4] A. Gelman, B. Goodrich, J. Gabry and A. Vehtari (2019). R-squared for Bayesian
+       regression models. The American Statistician 73(3), 307-309.
+       https://doi.org/10.1080/00031305.2018.1549100
 
     Examples
     --------
@@ -741,6 +757,16 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
         return pd.DataFrame(variance_columns(self._posterior, INTERVAL))
 
     @property
+    def variance_partition_(self) -> pd.DataFrame:
+        """Table of the parts of a row's variance; see the class."""
+        return self._table(partition_columns, "component")
+
+    @property
+    def bayesian_r2_(self) -> pd.DataFrame:
+        """Table of Bayesian R^2; see the class."""
+        return self._table(r2_columns, "kind")
+
+    @property
     def posterior_(self) -> xr.DataTree:
         """All draws in ArviZ's form; those of the effects are made when first asked for."""
         check_is_fitted(self)
@@ -821,6 +847,14 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
             )
             add_moments(known, self._posterior, wanted)
         return known
+
+    def _table(self, columns: Any, name: str) -> pd.DataFrame:
+        """Return a table whose rows have names."""
+        check_is_fitted(self)
+        import pandas as pd
+
+        rows, values = columns(self._posterior, self._statistics, INTERVAL)
+        return pd.DataFrame(values, index=pd.Index(rows, name=name))
 
     def _rows_again(self, X: Any, y: Any, groups: Any, unit: Any) -> tuple[Rows, Float]:
         """Return the rows of fit, checked to be those, and their target."""
