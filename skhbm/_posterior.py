@@ -122,7 +122,15 @@ class Posterior:
         rng = np.random.default_rng([self.seed, 1])
         z = innovations(rng, (*self.tau.shape[:2], design.n_groups, q))
         flat = z.reshape(self.n_draws, design.n_groups, q)
-        effect_draws(*self.conditions(), design.roots, np.arange(design.n_groups), flat)
+        L, sigma, w = self.conditions()
+        groups = np.arange(design.n_groups)
+
+        def draw(some: slice) -> None:
+            effect_draws(L[some], sigma[some], w[some], design.roots, groups, flat[some])
+
+        half = self.n_draws // 2
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(draw, (slice(0, half), slice(half, None))))
         return z * design.scaling.effect_units(design.terms)
 
 
