@@ -38,6 +38,7 @@ CASES = {
     "many-groups": ("200,000 rows, 10,000 groups, one varying slope", "30 s", 1),
     "predict-one": ("predict, one row, known group", "1 ms", 1),
     "predict-million": ("predict, 1,000,000 rows, return_std", "1 s, O(rows)", 1),
+    "condition-on": ("condition_on, 5 rows of a new group, 100 groups", "10 ms", 1),
     "import": ("import skhbm, without PyMC, ArviZ, pandas ...", "none loaded", 3),
     "pickle": ("pickle of a fitted radon model; predict without PyMC", "2 MB", 1),
     "textbook-warm": ("textbook PyMC + nutpie, 5,000 rows, fresh process, warm", "-", 3),
@@ -219,6 +220,15 @@ def predict_million(repeat):
     return {"seconds": seconds, "memory": peak() - before}
 
 
+def condition_on(repeat):
+    X, y, groups = make_rows(5_000, 100, 5)
+    model = regressor().fit(X, y, groups=groups)
+    rows, target, labels = X[:5], y[:5] + 1, [1000] * 5
+    model.condition_on(rows, target, groups=labels)
+    seconds, known = timed(lambda: model.condition_on(rows, target, groups=labels), 30 * repeat)
+    return {"seconds": seconds, "note": f"Pareto k {known.diagnostics_['pareto_k']:.2f}"}
+
+
 def import_package(repeat):
     del repeat
     started = time.perf_counter()
@@ -322,6 +332,7 @@ MEASURES = {
     "many-groups": many_groups,
     "predict-one": predict_one,
     "predict-million": predict_million,
+    "condition-on": condition_on,
     "import": import_package,
     "pickle": pickle_radon,
     "textbook-warm": textbook,

@@ -94,7 +94,9 @@ def find_reference(design: Design) -> Reference:
     known = design.terms.known
     sigma = 1 / design.scaling.y_scale if known else 0.5
     tau = [np.full(z.shape[1], 0.5) for z in terms]
-    square = [_sums(code, z[:, :, None] * z[:, None, :]) for code, z in zip(codes, terms, strict=True)]
+    square = [
+        _sums(code, z[:, :, None] * z[:, None, :]) for code, z in zip(codes, terms, strict=True)
+    ]
     shifts = [np.zeros(len(y)) for _ in terms]
     beta = np.zeros(x.shape[1])
     for _ in range(SWEEPS):
@@ -139,7 +141,11 @@ def make_coordinates(
     )
     full = crossed.n_effects <= FULL
     S: Any = np.array([information(e) for e in np.eye(crossed.n_effects)]) if full else None
-    mean = np.linalg.solve(S + np.diag(prior), score) if full else _solve(information, prior, score)
+    mean = (
+        np.linalg.solve(S + np.diag(prior), score)
+        if full
+        else _solve(information, prior, score)
+    )
     diagonal = np.diag(S) if full else _probe_diagonal(information, crossed.n_effects)
     out, first = [], 0
     for tau, K in zip(reference.tau[1:], sizes, strict=True):

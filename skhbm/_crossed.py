@@ -223,9 +223,7 @@ def _crossed_marginal(table_, inputs_, outputs_, with_gradient, marginal):
     shift(table, inputs[n_own:], form, target, W)
     own_table = patch(table, target, W, adjoint)
     own = np.empty(1 + n_own + (k + 1) ** 2)
-    call_marginal(
-        marginal, own_table.ctypes.data, inputs_, own.ctypes.data, with_gradient
-    )
+    call_marginal(marginal, own_table.ctypes.data, inputs_, own.ctypes.data, with_gradient)
     outputs[: 1 + n_own] = own[: 1 + n_own]
     outputs[1 + n_own + n_effects :] = own[1 + n_own :]
     if with_gradient != 0:

@@ -17,8 +17,8 @@ from numba import carray, cfunc, njit, types
 from numba.extending import intrinsic
 
 from skhbm._crossed import TABLE, patch, pull_back, shift, workspace
-from skhbm._density import call_prior, corr_cholesky, corr_gradient
 from skhbm._density import SIZES as HEAD
+from skhbm._density import call_prior, corr_cholesky, corr_gradient
 from skhbm._kernels import JIT_CALLBACK, JIT_INNER, as_pointer
 
 __all__ = ["DENSE", "FACTOR", "REFLECTION", "crossed_density", "crossed_expand"]
@@ -51,7 +51,9 @@ def call_head(
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         integer = ir.IntType(64)
-        function = builder.inttoptr(args[0], ir.FunctionType(integer, [integer] * 5).as_pointer())
+        function = builder.inttoptr(
+            args[0], ir.FunctionType(integer, [integer] * 5).as_pointer()
+        )
         return builder.call(function, args[1:])
 
     return types.int64(*[types.int64] * 6), codegen
@@ -148,9 +150,7 @@ def place_factor(factor, x, says, C, corr, effects):
     rotated, column = np.empty(K), np.empty(K)
     logp = 0.0
     for t in range(q):
-        call_prior(
-            address[t], x[t], factor[8] + 8 * width * t, says.ctypes.data + 32 * t
-        )
+        call_prior(address[t], x[t], factor[8] + 8 * width * t, says.ctypes.data + 32 * t)
         logp += says[t, 2]
         place(own[t, 0], own[t, 1], says[t, 0] / units[t], z[t], rotated)
         rotate(kind, V[t, 1], rotated, column)

@@ -10,8 +10,8 @@ import numpy as np
 from skhbm._coordinates import find_reference, make_coordinates
 from skhbm._crossed import Crossed
 from skhbm._crossed_density import FACTOR, crossed_density, crossed_expand
-from skhbm._forms import make_forms
 from skhbm._density import density_callback, expand_callback
+from skhbm._forms import make_forms
 from skhbm._target import Evaluated, Target, as_table, initial_point, log_start
 
 if TYPE_CHECKING:

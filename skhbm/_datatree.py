@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from skhbm._posterior import Posterior
     from skhbm._statistics import GroupedStatistics
 
-__all__ = ["coordinates", "hyperparameters", "to_datatree"]
+__all__ = ["add_log_likelihood", "coordinates", "hyperparameters", "to_datatree"]
 
 
 def hyperparameters(posterior: Posterior) -> tuple[dict[str, Any], dict[str, list[str]]]:
@@ -84,12 +84,22 @@ def to_datatree(
         # A grouping factor may well be called "sample".
         warnings.filterwarnings("ignore", message="Found dimension named 'sample'")
         return from_dict(
-        {
-            "posterior": variables,
-            "sample_stats": {names.get(k, k): value for k, value in sample_stats.items()},
-            "observed_data": {"y_mean": statistics.mean[:, -1]},
-            "constant_data": constant,
-        },
-        coords=coords,
-        dims={**dims, "y_mean": cell, "n": cell, "x_mean": [*cell, "feature"]},
+            {
+                "posterior": variables,
+                "sample_stats": {names.get(k, k): value for k, value in sample_stats.items()},
+                "observed_data": {"y_mean": statistics.mean[:, -1]},
+                "constant_data": constant,
+            },
+            coords=coords,
+            dims={**dims, "y_mean": cell, "n": cell, "x_mean": [*cell, "feature"]},
+        )
+
+
+def add_log_likelihood(tree: xr.DataTree, values: Any, dim: str, labels: Any) -> None:
+    """Put log likelihoods (n_chains, n_draws, n) of units along `dim` into the tree."""
+    from arviz_base import from_dict
+
+    made = from_dict(
+        {"log_likelihood": {"y": values}}, dims={"y": [dim]}, coords={dim: np.asarray(labels)}
     )
+    tree["log_likelihood"] = made["log_likelihood"]

@@ -7,12 +7,13 @@ refers to; they are scaled only.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from skhbm._cells import make_cells
+from skhbm._labels import hashables
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +26,17 @@ if TYPE_CHECKING:
 
     Float = NDArray[np.float64]
 
-__all__ = ["Design", "Sampled", "Scaling", "Terms", "make_design", "split_roots"]
+__all__ = [
+    "Design",
+    "Parts",
+    "Sampled",
+    "Scaling",
+    "Terms",
+    "add_rows",
+    "make_design",
+    "make_parts",
+    "split_roots",
+]
 
 #: Directions of a group's Z with less than this share of the largest are not spanned.
 RANK_TOLERANCE = 1e-13
@@ -217,25 +228,87 @@ class Design:
         return (*self.others[: self.integrated], self, *self.others[self.integrated :])
 
 
-def make_design(statistics: GroupedStatistics, terms: Sequence[Terms]) -> Design:
-    """Standardise the statistics and split them into within and between parts."""
+class Parts(NamedTuple):
+    """What the likelihood needs of each group, before anything is summed over groups.
+
+    Attributes
+    ----------
+    roots : (n_groups, q, q + m), R_j and E_j side by side
+    W : (n_groups, m, m), what is left within each group
+    n, weight, degrees : (n_groups,), rows, their weight, and degrees of freedom that the
+        group's terms leave over
+    """
+
+    roots: Float
+    W: Float
+    n: Float
+    weight: Float
+    degrees: Float
+
+
+def make_design(
+    statistics: GroupedStatistics, terms: Sequence[Terms], scaling: Scaling | None = None
+) -> Design:
+    """Standardise the statistics, or scale as given, and split them into their parts."""
     integrated = _choose(statistics, terms)
     own, groups = terms[integrated], statistics.of_factor(integrated)
-    scaling = _scaling(groups, centred=own.intercept)
-    R, E, W, rank = split_roots(groups, scaling, own)
+    scaling = scaling or _scaling(groups, centred=own.intercept)
+    parts = make_parts(groups, scaling, own)
+    R, E = np.split(parts.roots, [len(own.varying)], axis=2)
     others = [f for f in range(len(terms)) if f != integrated]
+    by_group = own.by_group
     return Design(
         own,
         scaling,
         groups.levels,
-        groups.n,
-        np.concatenate([R, E], axis=2),
-        W if own.by_group else W.sum(axis=0, keepdims=True),
-        groups.weight.copy() if own.by_group else groups.weight.sum(keepdims=True),
-        np.maximum(groups.n - rank, 0.0),
+        parts.n,
+        parts.roots,
+        parts.W if by_group else parts.W.sum(axis=0, keepdims=True),
+        parts.weight.copy() if by_group else parts.weight.sum(keepdims=True),
+        parts.degrees,
         integrated,
         tuple(Sampled(terms[f], *_levels_and_counts(statistics, f)) for f in others),
         make_cells(statistics, scaling, terms, integrated, R, E) if others else None,
+    )
+
+
+def make_parts(statistics: GroupedStatistics, scaling: Scaling, terms: Terms) -> Parts:
+    """Split each group's statistics into within and between parts; it may be empty."""
+    R, E, W, rank = split_roots(statistics, scaling, terms)
+    roots = np.concatenate([R, E], axis=2)
+    degrees = np.maximum(statistics.n - rank, 0.0)
+    return Parts(roots, W, statistics.n, statistics.weight, degrees)
+
+
+def add_rows(
+    design: Design, levels: Levels, changed: Levels, before: Parts, after: Parts
+) -> Design:
+    """Put the parts of groups that changed in place of those before.
+
+    Working coordinates stay as they are. `levels` are those of all groups, `changed`
+    those of the parts.
+    """
+    old = levels.codes_of(hashables(design.levels.labels))
+    codes = levels.codes_of(hashables(changed.labels))
+
+    def put(known: Float, new: Float) -> Float:
+        out = np.zeros((len(levels), *known.shape[1:]))
+        out[old], out[codes] = known, new
+        return out
+
+    def total(known: Float, old: Float, new: Float) -> Float:
+        if design.terms.by_group:
+            return put(known, new)
+        return known + (new - old).sum(axis=0)
+
+    return replace(
+        design,
+        levels=levels,
+        n=put(design.n, after.n),
+        roots=put(design.roots, after.roots),
+        W=total(design.W, before.W, after.W),
+        counts=total(design.counts, before.weight, after.weight),
+        degrees=put(design.degrees, after.degrees),
     )
 
 

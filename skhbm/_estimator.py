@@ -16,10 +16,19 @@ from skhbm._design import make_design
 from skhbm._inputs import as_target
 from skhbm._parameters import check_parameters
 from skhbm._posterior import add_moments, start_moments
-from skhbm._reading import check_statistics, read_new_rows, read_statistics
+from skhbm._reading import (
+    check_statistics,
+    read_more_rows,
+    read_new_rows,
+    read_rows_again,
+    read_statistics,
+    warn_of_other_kind,
+)
 from skhbm._resolve import resolve_priors
-from skhbm._shrinkage import group_coefficients, shrinkage_columns, variance_columns
+from skhbm._shrinkage import group_coefficients, shrinkage_columns
+from skhbm._statistics import statistics_of_rows
 from skhbm._terms import make_terms
+from skhbm._variance import partition_columns, r2_columns, variance_columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +38,9 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import ArrayLike, NDArray
 
+    from skhbm._conditioning import Origin
     from skhbm._posterior import GroupMoments, Posterior
+    from skhbm._rows import Rows
     from skhbm._statistics import GroupedStatistics
 
     Float = NDArray[np.float64]
@@ -128,7 +139,16 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
         the diagonal of (A_j / sigma^2 + Sigma^-1)^-1 Sigma^-1 in general [1]_.
     variance_components_ : DataFrame
         For each varying term and the residual: standard deviation with a 90 % interval,
-        variance, intraclass correlation and pooling factor [2]_.
+        variance, intraclass correlation with a 90 % interval, and pooling factor [2]_.
+    variance_partition_ : DataFrame
+        Parts of the variance of a row, indexed by component: "population", the variance of
+        x'beta over rows; the grouping factor, the mean of z'Sigma z over rows [3]_; and
+        "residual". Their ``variance`` and ``share``, with 90 % intervals.
+    bayesian_r2_ : DataFrame
+        Bayesian R^2 [4]_: ``mean``, ``sd`` and 90 % interval. Row "conditional": the
+        variance of the fitted values, group effects included, over that plus the residual
+        one. Row "marginal": of x'beta, over that plus the variance between groups and the
+        residual one, as for rows of new groups.
     posterior_ : xarray.DataTree
         All draws, the groups' effects included: `intercept`, `coef`, `tau_f`, `corr_f`,
         `effect_f`, `sigma`, where f is the name of the grouping factor.
@@ -170,6 +190,13 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
     .. [2] A. Gelman and I. Pardoe (2006). Bayesian measures of explained variance and
        pooling in multilevel (hierarchical) models. Technometrics 48(2), 241-251.
        https://doi.org/10.1198/004017005000000517
+
+    .. [3] P. C. D. Johnson (2014). Extension of Nakagawa & Schielzeth's R2GLMM to random
+       slopes models. Methods in Ecology and Evolution 5(9), 944-946.
+       https://doi.org/10.1111/2041-210X.12225
+    .. [4] A. Gelman, B. Goodrich, J. Gabry and A. Vehtari (2019). R-squared for Bayesian
+       regression models. The American Statistician 73(3), 307-309.
+       https://doi.org/10.1080/00031305.2018.1549100
 
     Examples
     --------
@@ -243,8 +270,8 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
         y : array-like of shape (n_samples,)
             Target.
         groups : array-like of shape (n_samples,) or (n_samples, n_factors), default=None
-            Group labels of any hashable kind, unless they are columns of X: one grouping factor,
-            or several as the columns of an array or data frame or the entries of a dict.
+            Group labels of any hashable kind, unless they are columns of X: one grouping
+            factor, or several as columns of an array or data frame or entries of a dict.
         sample_weight : array-like of shape (n_samples,), default=None
             Frequencies: a weight of 2 is the row twice.
         y_err : array-like of shape (n_samples,), default=None
@@ -354,6 +381,95 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
         self.__dict__ = fitted.__dict__
         warn_if_not_converged(diagnostics, design.terms, design.scaling)
         return self
+
+    def condition_on(
+        self,
+        X: ArrayLike | None,
+        y: ArrayLike,
+        groups: Any = None,
+        y_err: ArrayLike | None = None,
+    ) -> Self:
+        """Return a new estimator that knows more rows, without sampling again.
+
+        The posterior draws are weighted by the density of the rows, group effects
+        integrated out, and resampled: Pareto-smoothed importance sampling [1]_. For a few
+        rows of a new group, or more rows of a known one. Repeated conditioning is as good
+        as conditioning once on all the rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or None
+            As in :meth:`predict`. The rows must be new: those of fit are known already.
+        y : array-like of shape (n_samples,)
+            Target.
+        groups : array-like of shape (n_samples,) or (n_samples, n_factors), default=None
+            Labels of known groups, of new ones, or both.
+        y_err : array-like of shape (n_samples,), default=None
+            Known standard errors of y, if ``residual_scale="known"``.
+
+        Returns
+        -------
+        HierarchicalNormalRegressor
+            Fitted to the rows of this estimator, which stays as it is, and the given ones.
+            Its ``diagnostics_["pareto_k"]`` says how reliable the weights are,
+            ``diagnostics_["min_ess"]`` is that of the fit times the efficiency of the weights.
+
+        Raises
+        ------
+        NotFittedError
+            Before fit.
+        ValueError
+            If the rows are not like those of fit, or labels are missing.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If Pareto k is above 0.7 (less if there are fewer than 2200 draws).
+
+        Notes
+        -----
+        Default priors stay those of the fit, scaled by its rows. With
+        ``residual_scale="by_group"`` a new group's scale is drawn from its
+        conditional distribution given each draw, in 32 candidates.
+
+        References
+        ----------
+        .. [1] A. Vehtari, D. Simpson, A. Gelman, Y. Yao and J. Gabry (2024). Pareto
+           smoothed importance sampling. Journal of Machine Learning Research 25(72), 1-58.
+           https://jmlr.org/papers/v25/19-556.html
+        """
+        started = time.perf_counter()
+        features, target, factors, errors = read_more_rows(self, X, y, groups, y_err)
+        known = self._statistics
+        new = statistics_of_rows(features, target, factors, None, errors, known.feature_names)
+        for ours, theirs in zip(known.factors, new.factors, strict=True):
+            _, unseen, _ = ours.encode(theirs.labels, len(theirs))
+            warn_of_other_kind(ours, unseen, stacklevel=3)
+        from skhbm._conditioning import Origin, condition, resample, warn_if_unreliable
+
+        posterior = self._posterior
+        n_draws = posterior.n_draws
+        origin = self._origin or Origin(
+            posterior,
+            np.zeros(n_draws),
+            self._sample_stats,
+            self.diagnostics_["min_ess"] / n_draws,
+        )
+        origin, statistics = condition(origin, known, new)
+        resampled = resample(origin)
+        copy = object.__new__(type(self))
+        copy.__dict__.update(vars(self))
+        copy._set_fitted(
+            resampled.posterior, statistics, self._priors, resampled.sample_stats, origin
+        )
+        copy.diagnostics_ = {
+            **self.diagnostics_,
+            "pareto_k": resampled.k,
+            "min_ess": resampled.efficiency * n_draws,
+            "seconds": time.perf_counter() - started,
+        }
+        warn_if_unreliable(resampled.k, n_draws)
+        return copy
 
     def predict(
         self,
@@ -573,6 +689,127 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
 
         return float(r2_score(y, self.predict(X, groups), sample_weight=sample_weight))
 
+    def loo(
+        self,
+        X: ArrayLike | None,
+        y: ArrayLike,
+        groups: Any = None,
+        unit: str = "row",
+        y_err: ArrayLike | None = None,
+    ) -> Any:
+        """Estimate the expected log predictive density of rows or groups that are left out.
+
+        Leave-one-out cross-validation by Pareto-smoothed importance sampling [1]_, without
+        fitting again. The group effects are integrated out of the densities, which makes it
+        more reliable than with their draws [2]_.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or None
+            The rows of fit, in any order. A row of weight 2 must come twice.
+        y : array-like of shape (n_samples,)
+            Their target.
+        groups : array-like of shape (n_samples,), default=None
+            Their labels.
+        unit : {"row", "group"}, default="row"
+            What is left out: one row, predicted from all others, those of its group too; or
+            one group, predicted from the other groups.
+
+        Returns
+        -------
+        ELPDData
+            ArviZ's, in natural logarithms of densities per unit of y, with pointwise
+            values. Its `p`, the effective number of parameters, is the log density of the
+            posterior predictive distribution, of each unit that is not left out, minus
+            `elpd`.
+
+        Raises
+        ------
+        NotFittedError
+            Before fit.
+        ValueError
+            If the rows are not those of fit, or `unit` is "group" in a model without groups.
+
+        Warns
+        -----
+        UserWarning
+            If a Pareto k is above the threshold of reliability.
+
+        Notes
+        -----
+        Default priors, which are scaled by the data, stay as they are when a unit is left
+        out. With ``residual_scale="by_group"`` a group that is left out takes its residual
+        scale with it, and Pareto k tends to be high.
+
+        References
+        ----------
+        .. [1] A. Vehtari, A. Gelman and J. Gabry (2017). Practical Bayesian model
+           evaluation using leave-one-out cross-validation and WAIC. Statistics and
+           Computing 27, 1413-1432. https://doi.org/10.1007/s11222-016-9696-4
+        .. [2] E. C. Merkle, D. Furr and S. Rabe-Hesketh (2019). Bayesian comparison of latent
+           variable models: conditional versus marginal likelihoods. Psychometrika 84,
+           802-829. https://doi.org/10.1007/s11336-019-09679-0
+        """
+        rows, target, errors = self._rows_again(X, y, groups, unit, y_err)
+        from skhbm import _loo
+
+        posterior = self._posterior
+        efficiency = self.diagnostics_["min_ess"] / posterior.n_draws
+        if unit == "row":
+            blocks = _loo.left_out_rows(posterior, rows, target)
+            names, dim = np.arange(len(rows)), "row"
+        else:
+            blocks = _loo.left_out_groups(posterior, self._statistics)
+            names, dim = self.groups_, posterior.design.levels.name
+        return _loo.make_elpd(blocks, posterior.n_draws, dim, names, efficiency)
+
+    def log_likelihood(
+        self,
+        X: ArrayLike | None,
+        y: ArrayLike,
+        groups: Any = None,
+        unit: str = "row",
+        y_err: ArrayLike | None = None,
+    ) -> xr.DataTree:
+        """Add the log likelihood of each draw to `posterior_`, where ArviZ looks for it.
+
+        Parameters
+        ----------
+        X, y, groups
+            As in :meth:`loo`.
+        unit : {"row", "group"}, default="row"
+            Of rows the conditional likelihood, given the draws of the group effects in
+            `posterior_`; of groups the marginal one, effects integrated out.
+
+        Returns
+        -------
+        DataTree
+            `posterior_`, with a variable `y` in its group `log_likelihood`: natural
+            logarithms of densities per unit of y, of dimensions chain, draw and row, or the
+            grouping factor. It stays there until the next call; a pickle does not keep it.
+
+        Raises
+        ------
+        NotFittedError
+            Before fit.
+        ValueError
+            If the rows are not those of fit, or `unit` is "group" in a model without groups.
+        """
+        rows, target, errors = self._rows_again(X, y, groups, unit, y_err)
+        from skhbm import _loo
+        from skhbm._datatree import add_log_likelihood
+
+        posterior = self._posterior
+        if unit == "row":
+            values = _loo.conditional_densities(posterior, rows, target)
+            names, dim = np.arange(len(rows)), "row"
+        else:
+            values = _loo.marginal_densities(posterior, self._statistics)
+            names, dim = self.groups_, posterior.design.levels.name
+        tree = self.posterior_
+        add_log_likelihood(tree, values.T.reshape(*posterior.shape, -1), dim, names)
+        return tree
+
     @property
     def group_coef_(self) -> Any:
         """Posterior means of the groups' coefficients (n_groups, n_coef), or a dict of them."""
@@ -603,6 +840,16 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
         import pandas as pd
 
         return pd.DataFrame(variance_columns(self._posterior, INTERVAL))
+
+    @property
+    def variance_partition_(self) -> pd.DataFrame:
+        """Table of the parts of a row's variance; see the class."""
+        return self._table(partition_columns, "component")
+
+    @property
+    def bayesian_r2_(self) -> pd.DataFrame:
+        """Table of Bayesian R^2; see the class."""
+        return self._table(r2_columns, "kind")
 
     @property
     def posterior_(self) -> xr.DataTree:
@@ -636,7 +883,14 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
     def _unfitted_copy(self) -> Self:
         """Return an estimator with the same parameters and nothing fitted."""
         copy = object.__new__(type(self))
-        fitted = ("_posterior", "_statistics", "_priors", "_sample_stats", "_lazy")
+        fitted = (
+            "_posterior",
+            "_statistics",
+            "_priors",
+            "_sample_stats",
+            "_origin",
+            "_lazy",
+        )
         kept = {k: v for k, v in vars(self).items() if not k.endswith("_") and k not in fitted}
         copy.__dict__.update(kept)
         return copy
@@ -653,12 +907,14 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
         statistics: GroupedStatistics,
         priors: Any,
         sample_stats: Any,
+        origin: Origin | None = None,
     ) -> None:
         """Set the fitted attributes."""
         self._posterior = posterior
         self._statistics = statistics
         self._priors = priors
         self._sample_stats = sample_stats
+        self._origin = origin
         self._lazy: dict[str, Any] = {}
         mean = posterior.coef.mean(axis=(0, 1))
         self.intercept_ = float(mean[0])
@@ -685,6 +941,27 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
             )
             add_moments(known, self._posterior, wanted)
         return known
+
+    def _table(self, columns: Any, name: str) -> pd.DataFrame:
+        """Return a table whose rows have names."""
+        check_is_fitted(self)
+        import pandas as pd
+
+        rows, values = columns(self._posterior, self._statistics, INTERVAL)
+        return pd.DataFrame(values, index=pd.Index(rows, name=name))
+
+    def _rows_again(
+        self, X: Any, y: Any, groups: Any, unit: Any, y_err: Any
+    ) -> tuple[Rows, Float, Float | None]:
+        """Return the rows of fit, checked to be those, their target and errors."""
+        check_is_fitted(self)
+        if not isinstance(unit, str) or unit not in ("row", "group"):
+            msg = f'`unit` must be "row" or "group". Got {unit!r}.'
+            raise ValueError(msg)
+        if unit == "group" and not self.n_groups_:
+            msg = 'unit="group" needs a model with groups. Pass `groups=` to fit.'
+            raise ValueError(msg)
+        return read_rows_again(self, X, y, groups, y_err)
 
     def _group_coefficients(self, factor: int) -> Float:
         return group_coefficients(self._posterior, self._moments(), factor)

@@ -99,7 +99,9 @@ def _entries(cells: Cells, sizes: Sequence[int]) -> tuple[Int, Float, int]:
 def _matrix(form: Int, weight: Float, effect: Int, z: Float, shape: tuple[int, int]) -> Any:
     """Sum weight[i, a] z[i, t] into row form[i, a] and column effect[i, t]."""
     data = weight[:, :, None] * z[:, None, :]
-    rows, columns = (np.broadcast_to(x, data.shape) for x in (form[:, :, None], effect[:, None]))
+    rows, columns = (
+        np.broadcast_to(x, data.shape) for x in (form[:, :, None], effect[:, None])
+    )
     matrix = sparse.coo_array((data.ravel(), (rows.ravel(), columns.ravel())), shape).tocsr()
     if matrix.nnz:
         matrix.data[np.abs(matrix.data) < ROUNDING * np.abs(matrix.data).max()] = 0.0

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from skhbm._basis import make_basis
 from skhbm._coefficients import make_coefficients
+from skhbm._crossed_target import make_crossed_target, start_at_reference
 from skhbm._distributions import prior_draws
 from skhbm._posterior import make_posterior
 from skhbm._sampling import prepare, sample
-from skhbm._crossed_target import make_crossed_target, start_at_reference
 from skhbm._target import initial_point, make_target
 
 if TYPE_CHECKING:

@@ -256,7 +256,7 @@ def target_adjoint(cov, sigma, F, roots, target, Y, out):
     They are -B_j^-1 E_j f / sigma_j^2, f being the last column of F, and with
     t = Y_j f = F_j^-1 E_j f / sigma_j it is B_j^-1 E_j f = E_j f - R_j cov V_j' t.
     """
-    n_blocks, q, width, _ = Y.shape
+    n_blocks, q, _, _ = Y.shape
     m = len(F)
     t = np.empty((q, LANES))
     d = np.empty(LANES)

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from skhbm._basis import coefficient_draws
-from skhbm._forms import shift_forms
 from skhbm._effects import (
     covariance_roots,
     effect_draws,
     effect_moments,
     group_shifts,
 )
+from skhbm._forms import shift_forms
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -71,7 +71,7 @@ class Scales:
         return out
 
     def covariances(self, units: Float) -> Float:
-        """Return covariances of the effects in the given units (n_draws of all chains, q, q)."""
+        """Return covariances of the effects in these units (n_draws of all chains, q, q)."""
         tau = flat(self.tau / units)
         return self.correlations() * tau[:, :, None] * tau[:, None, :]
 
@@ -173,7 +173,9 @@ class Posterior:
             return np.zeros((1, 1, q))
         sizes = [other.n_groups for other in self.design.others]
         forms = shift_forms(cells, sizes, self.design.n_groups)
-        return group_shifts(flat(self.sampled), forms.indptr, forms.indices, forms.data, groups, q)
+        return group_shifts(
+            flat(self.sampled), forms.indptr, forms.indices, forms.data, groups, q
+        )
 
     def mean_shifts(self) -> Float:
         """Return the posterior means of the shifts of all groups (n_groups, q)."""
@@ -189,9 +191,18 @@ class Posterior:
         q = self.tau.shape[-1]
         rng = np.random.default_rng([self.seed, 1])
         z = innovations(rng, (*self.shape, design.n_groups, q))
-        flat = z.reshape(self.n_draws, design.n_groups, q)
+        every = z.reshape(self.n_draws, design.n_groups, q)
+        L, sigma, w = self.conditions()
         groups = np.arange(design.n_groups)
-        effect_draws(*self.conditions(), self.shifts(groups), design.roots, groups, flat)
+        shift = self.shifts(groups)
+
+        def draw(some: slice) -> None:
+            own = shift[some] if len(shift) > 1 else shift
+            effect_draws(L[some], sigma[some], w[some], own, design.roots, groups, every[some])
+
+        half = self.n_draws // 2
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(draw, (slice(0, half), slice(half, None))))
         return z * design.scaling.effect_units(design.terms)
 
     def factor_effects(self, factor: int) -> Float:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Float = NDArray[np.float64]
     Int = NDArray[np.int64]
 
-__all__ = ["covariance", "log_density", "moments", "quantiles", "samples"]
+__all__ = ["covariance", "log_density", "mixtures", "moments", "quantiles", "samples"]
 
 #: Rows whose moments are computed at a time.
 BLOCK = 16_384
@@ -50,7 +50,8 @@ def moments(
     cross_cov = _with_new(known.cross_cov)
     noise = np.append(known.noise, known.noise_new)
     others = [
-        _with_new(posterior.working_effects(f).mean(axis=(0, 1))) for f in range(len(rows.others))
+        _with_new(posterior.working_effects(f).mean(axis=(0, 1)))
+        for f in range(len(rows.others))
     ]
     for block in blocks(len(rows), BLOCK):
         fixed, varying = scaling.features(rows.X[block], design.terms)
@@ -132,7 +133,7 @@ def _between(z: Float, unit: Int, spread: Float) -> Float:
 def quantiles(posterior: Posterior, rows: Rows, probabilities: Float) -> Float:
     """Return quantiles (n, n_quantiles) of the mixture over draws."""
     out = np.empty((len(rows), len(probabilities)))
-    for block, mean, sd in _mixtures(posterior, rows):
+    for block, mean, sd in mixtures(posterior, rows):
         _mixture_quantiles(mean, sd, probabilities, out[block])
     scaling = posterior.design.scaling
     return scaling.y_mean + scaling.y_scale * out
@@ -143,7 +144,7 @@ def log_density(posterior: Posterior, rows: Rows, y: Float) -> Float:
     scaling = posterior.design.scaling
     standard = (y - scaling.y_mean) / scaling.y_scale
     out = np.empty(len(rows))
-    for block, mean, sd in _mixtures(posterior, rows):
+    for block, mean, sd in mixtures(posterior, rows):
         each = -0.5 * ((standard[block, None] - mean) / sd) ** 2 - np.log(sd)
         top = each.max(axis=1)
         out[block] = top + np.log(np.mean(np.exp(each - top[:, None]), axis=1))
@@ -201,7 +202,7 @@ def _spread_draws(n_draws: int, n_samples: int, rng: np.random.RandomState) -> I
     return np.concatenate([rng.permutation(n_draws) for _ in range(rounds)])[:n_samples]
 
 
-def _mixtures(posterior: Posterior, rows: Rows) -> Iterator[tuple[slice, Float, Float]]:
+def mixtures(posterior: Posterior, rows: Rows) -> Iterator[tuple[slice, Float, Float]]:
     """Yield blocks of rows with the mean and sd (rows, draws) of their mixtures."""
     noise = posterior.noise()
     new = posterior.sigma_new.reshape(-1, 1) / posterior.design.scaling.y_scale

@@ -1,7 +1,7 @@
 """What fit and predict are given -> checked rows, with labels from either channel.
 
-Labels come as `groups=` or as the columns of X that `group_features` names. These functions read
-the parameters of an estimator, and set what scikit-learn wants to know of X.
+Labels come as `groups=` or as the columns of X that `group_features` names. These functions
+read the parameters of an estimator, and set what scikit-learn wants to know of X.
 """
 
 from __future__ import annotations
@@ -25,7 +25,17 @@ if TYPE_CHECKING:
 
     from skhbm._labels import Levels
 
-__all__ = ["check_statistics", "feature_names", "read_new_rows", "read_statistics"]
+    Float = NDArray[np.float64]
+
+__all__ = [
+    "check_statistics",
+    "feature_names",
+    "read_more_rows",
+    "read_new_rows",
+    "read_rows_again",
+    "read_statistics",
+    "warn_of_other_kind",
+]
 
 #: Variables and dimensions of `posterior_`: what a grouping factor cannot be named.
 RESERVED = frozenset(
@@ -33,6 +43,13 @@ RESERVED = frozenset(
         *("chain", "draw", "feature", "intercept", "coef", "sigma", "n", "x_mean", "y_mean"),
         *("log_sigma_mean", "log_sigma_sd", "intercept_at_mean", "statistics"),
     ]
+)
+
+#: Relative accuracy to which the means of the same rows agree, in whatever order they come.
+ROUNDING = 1e-8
+WITHOUT_GROUPS = (
+    "`groups` was given, but the model was fitted without groups. Pass `groups=` to fit as "
+    "well, or leave it out."
 )
 
 
@@ -105,22 +122,13 @@ def check_statistics(estimator: Any, statistics: Any) -> None:
 def read_new_rows(estimator: Any, X: Any, groups: Any) -> Rows:
     """Return validated rows to predict, their groups coded."""
     check_is_fitted(estimator)
-    X = _with_columns(X, groups)
-    if X is not None:
-        validate_data(estimator, X=X, reset=False, skip_check_array=True)
-    elif estimator.n_features_in_:
-        _refuse_no_columns(estimator)
-    X, columns = _split(estimator, X, groups)
+    X, columns = _split_new(estimator, X, groups)
     n_samples = _count_rows(X, columns)
     features = as_features(X, n_samples, estimator)
     factors = estimator._statistics.factors
     if not factors:
         if columns:
-            msg = (
-                "`groups` was given, but the model was fitted without groups. Pass "
-                "`groups=` to fit as well, or leave it out."
-            )
-            raise ValueError(msg)
+            raise ValueError(WITHOUT_GROUPS)
         return Rows(features, np.zeros(n_samples, dtype=np.int64))
     _check_given(estimator, columns)
     keys = [
@@ -129,6 +137,54 @@ def read_new_rows(estimator: Any, X: Any, groups: Any) -> Rows:
     ]
     integrated = keys.pop(estimator._posterior.design.integrated)
     return Rows(features, integrated, tuple(keys))
+
+
+def read_more_rows(
+    estimator: Any, X: Any, y: Any, groups: Any, y_err: Any = None
+) -> tuple[Any, Float, list[tuple[str | None, Any]], Float | None]:
+    """Return features, target, factors and errors of rows of known or new groups."""
+    check_is_fitted(estimator)
+    X, columns = _split_new(estimator, X, groups)
+    features, target, _ = as_rows(X, y, None, estimator)
+    factors = estimator._statistics.factors
+    if columns and not factors:
+        raise ValueError(WITHOUT_GROUPS)
+    columns = _as_fitted(columns, factors)
+    missing = [name for name, labels in columns if labels is None]
+    if missing:
+        msg = (
+            f"The model was fitted with groups, but `groups` has no labels of {missing[:5]}: "
+            "the target says something about the group that it comes from. Pass one label "
+            "per row."
+        )
+        raise ValueError(msg)
+    errors = as_errors(y_err, len(target))
+    if (errors is not None) != estimator._statistics.known_errors:
+        msg = (
+            "`y_err` must be given for a model with residual_scale='known', and for no other. "
+            f"This model has residual_scale={estimator.residual_scale!r}."
+        )
+        raise ValueError(msg)
+    return features, target, as_factors(columns, len(target)), errors
+
+
+def read_rows_again(
+    estimator: Any, X: Any, y: Any, groups: Any, y_err: Any = None
+) -> tuple[Rows, Float, Float | None]:
+    """Return the rows that the estimator was fitted to, coded, their target and errors.
+
+    They are known by their statistics: labels, counts and means.
+    """
+    features, target, factors, errors = read_more_rows(estimator, X, y, groups, y_err)
+    fitted = estimator._statistics
+    _check_same_rows(fitted, statistics_of_rows(features, target, factors, None, errors))
+    keys = [
+        levels.encode(labels, len(target))[0]
+        for levels, (_, labels) in zip(fitted.factors, factors, strict=True)
+    ]
+    keys = keys or [np.zeros(len(target), dtype=np.int64)]
+    integrated = keys.pop(estimator._posterior.design.integrated)
+    return Rows(features, integrated, tuple(keys)), target, errors
 
 
 def feature_names(estimator: Any) -> tuple[str, ...] | None:
@@ -183,6 +239,71 @@ def _split(estimator: Any, X: Any, groups: Any) -> tuple[Any, Any]:
     else:
         factors = [f"group{i}" for i in range(len(positions))]
     return features, list(zip(factors, columns, strict=True))
+
+
+def warn_of_other_kind(levels: Levels, unseen: Any, stacklevel: int) -> None:
+    """Warn if labels that were not seen have another type than all that were."""
+    if unseen and _kinds(hashables(levels.labels)).isdisjoint(_kinds(unseen)):
+        warnings.warn(
+            f"Labels like {unseen[0]!r} cannot be groups of the fit, whose labels are like "
+            f"{hashables(levels.labels)[0]!r}: give both the same type.",
+            UserWarning,
+            stacklevel=stacklevel,
+        )
+
+
+def _split_new(estimator: Any, X: Any, groups: Any) -> tuple[Any, Any]:
+    """Check the columns of new rows against those of fit; return features and labels."""
+    X = _with_columns(X, groups)
+    if X is not None:
+        validate_data(estimator, X=X, reset=False, skip_check_array=True)
+    elif estimator.n_features_in_:
+        _refuse_no_columns(estimator)
+    return _split(estimator, X, groups)
+
+
+def _check_same_rows(fitted: GroupedStatistics, given: GroupedStatistics) -> None:
+    """Raise an error if statistics differ by more than rounding."""
+    advice = (
+        "Give the rows that the model was fitted to, all of them and no others, each as "
+        "often as its `sample_weight` says."
+    )
+    for ours, theirs in zip(fitted.factors, given.factors, strict=True):
+        other = set(hashables(ours.labels)) ^ set(hashables(theirs.labels))
+        if other:
+            some = sorted(other, key=str)[:5]
+            msg = f"The groups are not those of fit: {some} are in one of the two. {advice}"
+            raise ValueError(msg)
+    # The same labels have the same codes, and cells are in order.
+    if not np.array_equal(fitted.codes, given.codes):
+        msg = f"The combinations of groups are not those of fit. {advice}"
+        raise ValueError(msg)
+    n, mean = given.n, given.mean
+    wrong = np.flatnonzero(np.abs(n - fitted.n) > ROUNDING * fitted.n)
+    if len(wrong):
+        j = wrong[0]
+        msg = (
+            f"The rows are not those of fit: {_cell(fitted, j)} had {fitted.n[j]:g} (sum of "
+            f"weights), but {n[j]:g} were given. {advice}"
+        )
+        raise ValueError(msg)
+    size = np.abs(fitted.mean).max(axis=0) + np.sqrt(np.einsum("jkk->k", fitted.cross))
+    wrong = np.flatnonzero(np.any(np.abs(mean - fitted.mean) > ROUNDING * size, axis=1))
+    if len(wrong):
+        msg = (
+            f"The rows are not those of fit: in {len(wrong)} of {len(n)} groups, the "
+            f"first {_cell(fitted, wrong[0])}, the means of `X` or `y` differ. {advice}"
+        )
+        raise ValueError(msg)
+
+
+def _cell(statistics: GroupedStatistics, j: int) -> str:
+    """Describe a cell by the labels of its groups."""
+    labels = [
+        repr(hashables(levels.labels)[code])
+        for levels, code in zip(statistics.factors, statistics.codes[j], strict=True)
+    ]
+    return f"group {', '.join(labels)}" if labels else "the data"
 
 
 def _count_rows(X: Any, columns: Any) -> int:
@@ -244,13 +365,7 @@ def _keys(estimator: Any, levels: Levels, labels: Any, n_samples: int) -> NDArra
         what = what if unseen else f"{n_missing} of {n_samples} labels are missing"
         msg = f'{what}. Pass new_groups="population" to predict them from the population.'
         raise ValueError(msg)
-    if unseen and _kinds(hashables(levels.labels)).isdisjoint(_kinds(unseen)):
-        warnings.warn(
-            f"Labels like {unseen[0]!r} cannot be groups of the fit, whose labels are like "
-            f"{hashables(levels.labels)[0]!r}: give both the same type.",
-            UserWarning,
-            stacklevel=4,
-        )
+    warn_of_other_kind(levels, unseen, stacklevel=6)
     return keys
 
 

@@ -111,9 +111,7 @@ def blocks(n: int, size: int) -> Iterator[slice]:
     return (slice(first, min(first + size, n)) for first in range(0, n, size))
 
 
-def linear_predictors(
-    posterior: Posterior, rows: Rows
-) -> Iterator[tuple[slice, Float, Float]]:
+def linear_predictors(posterior: Posterior, rows: Rows) -> Iterator[tuple[slice, Float, Float]]:
     """Yield blocks of rows with mean and variance (rows, draws) of their linear predictors.
 
     Given each draw, the effects of the integrated factor are normal, and so are those of

@@ -1,4 +1,4 @@
-"""How far each group is pulled to the population, and where the variance lies."""
+"""How far each group is pulled to the population."""
 
 from __future__ import annotations
 
@@ -8,11 +8,7 @@ import numpy as np
 
 from skhbm._effects import covariance_roots, pooling_factors
 
-from skhbm._posterior import flat
-
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
 
     from skhbm._design import Terms
@@ -20,7 +16,7 @@ if TYPE_CHECKING:
 
     Float = NDArray[np.float64]
 
-__all__ = ["group_coefficients", "pooling_factor", "shrinkage_columns", "variance_columns"]
+__all__ = ["group_coefficients", "mean_effects", "shrinkage_columns"]
 
 
 def group_coefficients(posterior: Posterior, known: GroupMoments, factor: int) -> Float:
@@ -73,80 +69,10 @@ def shrinkage_columns(
     }
 
 
-def variance_columns(posterior: Posterior, probability: float) -> Mapping[str, Any]:
-    """Return the columns of the table of variance components, the residual last.
-
-    The intraclass correlation is the share of the intercepts' variance in its sum with the
-    residual one (Gelman & Hill 2007, p. 258), that of two rows of a group at x = 0; slopes have
-    other units and none. By-group residual variances are averaged over rows.
-    """
-    design = posterior.design
-    tau = posterior.tau.reshape(posterior.n_draws, posterior.tau.shape[2])
-    weight = design.n / design.n.sum() if posterior.sigma.shape[2] > 1 else np.ones(1)
-    residual = flat(posterior.sigma) ** 2 @ weight
-    sd = np.column_stack([tau, np.sqrt(residual)])
-    icc = np.full(tau.shape[1] + 1, np.nan)
-    if design.terms.varying_intercept:
-        icc[0] = np.mean(tau[:, 0] ** 2 / (tau[:, 0] ** 2 + residual))
-    tail = (1 - probability) / 2
-    lower, upper = np.quantile(sd, [tail, 1 - tail], axis=0)
-    names = [design.levels.name] * tau.shape[1]
-    return {
-        "factor": np.array([*names, "residual"], dtype=object),
-        "coefficient": np.array([*design.terms.varying, ""], dtype=object),
-        "sd": sd.mean(axis=0),
-        "sd_lower": lower,
-        "sd_upper": upper,
-        "variance": (sd**2).mean(axis=0),
-        "icc": icc,
-        "pooling": np.append(_factor_pooling(posterior), np.nan),
-    }
-
-
-def pooling_factor(mean: Float, between: Float) -> Float:
-    r"""Measure how far the groups of a factor are pulled towards the population.
-
-    .. math:: \lambda = 1 - \frac{\mathrm{Var}_j\, \mathrm{E}(u_j)}
-                                   {\mathrm{E}\, \mathrm{Var}_j(u_j)}
-
-    Zero means no pooling, one complete pooling.
-
-    Parameters
-    ----------
-    mean : ndarray of shape (n_groups, q)
-        Posterior means of the effects.
-    between : ndarray of shape (q,)
-        Posterior mean of the variance between the groups' effects.
-
-    Returns
-    -------
-    ndarray of shape (q,)
-        NaN with one group, where nothing varies.
-
-    References
-    ----------
-    .. [1] A. Gelman and I. Pardoe (2006). Bayesian measures of explained variance and
-       pooling in multilevel (hierarchical) models. Technometrics 48(2), 241-251.
-       https://doi.org/10.1198/004017005000000517
-    """
-    if len(mean) < 2:
-        return np.full(mean.shape[1], np.nan)
-    return np.asarray(1.0 - np.var(mean, axis=0, ddof=1) / between)
-
-
 def _as_counts(n: Float) -> NDArray[Any]:
     """Return whole numbers as integers: weights need not be."""
     whole = np.rint(n).astype(np.int64)
     return whole if np.array_equal(whole, n) else n
-
-
-def _factor_pooling(posterior: Posterior) -> Float:
-    """Apply `pooling_factor` to draws of the effects."""
-    effects = posterior.effects()
-    if effects.shape[2] < 2:
-        return np.full(effects.shape[3], np.nan)
-    between = np.var(effects, axis=2, ddof=1).mean(axis=(0, 1))
-    return pooling_factor(effects.mean(axis=(0, 1)), between)
 
 
 def _own_rows(

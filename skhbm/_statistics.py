@@ -33,8 +33,8 @@ CHUNK = 65_536
 class GroupedStatistics:
     """Counts, means and centred cross-products of (X, y) in each cell.
 
-    A cell is a group or, with several grouping factors, a combination of groups that occurs. The
-    statistics of disjoint rows add, so rows may arrive in any chunks, in any order, from
+    A cell is a group or, with several grouping factors, a combination of groups that occurs.
+    The statistics of disjoint rows add, so rows may arrive in any chunks, in any order, from
     any place: ``GroupedStatistics.from_arrays(...) + GroupedStatistics...``.
 
     Parameters
@@ -154,6 +154,19 @@ class GroupedStatistics:
     def levels(self) -> Levels:
         """The labels of the first grouping factor, or of the one group of all rows."""
         return self.factors[0] if self.factors else encode_levels(None, 0)[0]
+
+    def among(self, levels: Levels) -> Self:
+        """Return the statistics of groups of these levels; empty for those not here."""
+        codes, _, _ = self.levels.encode(levels.labels, len(levels))
+        here = codes >= 0
+        arrays = []
+        for array in (self.n, self.weight, self.mean, self.cross):
+            part = np.zeros((len(levels), *array.shape[1:]))
+            part[here] = array[codes[here]]
+            arrays.append(part)
+        factors = (levels,) if self.factors else ()
+        codes = self.codes[:1] if not factors else np.arange(len(levels))[:, None]
+        return type(self)(factors, codes, *arrays, self.feature_names, self.known_errors)
 
     def of_factor(self, factor: int) -> Self:
         """Return the statistics of the groups of one factor, cells merged."""

@@ -264,7 +264,8 @@ def test_shrinkage_names_the_group_coefficients(model):
 def test_variance_components_have_a_row_per_term_and_the_residual(model, terms):
     table = model.variance_components_
     assert list(table.columns) == [
-        "factor", "coefficient", "sd", "sd_lower", "sd_upper", "variance", "icc", "pooling",
+        "factor", "coefficient", "sd", "sd_lower", "sd_upper", "variance", "icc", "icc_lower",
+        "icc_upper", "pooling",
     ]  # fmt: skip
     assert table["factor"].tolist() == ["site"] * len(terms) + ["residual"]
     assert table["coefficient"].tolist() == [*terms, ""]
