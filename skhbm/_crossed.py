@@ -55,7 +55,8 @@ class Crossed(NamedTuple):
 
     def table(self) -> Int:
         """Return the marginal's table, sizes and addresses; valid while the arrays live."""
-        *arrays, n_effects = self.forms
+        arrays: Any = self.forms[:-1]
+        n_effects = self.forms.n_effects
         sizes = [len(self.forms.start) - 1, len(self.forms.value), n_effects]
         addresses = [array.ctypes.data for array in arrays]
         n_squares = len(self.forms.within)
@@ -78,7 +79,8 @@ class Crossed(NamedTuple):
         crossed_callback().ctypes(*pointers, 1, address)
         ends = np.cumsum([cov.size, len(sigma), len(given), effects.size])
         d_cov, *gradients, _ = np.split(outputs[1:], ends)
-        return float(outputs[0]), d_cov.reshape(cov.shape), *gradients
+        d_sigma, d_given, d_effects = gradients
+        return float(outputs[0]), d_cov.reshape(cov.shape), d_sigma, d_given, d_effects
 
 
 @cache

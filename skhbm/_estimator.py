@@ -926,9 +926,8 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
             lambda f: posterior.scales[f].tau.mean(axis=(0, 1)), np.empty(0)
         )
         scale = posterior.sigma.mean(axis=(0, 1))
-        self.residual_scale_ = scale if posterior.design.terms.by_group else float(scale[0])
-        if posterior.design.terms.known:
-            self.residual_scale_ = None
+        by_group, known = posterior.design.terms.by_group, posterior.design.terms.known
+        self.residual_scale_ = scale if by_group else None if known else float(scale[0])
 
     def _moments(self, codes: NDArray[np.int64] | None = None) -> GroupMoments:
         """Return the moments, computed once, of the coded groups or of all."""

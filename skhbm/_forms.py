@@ -34,20 +34,20 @@ class Forms(NamedTuple):
 
     Attributes
     ----------
-    start : (n_forms + 1,), index : (n_entries,), value : (n_entries,)
+    start : (n_forms + 1,), column : (n_entries,), value : (n_entries,)
         Row i has the entries from start[i] to start[i + 1].
     within : (n_squares,), the within part that each square belongs to
     n_effects : int
     """
 
     start: Int
-    index: NDArray[np.int32]
+    column: NDArray[np.int32]
     value: Float
     within: Int
     n_effects: int
 
 
-def first_effects(codes: Sequence[Int], widths: Sequence[int], sizes: Sequence[int]) -> Int:
+def first_effects(codes: Sequence[Int], widths: Any, sizes: Sequence[int]) -> Int:
     """Return the position of the first effect of each row's groups (n_rows, n_factors).
 
     Effects are ordered by factor, group and term; -1 stands for a negative code.

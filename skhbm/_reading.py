@@ -232,6 +232,7 @@ def _split(estimator: Any, X: Any, groups: Any) -> tuple[Any, Any]:
         )
         raise ValueError(msg)
     features, columns = split_columns(X, positions)
+    factors: list[str | None]
     if names is not None:
         factors = [str(names[at]) for at in positions]
     elif len(positions) == 1:

@@ -6,7 +6,7 @@ cost the same to sample from.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -118,7 +118,8 @@ class GroupedStatistics:
             If lengths differ, a label is missing, a value is not finite, a weight is negative
             or an error not positive.
         """
-        names = tuple(map(str, X.columns)) if hasattr(X, "columns") else None
+        columns = getattr(X, "columns", None)
+        names = None if columns is None else tuple(map(str, columns))
         X, y, weights = as_rows(X, y, sample_weight)
         factors = as_factors(split_factors(groups), len(y))
         errors = as_errors(y_err, len(y))
@@ -159,14 +160,21 @@ class GroupedStatistics:
         """Return the statistics of groups of these levels; empty for those not here."""
         codes, _, _ = self.levels.encode(levels.labels, len(levels))
         here = codes >= 0
-        arrays = []
-        for array in (self.n, self.weight, self.mean, self.cross):
+
+        def place(array: Float) -> Float:
             part = np.zeros((len(levels), *array.shape[1:]))
             part[here] = array[codes[here]]
-            arrays.append(part)
-        factors = (levels,) if self.factors else ()
-        codes = self.codes[:1] if not factors else np.arange(len(levels))[:, None]
-        return type(self)(factors, codes, *arrays, self.feature_names, self.known_errors)
+            return part
+
+        return replace(
+            self,
+            factors=(levels,) if self.factors else (),
+            codes=np.arange(len(levels))[:, None] if self.factors else self.codes[:1],
+            n=place(self.n),
+            weight=place(self.weight),
+            mean=place(self.mean),
+            cross=place(self.cross),
+        )
 
     def of_factor(self, factor: int) -> Self:
         """Return the statistics of the groups of one factor, cells merged."""

@@ -47,10 +47,23 @@ class Evaluated:
 
     __slots__ = ()
 
-    n_dim: int
-    head: Target
-    factors: tuple[Any, ...]
-    likelihood: Any
+    if TYPE_CHECKING:  # At run time a dataclass would take these for defaults of its fields.
+
+        @property
+        def n_dim(self) -> int:
+            """Length of the unconstrained vector, and of the vector of natural values."""
+
+        @property
+        def head(self) -> Target:
+            """The part of the integrated factor."""
+
+        @property
+        def factors(self) -> tuple[Any, ...]:
+            """The factors whose effects are sampled."""
+
+        @property
+        def likelihood(self) -> Any:
+            """The marginal likelihood, which can draw the coefficients."""
 
     def table(self) -> NDArray[np.int64]:
         """Return sizes and addresses; valid as long as this object lives."""
