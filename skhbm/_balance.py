@@ -4,11 +4,14 @@ Groups with the same R_j have the same B_j, and only the sum of the outer produc
 vec(E_j) enters the likelihood. Any rows with the same sum do: those of the triangular
 factor of a QR decomposition, q m of them however many groups there are. With varying
 intercepts the work is then in the number of distinct sizes, not of groups.
+
+Where the target changes with every evaluation (effects of other factors are taken off it), the
+same is done with the columns of X alone, and the target's follow: `Classes`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
 
     Float = NDArray[np.float64]
 
-__all__ = ["share_equal_work"]
+__all__ = ["Classes", "make_classes", "share_equal_work"]
 
 
 def share_equal_work(R: Float, E: Float) -> tuple[Float, Float, Float]:
@@ -53,5 +56,73 @@ def share_equal_work(R: Float, E: Float) -> tuple[Float, Float, Float]:
     return (
         np.concatenate(rows),
         np.concatenate(values).reshape(-1, q, m),
+        np.concatenate(weights),
+    )
+
+
+class Classes(NamedTuple):
+    """Groups of equal R, one term varying, for targets that change.
+
+    With Q an orthonormal basis of the columns of E_x of a class, a target e (one number a
+    group) is Q'e in the first slots of the class, whose rows of E_x are Q'E_x, and the norm of
+    the rest in its last slot, which has none. A class of few groups is these groups themselves.
+
+    Attributes
+    ----------
+    of_group : (n_groups,), the class of each group
+    first : (n_classes + 1,), the first slot of each class
+    has_rest : (n_classes,), whether its last slot is that of the rest
+    Q : (n_groups, width), zero in the columns that a class does not have
+    roots : (n_slots, 1, 1 + m - 1), R and E_x of the slots
+    weight : (n_slots,), how many groups each stands for: how often its log|B| counts
+    """
+
+    of_group: NDArray[np.int64]
+    first: NDArray[np.int64]
+    has_rest: NDArray[np.int64]
+    Q: Float
+    roots: Float
+    weight: Float
+
+    def targets(self, e: Float) -> Float:
+        """Return the targets (n_slots,) of targets of the groups (n_groups,)."""
+        out = np.zeros(self.first[-1])
+        for c, (start, stop) in enumerate(zip(self.first, self.first[1:], strict=False)):
+            members = self.of_group == c
+            own, Q = e[members], self.Q[members]
+            inside = Q[:, : stop - start - self.has_rest[c]].T @ own
+            out[start : start + len(inside)] = inside
+            if self.has_rest[c]:
+                out[stop - 1] = np.sqrt(max(own @ own - inside @ inside, 0.0))
+        return out
+
+
+def make_classes(R: Float, E: Float) -> Classes:
+    """Find the classes of groups with R (n_groups, 1, 1) and E_x (n_groups, 1, m - 1)."""
+    n_groups, width = len(R), max(E.shape[2], 1)
+    _, kind, size = np.unique(R[:, 0, 0], return_inverse=True, return_counts=True)
+    # A class needs more groups than slots to be worth it.
+    alone = size[kind] <= width + 1
+    kind = np.where(alone, len(size) + np.arange(n_groups), kind)
+    _, of_group = np.unique(kind, return_inverse=True)
+    Q = np.zeros((n_groups, width))
+    Q[alone, 0] = 1.0
+    first, has_rest, roots, weights = [0], [], [], []
+    members = np.split(np.argsort(of_group, kind="stable"), np.cumsum(np.bincount(of_group)))
+    for own in members[:-1]:
+        E_x = E[own, 0]
+        if not alone[own[0]]:
+            Q[own, : E_x.shape[1]], E_x = np.linalg.qr(E_x)
+            E_x = np.vstack([E_x, np.zeros(E_x.shape[1])])
+        roots.append(np.hstack([np.full((len(E_x), 1), R[own[0], 0, 0]), E_x]))
+        weights.append(np.eye(1, len(E_x))[0] * len(own))
+        has_rest.append(int(not alone[own[0]]))
+        first.append(first[-1] + len(E_x))
+    return Classes(
+        of_group.astype(np.int64),
+        np.array(first, dtype=np.int64),
+        np.array(has_rest, dtype=np.int64),
+        Q,
+        np.concatenate(roots)[:, None],
         np.concatenate(weights),
     )

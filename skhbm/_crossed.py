@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from skhbm._balance import Classes
     from skhbm._forms import Forms
     from skhbm._likelihood import Marginal
 
@@ -33,7 +34,7 @@ __all__ = ["TABLE", "Crossed", "crossed_callback", "patch", "pull_back", "shift"
 
 
 #: Length of the table of sizes and addresses: see `Crossed.table`.
-TABLE = SIZES + 8
+TABLE = SIZES + 15
 
 
 class Crossed(NamedTuple):
@@ -42,11 +43,16 @@ class Crossed(NamedTuple):
     Attributes
     ----------
     marginal : Marginal
+        Of groups, or of the slots of classes of groups.
     forms : Forms
+    classes : Classes or None
+    own : (n_groups,), the target's column of E, where there are classes
     """
 
     marginal: Marginal
     forms: Forms
+    classes: Classes | None = None
+    own: Float | None = None
 
     @property
     def n_effects(self) -> int:
@@ -59,8 +65,13 @@ class Crossed(NamedTuple):
         n_effects = self.forms.n_effects
         sizes = [len(self.forms.start) - 1, len(self.forms.value), n_effects]
         addresses = [array.ctypes.data for array in arrays]
-        n_squares = len(self.forms.within)
-        return np.array([*self.marginal.table(), *sizes, *addresses, n_squares], np.int64)
+        sizes_, addresses_ = [len(self.forms.within), 0, 0], [0] * 5
+        if self.classes is not None:
+            used: Any = (*self.classes[:4], self.own)
+            sizes_[1:] = self.classes.Q.shape[1], len(self.classes.has_rest)
+            addresses_ = [array.ctypes.data for array in used]
+        table = [*self.marginal.table(), *sizes, *addresses, *sizes_, *addresses_]
+        return np.array(table, np.int64)
 
     def evaluator(self) -> Callable[[int, int], None]:
         """Return a function of the addresses of inputs and outputs; no gradient."""
@@ -131,6 +142,62 @@ def patch(table, target, W, adjoint):
 
 
 @njit(**JIT_INNER)
+def fill_slots(table, d, target):
+    """Fill the targets of the slots of classes, E_y being less d (n_groups,)."""
+    n_blocks, n_shifts = table[4], table[12] - table[1] - table[19]
+    width, n_classes = table[20], table[21]
+    of_group = carray(as_pointer(table[22]), (n_shifts,), np.int64)
+    first = carray(as_pointer(table[23]), (n_classes + 1,), np.int64)
+    has_rest = carray(as_pointer(table[24]), (n_classes,), np.int64)
+    Q = carray(as_pointer(table[25]), (n_shifts, width), np.float64)
+    own = carray(as_pointer(table[26]), (n_shifts,), np.float64)
+    slots = np.zeros(n_blocks * LANES)
+    squares = np.zeros(n_classes)
+    for j in range(n_shifts):
+        c = of_group[j]
+        e = own[j] - d[j]
+        squares[c] += e * e
+        for a in range(first[c + 1] - first[c] - has_rest[c]):
+            slots[first[c] + a] += Q[j, a] * e
+    for c in range(n_classes):
+        if has_rest[c] > 0:
+            rest = squares[c]
+            for i in range(first[c], first[c + 1] - 1):
+                rest -= slots[i] * slots[i]
+            slots[first[c + 1] - 1] = np.sqrt(max(rest, 0.0))
+    for i in range(first[n_classes]):
+        target[i // LANES, 0, i % LANES] = slots[i]
+
+
+@njit(**JIT_INNER)
+def pull_back_slots(table, p, d_target, form):
+    """Turn the forms d (n_groups,) into the derivatives in them; see `pull_back`."""
+    n_blocks, n_shifts = table[4], table[12] - table[1] - table[19]
+    width, n_classes = table[20], table[21]
+    of_group = carray(as_pointer(table[22]), (n_shifts,), np.int64)
+    first = carray(as_pointer(table[23]), (n_classes + 1,), np.int64)
+    has_rest = carray(as_pointer(table[24]), (n_classes,), np.int64)
+    Q = carray(as_pointer(table[25]), (n_shifts, width), np.float64)
+    own = carray(as_pointer(table[26]), (n_shifts,), np.float64)
+    target = carray(as_pointer(table[7]), (n_blocks, 1, LANES), np.float64)
+    # The norm t of what is left, e - QQ'e, has the derivative (e - QQ'e) / t.
+    of_rest = np.zeros(n_classes)
+    for c in range(n_classes):
+        i = first[c + 1] - 1
+        t = target[i // LANES, 0, i % LANES]
+        if has_rest[c] > 0 and t > 0.0:
+            of_rest[c] = d_target[i // LANES, 0, i % LANES] / t
+    for j in range(n_shifts):
+        c = of_group[j]
+        x = of_rest[c] * (own[j] - form[j])
+        for a in range(first[c + 1] - first[c] - has_rest[c]):
+            i = first[c] + a
+            inside = target[i // LANES, 0, i % LANES]
+            x += Q[j, a] * (d_target[i // LANES, 0, i % LANES] - of_rest[c] * inside)
+        form[j] = p * form[j] - x
+
+
+@njit(**JIT_INNER)
 def shift(table, effects, form, target, W):
     """Fill the forms, and target and W as they are given the effects."""
     q, m, n_within, n_blocks = table[0], table[1], table[3], table[4]
@@ -162,12 +229,15 @@ def shift(table, effects, form, target, W):
     for j in range(n_shifts // max(q, 1)):
         for a in range(q):
             d = form[j * q + a]
-            target[j // LANES, a, j % LANES] -= d
             squares += d * d
+            if table[21] == 0:
+                target[j // LANES, a, j % LANES] -= d
         if n_within > 1:
             W[j, m - 1, m - 1] -= squares
             squares = 0.0
     W[0, m - 1, m - 1] -= squares
+    if table[21] > 0:
+        fill_slots(table, form, target)
     for g in range(n_within):
         # The cross-products of a perfect fit are zero, and rounding may be negative.
         W[g, m - 1, m - 1] = max(W[g, m - 1, m - 1], 1e-16 * old_W[g, m - 1, m - 1])
@@ -190,11 +260,14 @@ def pull_back(table, adjoint, form, d_effects):
     last, precision = adjoint[size : size + m], adjoint[size + m :]
     # The derivatives in W are -precision * last in its last column, half of it in its last
     # entry, which has minus the squares of the shifts.
-    for j in range(n_shifts // max(q, 1)):
-        p = precision[j if n_within > 1 else 0] * last[m - 1]
-        for a in range(q):
-            i = j * q + a
-            form[i] = p * form[i] - d_target[j // LANES, a, j % LANES]
+    if table[21] > 0:
+        pull_back_slots(table, precision[0] * last[m - 1], d_target, form)
+    else:
+        for j in range(n_shifts // max(q, 1)):
+            p = precision[j if n_within > 1 else 0] * last[m - 1]
+            for a in range(q):
+                i = j * q + a
+                form[i] = p * form[i] - d_target[j // LANES, a, j % LANES]
     for g in range(n_within):
         at = n_shifts + g * m
         for a in range(m):

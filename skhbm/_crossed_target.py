@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from skhbm._balance import make_classes
 from skhbm._coordinates import find_reference, make_coordinates
 from skhbm._crossed import Crossed
 from skhbm._crossed_density import FACTOR, crossed_density, crossed_expand
 from skhbm._density import density_callback, expand_callback
 from skhbm._forms import make_forms
+from skhbm._likelihood import make_marginal
 from skhbm._target import Evaluated, Target, as_table, initial_point, log_start
 
 if TYPE_CHECKING:
@@ -131,6 +133,13 @@ def make_crossed_target(
     n_within = len(head.marginal.W)
     forms = make_forms(cells, sizes, design.n_groups, n_within, basis.columns)
     crossed = Crossed(head.marginal, forms)
+    if len(design.terms.varying) == 1 and not design.terms.by_group:
+        E = design.roots[:, :, 1:] @ basis.columns
+        classes = make_classes(design.roots[:, :, :1], E[:, :, :-1])
+        own = np.ascontiguousarray(E[:, 0, -1])
+        slots = np.dstack([classes.roots, classes.targets(own)[:, None]])
+        marginal = make_marginal(basis.mean, slots, classes.weight, basis.within, design.counts)
+        crossed = Crossed(marginal, forms, classes, own)
     reference = find_reference(design)
     coordinates = make_coordinates(crossed, sizes, reference, head.center)
     factors = []
