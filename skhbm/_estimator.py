@@ -55,39 +55,42 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
     r"""Hierarchical (multilevel, mixed-effects) Bayesian normal regression.
 
     Rows belong to groups whose intercepts, and slopes if asked for, vary about those of a
-    population:
+    population. With one grouping factor f or several, nested or crossed:
 
     .. math::
-        y_i &= \alpha + x_i'\beta + z_i'u_{g(i)} + \varepsilon_i \\
-        u_j &\sim \mathrm{Normal}(0, \Sigma), \quad
-        \Sigma = \mathrm{diag}(\tau)\,\Omega\,\mathrm{diag}(\tau), \quad
-        \Omega \sim \mathrm{LKJ}(2) \\
+        y_i &= \alpha + x_i'\beta + \sum_f z_i^{f\prime} u^f_{g_f(i)} + \varepsilon_i \\
+        u^f_j &\sim \mathrm{Normal}(0, \Sigma_f), \quad
+        \Sigma_f = \mathrm{diag}(\tau_f)\,\Omega_f\,\mathrm{diag}(\tau_f), \quad
+        \Omega_f \sim \mathrm{LKJ}(2) \\
         \varepsilon_i &\sim \mathrm{Normal}(0, \sigma)
 
     where z is 1 and the features named in `varying_slopes`. How much groups are pooled
-    is learned from the data. The effects u and normally distributed coefficients are
-    integrated out; what is left is sampled by NUTS, at a cost that does not
-    depend on the number of rows.
+    is learned from the data. The effects u of the factor with the most coefficients, and
+    normally distributed coefficients, are integrated out; what is left is sampled by NUTS, at
+    a cost that does not depend on the number of rows.
 
     Parameters
     ----------
     group_features : str, int, or array-like of str, int or bool, default=None
-        The column of X that holds the group labels, by name, index or mask. The other way
-        to give labels is ``groups`` in :meth:`fit` and :meth:`predict`; this one works
-        everywhere in scikit-learn.
+        The columns of X that hold the group labels, by name, index or mask: one for each
+        grouping factor. The other way to give labels is ``groups`` in :meth:`fit` and
+        :meth:`predict`; this one works everywhere in scikit-learn.
     varying_slopes : {"all"}, array-like of str or int, or dict, default=None
         The features whose coefficients vary by group, by name or index in X; or a dict from
-        the name of the factor to those. None varies intercepts only.
+        the name of a factor to those. None varies intercepts only.
     varying_intercept : bool or dict, default=True
-        Whether the intercept varies.
+        Whether the intercept varies, by all factors or each.
     correlated : bool or dict, default=True
         Whether a group's effects are correlated; False makes them independent.
-    residual_scale : {"shared", "by_group"}, default="shared"
-        Whether residuals have one standard deviation or one in each group.
+    residual_scale : {"shared", "by_group", "known"}, default="shared"
+        Whether residuals have one standard deviation, or one in each group of the first
+        factor, or known ones: ``y_err`` in :meth:`fit`, as in a meta-analysis. Predictions
+        are then of the linear predictor itself, without residual noise.
     priors : dict, default=None
         From a name to a :class:`Prior`, on the natural scale of X and y: "intercept" (for
         x = 0), "coef", "tau", "corr", "sigma". For "coef" and "tau" also a dict from an entry
-        to a Prior. See Notes for the defaults.
+        to a Prior. "tau" is for all factors, "tau_f" for the factor named f. See Notes for the
+        defaults.
     fit_intercept : bool, default=True
         Whether the population has an intercept.
     solver : {"nuts"}, default="nuts"
@@ -118,21 +121,22 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
         Posterior means of the population's coefficients.
     intercept_ : float
         Posterior mean of the population's intercept at x = 0.
-    groups_ : ndarray of shape (n_groups,)
-        Labels of the groups, sorted.
-    n_groups_ : int
+    groups_ : ndarray of shape (n_groups,), or dict
+        Labels of the groups, sorted. With several factors, this and the following four are
+        dicts from the name of a factor.
+    n_groups_ : int, or dict
         Number of groups; 0 if the model was fitted without.
-    group_coef_ : ndarray of shape (n_groups, n_coef)
+    group_coef_ : ndarray of shape (n_groups, n_coef), or dict
         Posterior means of the coefficients in each group, population + effect.
-    group_intercept_ : ndarray of shape (n_groups,)
+    group_intercept_ : ndarray of shape (n_groups,), or dict
         Posterior means of the intercepts in each group, population + effect.
-    group_scale_ : ndarray of shape (n_varying_terms,)
+    group_scale_ : ndarray of shape (n_varying_terms,), or dict
         Posterior means of tau, the standard deviations between groups.
-    residual_scale_ : float or ndarray of shape (n_groups,)
-        Posterior mean of sigma.
+    residual_scale_ : float, ndarray of shape (n_groups,), or None
+        Posterior mean of sigma; None if it is known.
     shrinkage_ : DataFrame
-        For each group and varying term: number of rows, the estimate from the group's
-        rows alone (``no_pooling``; NaN if they are too few), the posterior mean
+        For each group and varying term of each factor: number of rows, the estimate from the
+        group's rows alone (``no_pooling``; NaN if they are too few), the posterior mean
         (``partial_pooling``) and standard deviation (``sd``), least squares of all rows
         (``complete_pooling``), and the share of the population in the posterior mean
         (``pooling``, with a 90 % interval): 1 - tau^2 / (tau^2 + se^2) for an intercept,
@@ -151,7 +155,8 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
         residual one, as for rows of new groups.
     posterior_ : xarray.DataTree
         All draws, the groups' effects included: `intercept`, `coef`, `tau_f`, `corr_f`,
-        `effect_f`, `sigma`, where f is the name of the grouping factor.
+        `effect_f`, `sigma`, where f is the name of a grouping factor: that of its Series or
+        column, or "group", or "group0", "group1", ... of several without names.
     diagnostics_ : dict
         Largest R-hat, smallest effective sample size, number of divergences, seconds.
     model_ : pymc.Model
@@ -175,13 +180,17 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
     - tau of a slope: HalfNormal(2.5 s_y / s_k); of the intercept HalfNormal(2.5 s_y), times
       sqrt(1 + sum of (mean of x_k / s_k)^2) over varying slopes, as it is at x = 0
     - corr: LKJCorr(2)
-    - sigma: HalfNormal(2.5 s_y)
+    - sigma: HalfNormal(2.5 s_y); there is none where errors are known
     - sigma_j with ``residual_scale="by_group"``: log sigma_j ~ Normal(m, s), m ~ Normal(log
       s_y, 1), s ~ HalfNormal(0.4). An explicit prior of sigma is independent for each group,
       and all that is known of a new one.
 
     They move with the units of X and y. With ``fit_intercept=False``, standard deviations are
-    about zero.
+    about zero. With known errors they, and means, are weighted by 1 / y_err^2.
+
+    Labels that are numbered anew in each group of another factor (class 1, 2, ... of every
+    school) would be taken for crossed. Make them unique first, as in
+    ``groups["class"] = groups["school"] + "/" + groups["class"]``.
 
     References
     ----------
@@ -474,7 +483,7 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
     def predict(
         self,
         X: ArrayLike | None,
-        groups: ArrayLike | None = None,
+        groups: Any = None,
         return_std: bool = False,
         return_cov: bool = False,
     ) -> Any:
@@ -484,8 +493,9 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
         ----------
         X : array-like of shape (n_samples, n_features) or None
             As in :meth:`fit`.
-        groups : array-like of shape (n_samples,), default=None
-            Labels; `new_groups` decides about those that were not seen or are missing.
+        groups : array-like of shape (n_samples,) or (n_samples, n_factors), default=None
+            Labels; `new_groups` decides about those that were not seen or are missing. Of
+            several factors a data frame or dict may have some only: the others are missing.
         return_std : bool, default=False
             Whether to return the standard deviation of each row: residual noise, spread
             between groups and the uncertainty of all parameters.
@@ -519,7 +529,7 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
         return (mean, std) if return_std else mean
 
     def predict_interval(
-        self, X: ArrayLike | None, groups: ArrayLike | None = None, coverage: Any = 0.9
+        self, X: ArrayLike | None, groups: Any = None, coverage: Any = 0.9
     ) -> Float:
         """Predict equal-tailed intervals of the posterior predictive distribution.
 
@@ -554,7 +564,7 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
     def predict_quantiles(
         self,
         X: ArrayLike | None,
-        groups: ArrayLike | None = None,
+        groups: Any = None,
         quantiles: ArrayLike = (0.05, 0.25, 0.5, 0.75, 0.95),
     ) -> Float:
         """Predict quantiles of the posterior predictive distribution.
@@ -592,7 +602,7 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
     def sample_y(
         self,
         X: ArrayLike | None,
-        groups: ArrayLike | None = None,
+        groups: Any = None,
         n_samples: Any = 1,
         random_state: Any = 0,
     ) -> Float:
@@ -626,7 +636,7 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
         return _predictive.samples(self._posterior, rows, int(n_samples), rng)
 
     def log_predictive_density(
-        self, X: ArrayLike | None, y: ArrayLike, groups: ArrayLike | None = None
+        self, X: ArrayLike | None, y: ArrayLike, groups: Any = None
     ) -> Float:
         """Return the log posterior predictive density of each row's target.
 
@@ -664,7 +674,7 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
         self,
         X: ArrayLike | None,
         y: ArrayLike,
-        groups: ArrayLike | None = None,
+        groups: Any = None,
         sample_weight: ArrayLike | None = None,
     ) -> float:
         """Return the coefficient of determination R^2 of the predictive mean.
@@ -866,6 +876,23 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
     @property
     def model_(self) -> pm.Model:
         """The model that is sampled, as a PyMC model, built when asked for."""
+        return self.to_pymc()
+
+    def to_pymc(self) -> pm.Model:
+        """Build the model that is sampled as a PyMC model, to look at or to extend.
+
+        Returns
+        -------
+        pymc.Model
+            With the names of `posterior_` and its dims and coords. The effects of the
+            integrated factor are not in it. The observed node, ``statistics``, holds the
+            statistics of y and can be simulated: ``pymc.sample_prior_predictive``.
+
+        Raises
+        ------
+        NotFittedError
+            Before fit.
+        """
         check_is_fitted(self)
         from skhbm._model import build_model
 
