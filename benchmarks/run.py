@@ -36,6 +36,9 @@ CASES = {
     "cold": ("first fit ever, empty caches, imports included", "10 s", 3),
     "million-rows": ("1,000,000 rows, 10 features, 10,000 groups", "10 s, + 300 MB", 1),
     "many-groups": ("200,000 rows, 10,000 groups, one varying slope", "30 s", 1),
+    "evaluations": ("InstEval's shape: 73,421 rows, 2,972 x 1,128 x 14", "60 s, ESS 400", 1),
+    "schools": ("30,000 rows, 2,400 schools in 130 areas", "10 s, ESS 1000", 1),
+    "eight-schools": ("eight schools, known errors; compiled", "0.5 s", 1),
     "predict-one": ("predict, one row, known group", "1 ms", 1),
     "predict-million": ("predict, 1,000,000 rows, return_std", "1 s, O(rows)", 1),
     "condition-on": ("condition_on, 5 rows of a new group, 100 groups", "10 ms", 1),
@@ -134,8 +137,9 @@ def _scalars(posterior):
 def quality_of(model, *, every=1):
     """Return the quality of a fitted model, of some of its groups only if they are many."""
     posterior = model.posterior_["posterior"].to_dataset()
-    f = next(n.removeprefix("effect_") for n in posterior.data_vars if n.startswith("effect_"))
-    posterior = posterior.isel({f: slice(None, None, every)})
+    effects = [name for name in posterior.data_vars if name.startswith("effect_")]
+    factors = {name.removeprefix("effect_"): slice(None, None, every) for name in effects}
+    posterior = posterior.isel(factors)
     return quality(posterior, model.diagnostics_["n_divergences"])
 
 
@@ -200,6 +204,39 @@ def million_rows(repeat):
 
 def many_groups(repeat):
     return fit_large(make_rows(200_000, 10_000, 1, 1), repeat, varying_slopes="all")
+
+
+def evaluations(repeat):
+    from designs import make_evaluations
+
+    y, groups = make_evaluations()
+    regressor(draws=10, tune=10).fit(None, y[:5_000], groups=groups[:5_000])
+    seconds, model = timed(lambda: regressor().fit(None, y, groups=groups), repeat)
+    return {"seconds": seconds, "memory": peak(), **quality_of(model)}
+
+
+def schools(repeat):
+    from designs import make_schools
+
+    X, y, groups = make_schools()
+    regressor(draws=10, tune=10).fit(X[:5_000], y[:5_000], groups=groups[:5_000])
+    seconds, model = timed(lambda: regressor().fit(X, y, groups=groups), repeat)
+    return {"seconds": seconds, **quality_of(model)}
+
+
+def eight_schools(repeat):
+    from skhbm import Prior
+
+    y, y_err = [28, 8, -3, 7, -1, 1, 18, 12], [15, 10, 16, 11, 9, 11, 10, 18]
+    priors = {"intercept": Prior("Normal", mu=0, sigma=5), "tau": Prior("HalfCauchy", beta=5)}
+
+    def fit():
+        model = regressor(residual_scale="known", priors=priors)
+        return model.fit(None, y, groups=list("ABCDEFGH"), y_err=y_err)
+
+    fit()
+    seconds, model = timed(fit, repeat)
+    return {"seconds": seconds, **quality_of(model)}
 
 
 def predict_one(repeat):
@@ -330,6 +367,9 @@ MEASURES = {
     "cold": fresh,
     "million-rows": million_rows,
     "many-groups": many_groups,
+    "evaluations": evaluations,
+    "schools": schools,
+    "eight-schools": eight_schools,
     "predict-one": predict_one,
     "predict-million": predict_million,
     "condition-on": condition_on,

@@ -79,27 +79,35 @@ def rotate(kind, V, x, out):
 
 
 @njit(**JIT_INNER)
-def place(estimate, variance, tau, z, out):
-    """Fill out with the rotated effects of coordinates z; see `skhbm._coordinates`."""
+def place(estimate, variance, tau, z, share, size, out):
+    """Fill out with the rotated effects of coordinates z; see `skhbm._coordinates`.
+
+    And share and size (K,) with a_i and sqrt(a_i e_i).
+    """
     for i in range(len(z)):
-        share = tau * tau / (tau * tau + variance[i])
-        out[i] = share * estimate[i] + np.sqrt(share * variance[i]) * z[i]
+        share[i] = tau * tau / (tau * tau + variance[i])
+        size[i] = np.sqrt(share[i] * variance[i])
+        out[i] = share[i] * estimate[i] + size[i] * z[i]
 
 
 @njit(**JIT_INNER)
-def place_gradient(estimate, variance, tau, z, d, grad):
+def place_gradient(estimate, share, size, z, d, grad):
     """Pull derivatives d in the rotated effects back to z.
 
     Return the log Jacobian and the derivative in log tau, that of the Jacobian included.
     """
-    logp, d_log_tau = 0.0, 0.0
+    logp, d_log_tau, product = 0.0, 0.0, 1.0
     for i in range(len(z)):
-        share = tau * tau / (tau * tau + variance[i])
-        size = np.sqrt(share * variance[i])
-        grad[i] = d[i] * size
-        logp += np.log(size)
-        d_log_tau += (1.0 - share) * (1.0 + d[i] * (2.0 * share * estimate[i] + size * z[i]))
-    return logp, d_log_tau
+        grad[i] = d[i] * size[i]
+        d_log_tau += (1.0 - share[i]) * (
+            1.0 + d[i] * (2.0 * share[i] * estimate[i] + size[i] * z[i])
+        )
+        # One logarithm for four sizes.
+        product *= size[i]
+        if i % 4 == 3:
+            logp += np.log(product)
+            product = 1.0
+    return logp + np.log(product), d_log_tau
 
 
 @njit(**JIT_INNER)
@@ -110,36 +118,40 @@ def effects_prior(u, tau, C, d_u, d_log_tau, dC):
     diagonal, and -1 / C on it from the determinant.
     """
     K, q = u.shape
-    s, r = np.empty(q), np.empty(q)
+    s, r, inverse, diagonal = np.empty(q), np.empty(q), np.empty(q), np.empty(q)
+    for a in range(q):
+        inverse[a] = 1.0 / tau[a]
+        diagonal[a] = 1.0 / C[a, a]
     logp = 0.0
     for k in range(K):
         for a in range(q):
-            t = u[k, a] / tau[a]
+            t = u[k, a] * inverse[a]
             for b in range(a):
                 t -= C[a, b] * s[b]
-            s[a] = t / C[a, a]
+            s[a] = t * diagonal[a]
             logp -= 0.5 * s[a] * s[a]
         for a in range(q - 1, -1, -1):
             t = s[a]
             for b in range(a + 1, q):
                 t -= C[b, a] * r[b]
-            r[a] = t / C[a, a]
-            d_u[k, a] -= r[a] / tau[a]
-            d_log_tau[a] += r[a] * u[k, a] / tau[a]
+            r[a] = t * diagonal[a]
+            scaled = r[a] * inverse[a]
+            d_u[k, a] -= scaled
+            d_log_tau[a] += scaled * u[k, a]
             for b in range(a + 1):
                 dC[a, b] += r[a] * s[b]
     for a in range(q):
         logp -= K * np.log(tau[a] * C[a, a])
         d_log_tau[a] -= K
-        dC[a, a] -= K / C[a, a]
+        dC[a, a] -= K * diagonal[a]
     return logp
 
 
 @njit(**JIT_INNER)
-def place_factor(factor, x, says, C, corr, effects):
+def place_factor(factor, x, says, C, corr, effects, shares, sizes):
     """Fill what the priors say of tau, the correlations, and effects (K, q), working units.
 
-    Return the log prior of tau.
+    And shares and sizes (q, K) of the coordinates. Return the log prior of tau.
     """
     q, r, K, kind, width = factor[0], factor[1], factor[2], factor[3], factor[4]
     units = carray(as_pointer(factor[6]), (q + 1,), np.float64)
@@ -152,7 +164,8 @@ def place_factor(factor, x, says, C, corr, effects):
     for t in range(q):
         call_prior(address[t], x[t], factor[8] + 8 * width * t, says.ctypes.data + 32 * t)
         logp += says[t, 2]
-        place(own[t, 0], own[t, 1], says[t, 0] / units[t], z[t], rotated)
+        tau = says[t, 0] / units[t]
+        place(own[t, 0], own[t, 1], tau, z[t], shares[t], sizes[t], rotated)
         rotate(kind, V[t, 1], rotated, column)
         for k in range(K):
             effects[k, t] = column[k]
@@ -161,7 +174,7 @@ def place_factor(factor, x, says, C, corr, effects):
 
 
 @njit(**JIT_INNER)
-def factor_gradient(factor, x, says, C, effects, d_effects, grad):
+def factor_gradient(factor, x, says, C, effects, d_effects, shares, sizes, grad):
     """Add a factor's prior and Jacobian to the density; fill the gradient in its part of x."""
     q, r, K, kind = factor[0], factor[1], factor[2], factor[3]
     units = carray(as_pointer(factor[6]), (q + 1,), np.float64)
@@ -178,7 +191,7 @@ def factor_gradient(factor, x, says, C, effects, d_effects, grad):
         for k in range(K):
             column[k] = d_effects[k, t]
         rotate(kind, V[t, 0], column, rotated)
-        jacobian, d = place_gradient(own[t, 0], own[t, 1], tau[t], z[t], rotated, d_z[t])
+        jacobian, d = place_gradient(own[t, 0], shares[t], sizes[t], z[t], rotated, d_z[t])
         logp += jacobian
         grad[t] = says[t, 3] + (d + d_log_tau[t]) * says[t, 1] / says[t, 0]
     if r > 0:
@@ -195,13 +208,23 @@ def _crossed_density(n_dim, x_, grad_, logp_, table_):
     factors = carray(as_pointer(table[7]), (n_others, FACTOR), np.int64)
     x, grad, out = carray(x_, (n_dim,)), carray(grad_, (n_dim,)), carray(logp_, (1,))
     effects, d_effects = np.empty(crossed[14]), np.empty(crossed[14])
+    shares, sizes = np.empty(crossed[14]), np.empty(crossed[14])
     says, C = np.empty((n_others, q_max, 4)), np.zeros((n_others, q_max, q_max))
     logp = 0.0
     at = n_head
     for f in range(n_others):
         q, r, K, first = factors[f, 0], factors[f, 1], factors[f, 2], factors[f, 5]
-        own = effects[first : first + K * q].reshape((K, q))
-        logp += place_factor(factors[f], x[at:], says[f], C[f], np.empty(r), own)
+        last = first + K * q
+        logp += place_factor(
+            factors[f],
+            x[at:],
+            says[f],
+            C[f],
+            np.empty(r),
+            effects[first:last].reshape((K, q)),
+            shares[first:last].reshape((q, K)),
+            sizes[first:last].reshape((q, K)),
+        )
         at += q + r + K * q
 
     form = np.empty(crossed[12])
@@ -217,9 +240,18 @@ def _crossed_density(n_dim, x_, grad_, logp_, table_):
     at = n_head
     for f in range(n_others):
         q, r, K, first = factors[f, 0], factors[f, 1], factors[f, 2], factors[f, 5]
-        own = effects[first : first + K * q].reshape((K, q))
-        d_own = d_effects[first : first + K * q].reshape((K, q))
-        logp += factor_gradient(factors[f], x[at:], says[f], C[f], own, d_own, grad[at:])
+        last = first + K * q
+        logp += factor_gradient(
+            factors[f],
+            x[at:],
+            says[f],
+            C[f],
+            effects[first:last].reshape((K, q)),
+            d_effects[first:last].reshape((K, q)),
+            shares[first:last].reshape((q, K)),
+            sizes[first:last].reshape((q, K)),
+            grad[at:],
+        )
         at += q + r + K * q
     for i in range(at, n_dim):
         logp -= 0.5 * x[i] * x[i]
@@ -247,7 +279,9 @@ def _crossed_expand(n_dim, n_natural, x_, natural_, table_):
         units = carray(as_pointer(factors[f, 6]), (q + 1,), np.float64)
         says, C = np.empty((q, 4)), np.zeros((q, q))
         effects = natural[at + q + r : at + q + r + K * q].reshape((K, q))
-        place_factor(factors[f], x[at:], says, C, natural[at + q : at + q + r], effects)
+        corr = natural[at + q : at + q + r]
+        spare = np.empty((2, q, K))
+        place_factor(factors[f], x[at:], says, C, corr, effects, spare[0], spare[1])
         for t in range(q):
             natural[at + t] = says[t, 0]
             for k in range(K):

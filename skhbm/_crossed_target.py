@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from skhbm._basis import Basis
     from skhbm._coordinates import Coordinates, Reference
     from skhbm._design import Design
+    from skhbm._forms import Forms
     from skhbm._priors import Priors
 
     Float = NDArray[np.float64]
@@ -143,16 +144,28 @@ def make_crossed_target(
     reference = find_reference(design)
     coordinates = make_coordinates(crossed, sizes, reference, head.center)
     factors = []
-    for other, (tau, eta), own in zip(design.others, priors.others, coordinates, strict=True):
+    for other, (tau, eta), chosen in zip(
+        design.others, priors.others, coordinates, strict=True
+    ):
         address, parameters = as_table(tau)
         units = design.scaling.effect_units(other.terms)
         eta = eta if other.terms.n_correlations else 0.0
-        factors.append(SampledFactor(np.append(units, eta), address, parameters, own))
+        factors.append(SampledFactor(np.append(units, eta), address, parameters, chosen))
     effects = np.array([factor.n_terms * factor.n_groups for factor in factors])
     firsts = np.cumsum(effects) - effects
     rows = [factor.table(int(first)) for factor, first in zip(factors, firsts, strict=True)]
     tables = head.table(), crossed.table(), np.array(rows, np.int64).reshape(-1, FACTOR)
     return CrossedTarget(head, crossed, tuple(factors), tables, reference)
+
+
+def _share_equal_work(design: Design, basis: Basis, forms: Forms) -> Crossed:
+    """Return the likelihood of one varying term, groups of equal design taken together."""
+    E = design.roots[:, :, 1:] @ basis.columns
+    classes = make_classes(design.roots[:, :, :1], E[:, :, :-1])
+    own = np.ascontiguousarray(E[:, 0, -1])
+    slots = np.dstack([classes.roots, classes.targets(own)[:, None]])
+    marginal = make_marginal(basis.mean, slots, classes.weight, basis.within, design.counts)
+    return Crossed(marginal, forms, classes, own)
 
 
 def start_at_reference(target: CrossedTarget, priors: Priors) -> Float:
