@@ -241,8 +241,9 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
         y : array-like of shape (n_samples,)
             Target.
         groups : array-like of shape (n_samples,) or (n_samples, n_factors), default=None
-            Group labels of any hashable kind, unless they are columns of X: one grouping factor,
-            or several as the columns of an array or data frame or the entries of a dict.
+            Group labels of any hashable kind, unless they are columns of X: one grouping
+            factor, or several as the columns of an array or data frame or the entries of a
+            dict.
         sample_weight : array-like of shape (n_samples,), default=None
             Frequencies: a weight of 2 is the row twice.
         y_err : array-like of shape (n_samples,), default=None

@@ -1,7 +1,7 @@
 """What fit and predict are given -> checked rows, with labels from either channel.
 
-Labels come as `groups=` or as the columns of X that `group_features` names. These functions read
-the parameters of an estimator, and set what scikit-learn wants to know of X.
+Labels come as `groups=` or as the columns of X that `group_features` names. These functions
+read the parameters of an estimator, and set what scikit-learn wants to know of X.
 """
 
 from __future__ import annotations
@@ -63,10 +63,6 @@ def read_statistics(
         raise ValueError(msg)
     if known is not None:
         columns = _as_fitted(columns, known.factors)
-        if None in [column for _, column in columns]:
-            missing = [name for name, column in columns if column is None]
-            msg = f"The labels of {missing[:5]} are missing. Pass them in `groups`."
-            raise ValueError(msg)
     factors = as_factors(columns, len(target))
     for name, _ in factors:
         _check_name(name)
@@ -176,6 +172,7 @@ def _split(estimator: Any, X: Any, groups: Any) -> tuple[Any, Any]:
         )
         raise ValueError(msg)
     features, columns = split_columns(X, positions)
+    factors: list[str | None]
     if names is not None:
         factors = [str(names[at]) for at in positions]
     elif len(positions) == 1:

@@ -133,9 +133,9 @@ def _check_identified(statistics: GroupedStatistics, f: int, terms: Terms) -> No
     if len(levels) >= statistics.n.sum():
         msg = (
             f"The grouping factor {levels.name!r} has as many levels as there are rows "
-            f"({len(levels)}), so {tau} and the residual scale (sigma) are not identified: only "
-            "the sum of their variances is. Leave this factor out or, if the standard errors "
-            "of y are known, set residual_scale='known' and pass `y_err=` to fit."
+            f"({len(levels)}), so {tau} and the residual scale (sigma) are not identified: "
+            "only the sum of their variances is. Leave this factor out or, if the standard "
+            "errors of y are known, set residual_scale='known' and pass `y_err=` to fit."
         )
         raise ValueError(msg)
 
