@@ -108,7 +108,7 @@ def _check_version(about: dict[str, Any]) -> None:
 
 def _write(file: Any, arrays: dict[str, NDArray[Any]], about: str) -> None:
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr("about.json", about)
+        archive.writestr(zipfile.ZipInfo("about.json"), about)
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(
