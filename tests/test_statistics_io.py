@@ -538,8 +538,8 @@ def test_save_says_how_many_cells_and_what_to_do(tmp_path):
         statistics_of(cell(sum(sizes)), groups=groups).save(tmp_path / "site")
     assert str(caught[0].message) == (
         "3 of 5 cells have no more rows than there are features and 2 (5), or equal rows: "
-        "these could be read back from the file. Merge small groups, drop features, or do not share "
-        "the file."
+        "these could be read back from the file. Merge small groups, drop features, or do "
+        "not share the file."
     )
     assert caught[0].filename == __file__
 
