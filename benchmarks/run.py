@@ -36,6 +36,7 @@ CASES = {
     "cold": ("first fit ever, empty caches, imports included", "10 s", 3),
     "million-rows": ("1,000,000 rows, 10 features, 10,000 groups", "10 s, + 300 MB", 1),
     "many-groups": ("200,000 rows, 10,000 groups, one varying slope", "30 s", 1),
+    "partial-fit": ("partial_fit, 10,000 rows more, new labels; without sampling", "50 ms", 1),
     "predict-one": ("predict, one row, known group", "1 ms", 1),
     "predict-million": ("predict, 1,000,000 rows, return_std", "1 s, O(rows)", 1),
     "import": ("import skhbm, without PyMC, ArviZ, pandas ...", "none loaded", 3),
@@ -201,6 +202,28 @@ def many_groups(repeat):
     return fit_large(make_rows(200_000, 10_000, 1, 1), repeat, varying_slopes="all")
 
 
+def partial_fit(repeat):
+    """What partial_fit does before it samples; labels are words, a hundredth of them new."""
+    import numpy as np
+
+    from skhbm import GroupedStatistics
+    from skhbm._reading import read_statistics
+
+    X, y, groups = make_rows(1_000_000, 10_000, 10)
+    labels = np.array([f"group {j}" for j in range(10_100)])
+    known = GroupedStatistics.from_arrays(X, y, labels[groups])
+    X, y, groups = make_rows(10_000, 10_100, 10, seed=1)
+    model = regressor()
+    model.n_features_in_ = 10
+
+    def merge():
+        return known + read_statistics(model, X, y, labels[groups], None, None, known)
+
+    merge()
+    seconds, _ = timed(merge, 10 * repeat)
+    return {"seconds": seconds}
+
+
 def predict_one(repeat):
     X, y, groups = make_rows(5_000, 100, 5)
     model = regressor().fit(X, y, groups=groups)
@@ -320,6 +343,7 @@ MEASURES = {
     "cold": fresh,
     "million-rows": million_rows,
     "many-groups": many_groups,
+    "partial-fit": partial_fit,
     "predict-one": predict_one,
     "predict-million": predict_million,
     "import": import_package,

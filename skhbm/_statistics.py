@@ -183,9 +183,10 @@ class GroupedStatistics:
         within.
 
         That is all that is promised. A column that is constant in a cell is known for all its
-        rows; columns of few possible values, as 0 and 1, leave fewer choices; who knows
-        all rows but one computes the last; and the difference between two files of the same
-        cell is the statistics of the rows that were added, be it one.
+        rows, and columns of few possible values, as 0 and 1, leave fewer choices. Who knows all
+        rows but one computes the last. The difference between two files of the same cell
+        is the statistics of the rows that were added, be it one. A weighted row counts as
+        often as its weight says, here too. The labels of the groups are in the file.
         """
         n_open = int(np.sum(self._reveals_rows()))
         if n_open:

@@ -98,6 +98,12 @@ def test_labels_of_a_batch_may_come_in_any_container(as_labels, whole):
     assert list(model.groups_) == list(whole.groups_)
 
 
+def test_a_factor_may_get_its_name_later(whole):
+    model = estimator().partial_fit(X[:90], Y[:90], groups=list(GROUPS[:90]))
+    model.partial_fit(X[90:], Y[90:], groups=GROUPS[90:])
+    assert_equal_to_rounding(model.coef_, whole.coef_)
+
+
 def test_labels_as_a_column_come_in_batches_too(whole):
     table = X.assign(site=GROUPS)
     model = estimator(group_features="site")
@@ -181,6 +187,10 @@ BATCH = {
     "more factors": (
         {"groups": pd.DataFrame({"site": GROUPS, "year": CODES})},
         r"grouping factors \['site'\]. Got 2 factors, of which \['year'\] is not one",
+    ),
+    "another factor": (
+        {"groups": GROUPS.rename("year")},
+        "fitted with the grouping factor 'site'. Got 'year': pass `groups` named as in fit",
     ),
     "no groups": ({"groups": None}, r"The labels of \['site'\] are missing"),
     "known errors": (
