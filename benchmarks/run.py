@@ -39,6 +39,7 @@ CASES = {
     "evaluations": ("InstEval's shape: 73,421 rows, 2,972 x 1,128 x 14", "60 s, ESS 400", 1),
     "schools": ("30,000 rows, 2,400 schools in 130 areas", "10 s, ESS 1000", 1),
     "eight-schools": ("eight schools, known errors; compiled", "0.5 s", 1),
+    "partial-fit": ("partial_fit, 10,000 rows more, new labels; without sampling", "50 ms", 1),
     "predict-one": ("predict, one row, known group", "1 ms", 1),
     "predict-million": ("predict, 1,000,000 rows, return_std", "1 s, O(rows)", 1),
     "condition-on": ("condition_on, 5 rows of a new group, 100 groups", "10 ms", 1),
@@ -239,6 +240,28 @@ def eight_schools(repeat):
     return {"seconds": seconds, **quality_of(model)}
 
 
+def partial_fit(repeat):
+    """What partial_fit does before it samples; labels are words, a hundredth of them new."""
+    import numpy as np
+
+    from skhbm import GroupedStatistics
+    from skhbm._reading import read_statistics
+
+    X, y, groups = make_rows(1_000_000, 10_000, 10)
+    labels = np.array([f"group {j}" for j in range(10_100)])
+    known = GroupedStatistics.from_arrays(X, y, labels[groups])
+    X, y, groups = make_rows(10_000, 10_100, 10, seed=1)
+    model = regressor()
+    model.n_features_in_ = 10
+
+    def merge():
+        return known + read_statistics(model, X, y, labels[groups], None, None, known)
+
+    merge()
+    seconds, _ = timed(merge, 10 * repeat)
+    return {"seconds": seconds}
+
+
 def predict_one(repeat):
     X, y, groups = make_rows(5_000, 100, 5)
     model = regressor().fit(X, y, groups=groups)
@@ -370,6 +393,7 @@ MEASURES = {
     "evaluations": evaluations,
     "schools": schools,
     "eight-schools": eight_schools,
+    "partial-fit": partial_fit,
     "predict-one": predict_one,
     "predict-million": predict_million,
     "condition-on": condition_on,

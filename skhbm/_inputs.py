@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["as_errors", "as_features", "as_rows", "as_target", "as_weights", "count_rows"]
 
+#: Errors below this or above its inverse have weights that overflow when multiplied.
+LEAST_ERROR = 1e-60
+
 
 def as_rows(
     X: Any, y: Any, sample_weight: Any, estimator: Any = None
@@ -119,7 +122,16 @@ def as_errors(y_err: Any, n_samples: int) -> Float | None:
     """Return known standard errors (n_samples,), or None if there are none."""
     if y_err is None:
         return None
-    errors = check_array(y_err, ensure_2d=False, dtype=np.float64, input_name="y_err")
+    if np.ndim(y_err) == 0:
+        msg = f"`y_err` must have shape ({n_samples},). Got {y_err!r}; give one per row."
+        raise ValueError(msg)
+    try:
+        errors = check_array(y_err, ensure_2d=False, dtype=np.float64, input_name="y_err")
+    except (TypeError, ValueError) as error:
+        if "could not convert" not in str(error):
+            raise
+        msg = f"`y_err` must be numeric: it holds standard errors. {error}."
+        raise ValueError(msg) from None
     if errors.ndim == 2 and errors.shape[1] == 1:
         errors = errors[:, 0]
     if errors.shape != (n_samples,):
@@ -133,6 +145,12 @@ def as_errors(y_err: Any, n_samples: int) -> Float | None:
             "`y_err` must be positive: it holds standard errors. Got "
             f"{int(np.sum(errors <= 0))} of {n_samples} that are zero or negative, the "
             f"least {errors.min():g}."
+        )
+        raise ValueError(msg)
+    if errors.min() < LEAST_ERROR or errors.max() > 1 / LEAST_ERROR:
+        msg = (
+            f"`y_err` must lie between {LEAST_ERROR:g} and {1 / LEAST_ERROR:g}, as rows weigh "
+            f"1 / y_err^2. Got {errors.min():g} to {errors.max():g}. Change the units of y."
         )
         raise ValueError(msg)
     return errors

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Iterable
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -66,15 +66,20 @@ class Levels:
         """Return the levels of either, sorted where they can be."""
         if all(label in self._code_of for label in other._code_of):
             return self
-        if self.labels.dtype == other.labels.dtype:
+        kind = self.labels.dtype.kind
+        if kind == other.labels.dtype.kind and kind in "iufUMm":
             both = np.concatenate([self.labels, other.labels])
         else:
-            both = _array_of([*hashables(self.labels), *hashables(other.labels)])
+            both = _array_of([*self._code_of, *other._code_of])
         return Levels(_sorted_uniques(both), self.name)
 
-    def codes_of(self, labels: list[Hashable]) -> Int:
+    def codes_of(self, labels: Iterable[Hashable]) -> Int:
         """Return the codes of labels that are known."""
         return np.array([self._code_of[label] for label in labels], dtype=np.int64)
+
+    def codes_among(self, more: Levels) -> Int:
+        """Return the code that each level has among more levels, in the order of its own."""
+        return np.arange(len(self)) if more is self else more.codes_of(self._code_of)
 
 
 def encode_levels(labels: Any, n_samples: int, name: str | None = None) -> tuple[Levels, Int]:
@@ -86,7 +91,7 @@ def encode_levels(labels: Any, n_samples: int, name: str | None = None) -> tuple
         levels = Levels(np.zeros(1, dtype=np.int64), name or "group")
         return levels, np.zeros(n_samples, dtype=np.int64)
     name = name or getattr(labels, "name", None)
-    codes, uniques = _factorize(labels)
+    codes, uniques = _factorize(labels, name)
     levels = Levels(_sorted_uniques(uniques), "group" if name is None else str(name))
     return levels, levels.codes_of(hashables(uniques))[codes]
 
@@ -96,6 +101,18 @@ def as_factors(
 ) -> list[tuple[str | None, Any]]:
     """Return (name, labels) of each grouping factor, each checked as by `as_labels`."""
     several = len(columns) > 1
+    missing = [name for name, labels in columns if labels is None]
+    if missing:
+        msg = f"The labels of {missing[:5]} are missing. Pass them in `groups`."
+        raise ValueError(msg)
+    lengths = {len(labels) if hasattr(labels, "__len__") else 0 for _, labels in columns}
+    if several and len(columns) == n_samples and n_samples not in lengths:
+        msg = (
+            f"`groups` must have shape (n_samples, n_factors), with n_samples={n_samples}. Got "
+            f"shape ({lengths.pop()}, {n_samples}): transpose it, so that each factor is a "
+            "column."
+        )
+        raise ValueError(msg)
     return [
         (name, as_labels(labels, n_samples, name=name if several else None))
         for name, labels in columns
@@ -111,15 +128,74 @@ def split_factors(groups: Any) -> list[tuple[str | None, Any]]:
     if groups is None:
         return []
     if isinstance(groups, Mapping):
-        return [(str(name), labels) for name, labels in groups.items()]
+        return _named(list(groups), list(groups.values()))
+    if hasattr(groups, "collect") or hasattr(groups, "column_names"):
+        msg = (
+            "`groups` must hold labels in memory: an array, a Series, a pandas or polars "
+            f"DataFrame, or a dict of columns. Got {type(groups).__name__}; collect or convert "
+            "it first."
+        )
+        raise TypeError(msg)
     if hasattr(groups, "columns"):
-        return [(str(name), groups[name]) for name in groups.columns]
-    if isinstance(groups, list) and groups and all(isinstance(g, list) for g in groups):
-        groups = np.array(groups, dtype=object)
-    if getattr(groups, "ndim", 1) == 2 and groups.shape[1] > 1:
-        return [(f"group{i}", groups[:, i]) for i in range(groups.shape[1])]
+        return _named(list(groups.columns), _columns(groups))
+    if isinstance(groups, list | tuple) and groups:
+        groups = _as_table(groups)
+    if getattr(groups, "ndim", 1) == 2 and groups.shape[1] != 1:
+        columns = list(np.asarray(groups).T)
+        return _named([f"group{i}" for i in range(len(columns))], columns)
     name = getattr(groups, "name", None)
     return [(None if name is None else str(name), groups)]
+
+
+def _named(names: list[Any], columns: list[Any]) -> list[tuple[str | None, Any]]:
+    """Return (name, column) of factors whose names must differ."""
+    words = [str(name) for name in names]
+    if not words:
+        msg = "`groups` has no columns. Leave it out to fit without groups."
+        raise ValueError(msg)
+    twice = sorted({word for word in words if words.count(word) > 1})
+    if twice:
+        msg = f"`groups` has several columns named {twice[:5]}. Give each factor its own name."
+        raise ValueError(msg)
+    return list(zip(words, columns, strict=True))
+
+
+def _columns(frame: Any) -> list[Any]:
+    """Return the columns of a pandas or polars DataFrame, whatever their names."""
+    if hasattr(frame, "iloc"):
+        return [frame.iloc[:, i] for i in range(frame.shape[1])]
+    return list(frame)
+
+
+def _as_table(groups: list[Any] | tuple[Any, ...]) -> Any:
+    """Return rows of labels as an array, any other labels as they are.
+
+    Raises
+    ------
+    TypeError
+        If they are columns: nothing tells two columns of two labels from two rows.
+    """
+    if hasattr(groups[0], "dtype") and np.ndim(groups[0]) == 1:
+        msg = (
+            f"`groups` must have one row per sample. Got a {type(groups).__name__} of "
+            f"{len(groups)} objects of type {type(groups[0]).__name__}: give several factors "
+            "as a dict from their names to their labels, or as the columns of a data frame or "
+            "array."
+        )
+        raise TypeError(msg)
+    if not all(isinstance(row, list) for row in groups):
+        return groups
+    lengths = sorted({len(row) for row in groups})
+    if len(lengths) > 1:
+        msg = (
+            "`groups` must hold hashable labels, or as many of them in each row as there are "
+            f"grouping factors. Got lists of lengths {lengths[:5]}."
+        )
+        raise TypeError(msg)
+    rows = np.empty((len(groups), lengths[0]), dtype=object)
+    for i, row in enumerate(groups):
+        rows[i] = row
+    return rows
 
 
 def as_labels(
@@ -130,6 +206,7 @@ def as_labels(
 
     if groups is None:
         return None
+    what = f"`groups[{name!r}]`" if name else "`groups`"
     labels: Any
     if isinstance(groups, pd.DataFrame | pd.Series | pd.api.extensions.ExtensionArray):
         labels = groups
@@ -139,12 +216,11 @@ def as_labels(
         labels = labels.iloc[:, 0] if hasattr(labels, "iloc") else labels[:, 0]
     if labels.ndim != 1:
         msg = (
-            f"`groups` must be one label per row, of shape ({n_samples},). "
+            f"{what} must be one label per row, of shape ({n_samples},). "
             f"Got shape {labels.shape}."
         )
         raise ValueError(msg)
     if len(labels) != n_samples:
-        what = f"`groups[{name!r}]`" if name else "`groups`"
         msg = (
             f"{what} has {len(labels)} entries but `X` has {n_samples} rows; "
             "they must be equal."
@@ -154,7 +230,7 @@ def as_labels(
         n_missing = int(np.sum(pd.isna(labels)))
         if n_missing:
             msg = (
-                f"`groups` has {n_missing} missing labels of {n_samples}. Drop these "
+                f"{what} has {n_missing} missing labels of {n_samples}. Drop these "
                 "rows, or give them a label of their own."
             )
             raise ValueError(msg)
@@ -181,14 +257,15 @@ def _array_of(labels: list[Any]) -> NDArray[Any]:
     return array
 
 
-def _factorize(labels: Any) -> tuple[Int, Any]:
+def _factorize(labels: Any, name: str | None = None) -> tuple[Int, Any]:
     """Return codes, -1 for missing labels, and the distinct labels as they come."""
     import pandas as pd
 
     try:
         codes, uniques = pd.factorize(labels)
     except TypeError as error:
-        msg = f"`groups` must hold hashable labels (strings, integers, dates ...). {error}."
+        what = f"`groups[{name!r}]`" if name else "`groups`"
+        msg = f"{what} must hold hashable labels (strings, integers, dates ...). {error}."
         raise TypeError(msg) from None
     return codes.astype(np.int64, copy=False), uniques
 
@@ -199,7 +276,7 @@ def hashables(labels: Any) -> list[Hashable]:
 
     if isinstance(labels, np.ndarray) and labels.dtype.kind in "biufUO":
         return list(labels.tolist())
-    return list(pd.Index(labels))
+    return list(pd.Index(labels).tolist())
 
 
 def _sorted_uniques(labels: Any) -> NDArray[Any]:

@@ -79,11 +79,8 @@ def read_statistics(
         )
         raise ValueError(msg)
     if known is not None:
+        _check_same_factor(columns, known.factors)
         columns = _as_fitted(columns, known.factors)
-        if None in [column for _, column in columns]:
-            missing = [name for name, column in columns if column is None]
-            msg = f"The labels of {missing[:5]} are missing. Pass them in `groups`."
-            raise ValueError(msg)
     factors = as_factors(columns, len(target))
     for name, _ in factors:
         _check_name(name)
@@ -332,6 +329,19 @@ def _as_fitted(columns: Any, factors: tuple[Levels, ...]) -> list[tuple[str | No
         raise ValueError(msg)
     found = dict(columns)
     return [(name, found.get(name)) for name in names]
+
+
+def _check_same_factor(columns: Any, factors: tuple[Levels, ...]) -> None:
+    """Refuse more rows whose lone factor has a name, and another one than in fit."""
+    names = [levels.name for levels in factors]
+    given = [name for name, _ in columns]
+    nameless = "group"
+    if len(names) == len(given) == 1 and given[0] not in (None, *names) and names != [nameless]:
+        msg = (
+            f"The model was fitted with the grouping factor {names[0]!r}. Got {given[0]!r}: "
+            "pass `groups` named as in fit, or without a name."
+        )
+        raise ValueError(msg)
 
 
 def _check_given(estimator: Any, columns: Any) -> None:

@@ -6,27 +6,27 @@ cost the same to sample from.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from numba import njit
 
 from skhbm._inputs import as_errors, as_rows
-from skhbm._labels import Levels, as_factors, encode_levels, hashables, split_factors
+from skhbm._labels import Levels, as_factors, encode_levels, split_factors
+from skhbm._reduction import merge_cells, reduce_rows
+from skhbm._statistics_io import read_statistics_file, write_statistics_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from os import PathLike
 
     from numpy.typing import ArrayLike, NDArray
 
     Float = NDArray[np.float64]
     Int = NDArray[np.int64]
 
-__all__ = ["GroupedStatistics", "check_alike", "reduce_rows", "statistics_of_rows"]
-
-#: Rows converted to float64 at a time: the only copy of X that is made.
-CHUNK = 65_536
+__all__ = ["GroupedStatistics", "check_alike", "statistics_of_rows"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,8 +118,9 @@ class GroupedStatistics:
             If lengths differ, a label is missing, a value is not finite, a weight is negative
             or an error not positive.
         """
-        columns = getattr(X, "columns", None)
-        names = None if columns is None else tuple(map(str, columns))
+        columns = tuple(getattr(X, "columns", ()))
+        # Names as scikit-learn takes them: only if all are strings.
+        names = columns if columns and all(isinstance(c, str) for c in columns) else None
         X, y, weights = as_rows(X, y, sample_weight)
         factors = as_factors(split_factors(groups), len(y))
         errors = as_errors(y_err, len(y))
@@ -142,9 +143,88 @@ class GroupedStatistics:
         for whole, part in zip(total, (self.weight, self.mean, self.cross), strict=True):
             whole[at] = part
         np.add.at(n, more, other.n)
-        _merge(more, other.weight, other.mean, other.cross, *total)
+        merge_cells(more, other.weight, other.mean, other.cross, *total)
         names = self.feature_names or other.feature_names
         return type(self)(factors, codes, n, *total, names, self.known_errors)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        r"""Write the statistics to one file, of arrays and JSON only.
+
+        An older file stays as it was until the new one is complete.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Where to write, any suffix.
+
+        Raises
+        ------
+        TypeError
+            If labels are neither strings, numbers, bools nor datetime64.
+
+        Warns
+        -----
+        UserWarning
+            If rows can be read back from a cell: it has at most two rows more than features,
+            or all its rows are equal.
+
+        Notes
+        -----
+        What n rows z of a cell (features and target, d = p + 1 numbers each) leave behind is n,
+        their mean m and cross-products S about it. This determines the rows up to an orthogonal
+        transformation of the n - 1 dimensions that leave the mean alone: of one row
+        nothing is hidden, of two rows their order only. In general a row can be any point with
+
+        .. math:: (z - m)' S^{-1} (z - m) \le 1 - 1/n,
+
+        and only a point of the surface if the rows span all n - 1 dimensions, that is if
+        n <= p + 2. Then whoever knows the features of a row solves for its target: one
+        value if n <= p + 1, one of two if n = p + 2. From n = p + 3 on a row may lie anywhere
+        within.
+
+        That is all that is promised. A column that is constant in a cell is known for all its
+        rows, and columns of few possible values, as 0 and 1, leave fewer choices. Who knows all
+        rows but one computes the last. The difference between two files of the same cell
+        is the statistics of the rows that were added, be it one. A weighted row counts as
+        often as its weight says, here too. The labels of the groups are in the file.
+        """
+        n_open = int(np.sum(self._reveals_rows()))
+        if n_open:
+            warnings.warn(
+                f"{n_open} of {len(self.n)} cells have no more rows than there are features "
+                f"and 2 ({self.n_features + 2}), or equal rows: these could be read back from "
+                "the file. Merge small groups, drop features, or do not share the file.",
+                UserWarning,
+                stacklevel=2,
+            )
+        write_statistics_file(path, self)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> Self:
+        """Read the statistics that :meth:`save` wrote.
+
+        Nothing in the file is run, whoever has written it.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file.
+
+        Returns
+        -------
+        GroupedStatistics
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged, or is not of statistics.
+        """
+        return cls(**read_statistics_file(path))
+
+    def _reveals_rows(self) -> NDArray[np.bool_]:
+        """Tell of each cell whether its rows can be read back; see `save`."""
+        squares = np.diagonal(self.cross, axis1=1, axis2=2)
+        return (self.n <= self.n_features + 2) | np.all(squares == 0, axis=1)
 
     @property
     def n_features(self) -> int:
@@ -177,14 +257,25 @@ class GroupedStatistics:
         )
 
     def of_factor(self, factor: int) -> Self:
-        """Return the statistics of the groups of one factor, cells merged."""
+        """Return the statistics of the groups of one factor, cells merged.
+
+        Parameters
+        ----------
+        factor : int
+            Its position in `factors`.
+
+        Returns
+        -------
+        GroupedStatistics
+            With this factor only, one cell for each group.
+        """
         if len(self.factors) < 2:
             return self
         levels = self.factors[factor]
         where, d = self.codes[:, factor], self.mean.shape[1]
         n = np.bincount(where, self.n, minlength=len(levels))
         total = (np.zeros(len(n)), np.zeros((len(n), d)), np.zeros((len(n), d, d)))
-        _merge(where, self.weight, self.mean, self.cross, *total)
+        merge_cells(where, self.weight, self.mean, self.cross, *total)
         codes = np.arange(len(n))[:, None]
         return type(self)((levels,), codes, n, *total, self.feature_names, self.known_errors)
 
@@ -226,21 +317,22 @@ def check_alike(first: GroupedStatistics, second: GroupedStatistics) -> None:
     if first.n_features != second.n_features:
         msg = (
             "Only statistics of the same features can be merged. "
-            f"Got {first.n_features} and {second.n_features} features."
+            f"Got {first.n_features} and {second.n_features} features. Give X the same columns."
         )
         raise ValueError(msg)
     names = first.feature_names, second.feature_names
     if None not in names and names[0] != names[1]:
         msg = (
             "Only statistics of the same features, in the same order, can be merged. Got "
-            f"{list(names[0] or ())[:10]} and {list(names[1] or ())[:10]}."
+            f"{list(names[0] or ())[:10]} and {list(names[1] or ())[:10]}. Give X the same "
+            "columns, in the same order."
         )
         raise ValueError(msg)
     ours, theirs = ([levels.name for levels in s.factors] for s in (first, second))
     if ours != theirs:
         msg = (
             "Only statistics of the same grouping factors, in the same order, can be merged. "
-            f"Got {ours} and {theirs}. Name the Series or columns of labels alike."
+            f"Got {ours} and {theirs}. Pass `groups` with the same columns, named alike."
         )
         raise ValueError(msg)
     if first.known_errors != second.known_errors:
@@ -254,8 +346,7 @@ def check_alike(first: GroupedStatistics, second: GroupedStatistics) -> None:
 def _recode(statistics: GroupedStatistics, factors: tuple[Levels, ...]) -> Int:
     """Return the codes of the cells among more levels (n_cells, n_factors)."""
     tables = [
-        new.codes_of(hashables(old.labels))
-        for old, new in zip(statistics.factors, factors, strict=True)
+        old.codes_among(new) for old, new in zip(statistics.factors, factors, strict=True)
     ]
     columns = [table[code] for table, code in zip(tables, statistics.codes.T, strict=True)]
     return np.array(columns, dtype=np.int64).reshape(-1, len(statistics.n)).T
@@ -270,66 +361,5 @@ def _distinct(codes: Int) -> tuple[Int, Int]:
         keys = np.ravel_multi_index(tuple(codes.T), tuple(sizes))
         keys, where = np.unique(keys, return_inverse=True)
         return np.column_stack(np.unravel_index(keys, tuple(sizes))), where
-    return np.unique(codes, axis=0, return_inverse=True)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _merge(where, weight, mean, cross, total_weight, total_mean, total_cross):
-    """Merge each cell into the total of which it is a part, by the pairwise update."""
-    d = mean.shape[1]
-    delta = np.empty(d)
-    for c in range(len(where)):
-        t = where[c]
-        share = weight[c] / (total_weight[t] + weight[c])
-        spread = total_weight[t] * share
-        total_weight[t] += weight[c]
-        for a in range(d):
-            delta[a] = mean[c, a] - total_mean[t, a]
-            total_mean[t, a] += share * delta[a]
-        for a in range(d):
-            for b in range(d):
-                total_cross[t, a, b] += cross[c, a, b] + spread * delta[a] * delta[b]
-
-
-def reduce_rows(
-    X: Any, y: Float, codes: Int, n_groups: int, weights: Float | None
-) -> tuple[Float, Float, Float]:
-    """Accumulate n, means and centred cross-products of coded rows, in chunks.
-
-    X (n_samples, n_features) may have any float dtype and memory order.
-    """
-    d = X.shape[1] + 1
-    n = np.zeros(n_groups)
-    mean = np.zeros((n_groups, d))
-    cross = np.zeros((n_groups, d, d))
-    none = np.zeros(0)
-    for start in range(0, len(y), CHUNK):
-        rows = slice(start, start + CHUNK)
-        chunk = np.ascontiguousarray(X[rows], dtype=np.float64)
-        target = np.ascontiguousarray(y[rows], dtype=np.float64)
-        weight = none if weights is None else weights[rows]
-        _accumulate(chunk, target, codes[rows], weight, n, mean, cross)
-    lower = np.tril_indices(d, -1)
-    cross[:, lower[1], lower[0]] = cross[:, lower[0], lower[1]]
-    return n, mean, cross
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _accumulate(X, y, codes, weights, n, mean, cross):
-    """Update the lower triangles with each row (West 1979, Welford's with weights)."""
-    p = X.shape[1]
-    delta = np.empty(p + 1)
-    for i in range(len(y)):
-        w = weights[i] if len(weights) else 1.0
-        j = codes[i]
-        n[j] += w
-        share = w / n[j]
-        for a in range(p):
-            delta[a] = X[i, a] - mean[j, a]
-        delta[p] = y[i] - mean[j, p]
-        rest = w * (1.0 - share)
-        for a in range(p + 1):
-            mean[j, a] += share * delta[a]
-            scaled = rest * delta[a]
-            for b in range(a + 1):
-                cross[j, a, b] += scaled * delta[b]
+    codes, where = np.unique(codes, axis=0, return_inverse=True)
+    return codes, where.reshape(-1)

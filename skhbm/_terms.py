@@ -10,6 +10,7 @@ import numpy as np
 from skhbm._columns import find_columns
 from skhbm._design import Terms
 from skhbm._labels import hashables
+from skhbm._nesting import warn_of_implicit_nesting
 from skhbm._parameters import for_factor
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def make_terms(estimator: Any, statistics: GroupedStatistics) -> tuple[Terms, ..
     )
     for f, one in enumerate(terms):
         _check_identified(statistics, f, one)
+    warn_of_implicit_nesting(statistics)
     return terms
 
 

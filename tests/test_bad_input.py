@@ -165,7 +165,7 @@ ROWS = {
         r"`groups` must be one label per row, of shape \(60,\). Got shape \(\)",
     ),
     "labels that do not hash": (
-        {"groups": [[1, 2]] * N},
+        {"groups": [{1, 2}] * N},
         TypeError,
         "`groups` must hold hashable labels",
     ),
@@ -782,7 +782,7 @@ NEW_ROWS = {
         ValueError,
         "`groups` has 59 entries but `X` has 60 rows",
     ),
-    "labels that do not hash": ((X, [[1]] * N), TypeError, "must hold hashable labels"),
+    "labels that do not hash": ((X, [{1}] * N), TypeError, "must hold hashable labels"),
     "words": ((np.full((N, 2), "a"), GROUPS), ValueError, "`X` must be numeric"),
 }
 METHODS = ["predict", "predict_interval", "predict_quantiles", "sample_y"]

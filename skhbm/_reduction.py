@@ -1,0 +1,85 @@
+"""The passes over rows and cells that accumulate counts, means and cross-products."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numba import njit
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Float = NDArray[np.float64]
+    Int = NDArray[np.int64]
+
+__all__ = ["merge_cells", "reduce_rows"]
+
+#: Rows converted to float64 at a time: the only copy of X that is made.
+CHUNK = 65_536
+
+
+def reduce_rows(
+    X: Any, y: Float, codes: Int, n_groups: int, weights: Float | None
+) -> tuple[Float, Float, Float]:
+    """Accumulate n, means and centred cross-products of coded rows, in chunks.
+
+    X (n_samples, n_features) may have any float dtype and memory order.
+    """
+    d = X.shape[1] + 1
+    n = np.zeros(n_groups)
+    mean = np.zeros((n_groups, d))
+    cross = np.zeros((n_groups, d, d))
+    none = np.zeros(0)
+    for start in range(0, len(y), CHUNK):
+        rows = slice(start, start + CHUNK)
+        chunk = np.ascontiguousarray(X[rows], dtype=np.float64)
+        target = np.ascontiguousarray(y[rows], dtype=np.float64)
+        weight = none if weights is None else weights[rows]
+        _accumulate(chunk, target, codes[rows], weight, n, mean, cross)
+    lower = np.tril_indices(d, -1)
+    cross[:, lower[1], lower[0]] = cross[:, lower[0], lower[1]]
+    return n, mean, cross
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _accumulate(X, y, codes, weights, n, mean, cross):
+    """Update the lower triangles with each row (West 1979, Welford's with weights)."""
+    p = X.shape[1]
+    delta = np.empty(p + 1)
+    for i in range(len(y)):
+        w = weights[i] if len(weights) else 1.0
+        j = codes[i]
+        n[j] += w
+        share = w / n[j]
+        for a in range(p):
+            delta[a] = X[i, a] - mean[j, a]
+        delta[p] = y[i] - mean[j, p]
+        rest = w * (1.0 - share)
+        for a in range(p + 1):
+            mean[j, a] += share * delta[a]
+            scaled = rest * delta[a]
+            for b in range(a + 1):
+                cross[j, a, b] += scaled * delta[b]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def merge_cells(where, weight, mean, cross, total_weight, total_mean, total_cross):
+    """Merge each cell into the total of which it is a part, by the pairwise update.
+
+    Of Chan, Golub & LeVeque (1983); totals are changed in place, and stay symmetric.
+    """
+    d = mean.shape[1]
+    delta = np.empty(d)
+    for c in range(len(where)):
+        t = where[c]
+        share = weight[c] / (total_weight[t] + weight[c])
+        spread = total_weight[t] * share
+        total_weight[t] += weight[c]
+        for a in range(d):
+            delta[a] = mean[c, a] - total_mean[t, a]
+            total_mean[t, a] += share * delta[a]
+        for a in range(d):
+            for b in range(a + 1):
+                total_cross[t, a, b] += cross[c, a, b] + spread * delta[a] * delta[b]
+                total_cross[t, b, a] = total_cross[t, a, b]
