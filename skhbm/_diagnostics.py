@@ -78,7 +78,7 @@ def warn_if_not_converged(diagnostics: dict[str, Any], terms: Terms, scaling: Sc
     warnings.warn(
         f"{' and '.join(found)}. {advice}",
         ConvergenceWarning,
-        stacklevel=3,
+        stacklevel=4,
     )
 
 

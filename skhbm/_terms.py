@@ -34,7 +34,7 @@ def make_terms(estimator: Any, statistics: GroupedStatistics) -> tuple[Terms, ..
     features = tuple(f"x{i}" if names is None else str(names[i]) for i in columns)
     factors = [levels.name for levels in statistics.factors]
     if not factors:
-        _warn_ungrouped(estimator)
+        _warn_ungrouped()
         none = np.empty(0, dtype=np.int64)
         intercept, residual = estimator.fit_intercept, estimator.residual_scale
         return (Terms(features, none, intercept, False, True, residual),)
@@ -43,7 +43,7 @@ def make_terms(estimator: Any, statistics: GroupedStatistics) -> tuple[Terms, ..
             f"There is one group only ({hashables(statistics.levels.labels)[0]!r}): the "
             "standard deviation between groups (tau) is then known from its prior alone.",
             UserWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
     terms = tuple(
         _factor_terms(estimator, features, columns, names, f, factors) for f in factors
@@ -108,14 +108,13 @@ def _check_residual_scale(estimator: Any, statistics: GroupedStatistics) -> None
         raise ValueError(msg)
 
 
-def _warn_ungrouped(estimator: Any) -> None:
-    del estimator
+def _warn_ungrouped() -> None:
     warnings.warn(
         "Fitted without groups, this is a regression without varying terms. "
         "Pass `groups=` to fit, or name the column of X that holds the labels in "
         "`group_features`, which reaches fit on every path of scikit-learn.",
         UserWarning,
-        stacklevel=4,
+        stacklevel=5,
     )
 
 
