@@ -8,7 +8,11 @@ which S is diagonal, with entries 1 / e_i and estimates l_i, each effect is norm
 
 so that the coordinate z_i with effect a_i l_i + sqrt(a_i e_i) z_i is standard normal whatever
 tau: centred where the data say much, non-centred where they say nothing (Papaspiliopoulos,
-Roberts & Skold 2007). The basis is that of the eigenvectors of S for up to `ROTATED` groups.
+Roberts & Skold 2007). With several terms, of covariance LL', l_i and e_i are vectors, and
+
+    I + L' diag(1 / e_i) L = F F',    P = L F^-T,    effects P (P' diag(1 / e_i) l_i + z_i).
+
+The basis is that of the eigenvectors of S for up to `ROTATED` groups.
 For more, S is close to diagonal but for the mean of the effects, which is confounded
 with the intercept: a reflection puts it on an axis of its own.
 
@@ -149,21 +153,29 @@ def make_coordinates(
     diagonal = np.diag(S) if full else _probe_diagonal(information, crossed.n_effects)
     out, first = [], 0
     for tau, K in zip(reference.tau[1:], sizes, strict=True):
-        of_terms, q = [], len(tau)
-        for t in range(q):
-            at = first + q * np.arange(K) + t
-            if K <= ROTATED and full:
-                values, V = np.linalg.eigh(S[np.ix_(at, at)])
-                rotated = V.T @ mean[at]
-            else:
-                values, V, rotated = _reflect(information, at, diagonal, mean)
-            both = np.stack([V, V.T if len(V) > 1 else V])
-            of_terms.append((both, _own(values, rotated, tau[t])))
-        kind = DENSE if K <= ROTATED and full else REFLECTION
-        V, own = (np.ascontiguousarray(np.stack(a)) for a in zip(*of_terms, strict=True))
-        out.append(Coordinates(kind, V, own))
-        first += int(K * q)
+        at = first + np.arange(K * len(tau)).reshape(K, -1).T
+        if K <= ROTATED and full:
+            out.append(_eigenvectors(S, at, mean, tau))
+        else:
+            out.append(_reflection(information, at, diagonal, mean, tau))
+        first += at.size
     return out
+
+
+def _eigenvectors(S: Float, at: Any, mean: Float, tau: Float) -> Coordinates:
+    """Rotate the groups to the eigenvectors of their information, summed over terms.
+
+    `at` (q, K) are the positions of the effects.
+    """
+    blocks = [S[np.ix_(own, own)] for own in at]
+    total = sum(block / max(np.trace(block), 1e-300) for block in blocks)
+    V = np.linalg.eigh(total)[1]
+    own = [
+        _own(np.einsum("ki,kl,li->i", V, block, V, optimize=True), V.T @ mean[places], scale)
+        for block, places, scale in zip(blocks, at, tau, strict=True)
+    ]
+    both = np.stack([V, V.T])
+    return Coordinates(DENSE, np.stack([both] * len(tau)), np.stack(own))
 
 
 def _own(values: Float, rotated: Float, tau: float) -> Float:
@@ -173,19 +185,24 @@ def _own(values: Float, rotated: Float, tau: float) -> Float:
     return np.stack([rotated / np.maximum(share, 1e-2), 1 / values])
 
 
-def _reflect(
-    information: Callable[[Float], Float], at: Any, diagonal: Float, mean: Float
-) -> tuple[Float, Float, Float]:
-    """Put the mean of the effects on the first axis; return S's diagonal, V and the mean."""
-    K = len(at)
+def _reflection(
+    information: Callable[[Float], Float], at: Any, diagonal: Float, mean: Float, tau: Float
+) -> Coordinates:
+    """Put the mean of the effects on the first axis; S is taken for diagonal beyond that."""
+    K = at.shape[1]
     v = np.full(K, 1 / np.sqrt(K))
     v[0] -= 1.0
     v /= np.linalg.norm(v)
-    padded = np.zeros(len(mean))
-    padded[at] = v
-    Sv = information(padded)[at]
-    values = diagonal[at] - 4 * v * Sv + 4 * v**2 * (v @ Sv)
-    return values, v[None], mean[at] - 2 * v * (v @ mean[at])
+    own = []
+    for places, scale in zip(at, tau, strict=True):
+        padded = np.zeros(len(mean))
+        padded[places] = v
+        Sv = information(padded)[places]
+        values = diagonal[places] - 4 * v * Sv + 4 * v**2 * (v @ Sv)
+        rotated = mean[places] - 2 * v * (v @ mean[places])
+        own.append(_own(values, rotated, scale))
+    axes = np.broadcast_to(v, (len(tau), 2, 1, K))
+    return Coordinates(REFLECTION, np.ascontiguousarray(axes), np.stack(own))
 
 
 def _solve(information: Callable[[Float], Float], prior: Float, score: Float) -> Float:

@@ -20,6 +20,7 @@ from skhbm._crossed import TABLE, patch, pull_back, shift, workspace
 from skhbm._density import SIZES as HEAD
 from skhbm._density import call_prior, corr_cholesky, corr_gradient
 from skhbm._kernels import JIT_CALLBACK, JIT_INNER, as_pointer
+from skhbm._whitened import place, place_gradient, place_terms, place_terms_gradient
 
 __all__ = ["DENSE", "FACTOR", "REFLECTION", "crossed_density", "crossed_expand"]
 
@@ -79,38 +80,6 @@ def rotate(kind, V, x, out):
 
 
 @njit(**JIT_INNER)
-def place(estimate, variance, tau, z, share, size, out):
-    """Fill out with the rotated effects of coordinates z; see `skhbm._coordinates`.
-
-    And share and size (K,) with a_i and sqrt(a_i e_i).
-    """
-    for i in range(len(z)):
-        share[i] = tau * tau / (tau * tau + variance[i])
-        size[i] = np.sqrt(share[i] * variance[i])
-        out[i] = share[i] * estimate[i] + size[i] * z[i]
-
-
-@njit(**JIT_INNER)
-def place_gradient(estimate, share, size, z, d, grad):
-    """Pull derivatives d in the rotated effects back to z.
-
-    Return the log Jacobian and the derivative in log tau, that of the Jacobian included.
-    """
-    logp, d_log_tau, product = 0.0, 0.0, 1.0
-    for i in range(len(z)):
-        grad[i] = d[i] * size[i]
-        d_log_tau += (1.0 - share[i]) * (
-            1.0 + d[i] * (2.0 * share[i] * estimate[i] + size[i] * z[i])
-        )
-        # One logarithm for four sizes.
-        product *= size[i]
-        if i % 4 == 3:
-            logp += np.log(product)
-            product = 1.0
-    return logp + np.log(product), d_log_tau
-
-
-@njit(**JIT_INNER)
 def effects_prior(u, tau, C, d_u, d_log_tau, dC):
     """Add u_k ~ Normal(0, diag(tau) C C' diag(tau)) of all groups; return its log density.
 
@@ -159,18 +128,30 @@ def place_factor(factor, x, says, C, corr, effects, shares, sizes):
     own = carray(as_pointer(factor[9]), (q, 2, K), np.float64)
     V = carray(as_pointer(factor[10]), (q, 2, 1 if kind == 1 else K, K), np.float64)
     z = x[q + r : q + r + q * K].reshape((q, K))
-    rotated, column = np.empty(K), np.empty(K)
+    rotated, column, L = np.empty((q, K)), np.empty(K), np.empty((q, q))
     logp = 0.0
     for t in range(q):
         call_prior(address[t], x[t], factor[8] + 8 * width * t, says.ctypes.data + 32 * t)
         logp += says[t, 2]
-        tau = says[t, 0] / units[t]
-        place(own[t, 0], own[t, 1], tau, z[t], shares[t], sizes[t], rotated)
-        rotate(kind, V[t, 1], rotated, column)
+    corr_cholesky(x[q : q + r], q, C, corr)
+    if q == 1:
+        place(own[0], says[0, 0] / units[0], z[0], shares[0], sizes[0], rotated[0])
+    else:
+        effect_root(says, units, C, L)
+        place_terms(own, L, z, rotated)
+    for t in range(q):
+        rotate(kind, V[t, 1], rotated[t], column)
         for k in range(K):
             effects[k, t] = column[k]
-    corr_cholesky(x[q : q + r], q, C, corr)
     return logp
+
+
+@njit(**JIT_INNER)
+def effect_root(says, units, C, L):
+    """Fill L (q, q) with the Cholesky factor of the covariance of the effects."""
+    for a in range(len(L)):
+        for b in range(len(L)):
+            L[a, b] = says[a, 0] / units[a] * C[a, b]
 
 
 @njit(**JIT_INNER)
@@ -186,14 +167,25 @@ def factor_gradient(factor, x, says, C, effects, d_effects, shares, sizes, grad)
     for t in range(q):
         tau[t] = says[t, 0] / units[t]
     logp = effects_prior(effects, tau, C, d_effects, d_log_tau, dC)
-    column, rotated = np.empty(K), np.empty(K)
+    column, rotated = np.empty(K), np.empty((q, K))
     for t in range(q):
         for k in range(K):
             column[k] = d_effects[k, t]
-        rotate(kind, V[t, 0], column, rotated)
-        jacobian, d = place_gradient(own[t, 0], shares[t], sizes[t], z[t], rotated, d_z[t])
+        rotate(kind, V[t, 0], column, rotated[t])
+    if q == 1:
+        jacobian, d = place_gradient(own[0], shares[0], sizes[0], z[0], rotated[0], d_z[0])
         logp += jacobian
-        grad[t] = says[t, 3] + (d + d_log_tau[t]) * says[t, 1] / says[t, 0]
+        d_log_tau[0] += d
+    else:
+        L, dL = np.empty((q, q)), np.zeros((q, q))
+        effect_root(says, units, C, L)
+        logp += place_terms_gradient(own, L, z, rotated, d_z, dL)
+        for a in range(q):
+            for b in range(a + 1):
+                d_log_tau[a] += dL[a, b] * L[a, b]
+                dC[a, b] += dL[a, b] * tau[a]
+    for t in range(q):
+        grad[t] = says[t, 3] + d_log_tau[t] * says[t, 1] / says[t, 0]
     if r > 0:
         logp += corr_gradient(x[q : q + r], q, units[q], dC, grad[q : q + r])
     return logp

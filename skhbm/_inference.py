@@ -29,7 +29,6 @@ COMPILING = threading.Lock()
 
 #: Below this many groups the log density of tau has a cliff to the left of its mode, where the
 #: between-group variance would vanish, and steps must be smaller than they are on average.
-#: Where effects are sampled it is this many for each varying term.
 FEW_GROUPS = 10
 
 
@@ -43,11 +42,7 @@ def infer(
         target, start = _target(design, priors, coefficients, basis)
         model = prepare(target, start)
     if design.terms.varying:
-        fewest = min(
-            design.n_groups,
-            *(other.n_groups / len(other.terms.varying) for other in design.others),
-            FEW_GROUPS,
-        )
+        fewest = min(*(factor.n_groups for factor in design.factors), FEW_GROUPS)
         target_accept = 1 - (1 - target_accept) * fewest / FEW_GROUPS
     draws = sample(model, seed=seed, target_accept=target_accept, **settings)
     posterior = make_posterior(design, basis, target, draws.values, seed)
