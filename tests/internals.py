@@ -121,3 +121,15 @@ def evaluate_target(target, x):
     pointers = [a.ctypes.data_as(ctypes.POINTER(ctypes.c_double)) for a in (x, natural)]
     target.callbacks()[1].ctypes(len(x), len(natural), *pointers, table.ctypes.data)
     return value, gradient, natural[:-1]
+
+
+def observed_statistics(model, X, y, groups, y_err=None):
+    """The statistics of a target, in the coordinates of a fitted model's observed node.
+
+    The model has several factors, and was fitted to the same X, groups and errors.
+    """
+    design = model._posterior.design
+    statistics = GroupedStatistics.from_arrays(X, y, groups, y_err=y_err)
+    terms = [factor.terms for factor in design.factors]
+    cells = make_design(statistics, terms, design.scaling).cells
+    return np.concatenate([cells.xy[:, -1], cells.rest[:, :, -1].ravel()])

@@ -1,9 +1,11 @@
 """Several grouping factors, and known errors: the densities against dense, row-wise ones."""
 
 import itertools
+import warnings
 from dataclasses import replace
 
 import numpy as np
+import pymc as pm
 import pytest
 from internals import (
     build,
@@ -13,6 +15,7 @@ from internals import (
     evaluate_crossed,
     evaluate_target,
     kinds_of_coordinates,
+    observed_statistics,
 )
 from pymc_density import FlatModel, hyperparameters
 from reference import (
@@ -28,7 +31,7 @@ from reference import (
     spread_of,
 )
 
-from skhbm import Prior
+from skhbm import HierarchicalNormalRegressor, Prior
 
 N_POINTS = 5
 
@@ -372,3 +375,92 @@ def test_target_density_of_known_errors_is_the_dense_one(structure, sizes):
         assert np.all(np.abs(gradient - expected) <= 5 * error)
     assert spread_of(rest) <= 2 * tolerance
     assert tolerance <= 1e-5
+
+
+def precise(value):
+    """A prior that leaves a number less doubt than the Monte Carlo error of simulations."""
+    return Prior("Normal", mu=value, sigma=1e-4)
+
+
+def precise_scale(value):
+    return Prior("LogNormal", mu=float(np.log(value)), sigma=1e-4)
+
+
+INTERCEPT, COEF, RESIDUAL = 2.0, np.array([1.0, -0.5]), 0.8
+TAU = {"intercept": 1.5, "x1": 0.7}
+SIMULATED = {
+    "slopes in both": {"varying_slopes": [1], "correlated": False},
+    "slopes alone in one": {
+        "varying_slopes": {"group0": [1]}, "varying_intercept": {"group0": False},
+    },
+    "by group": {"residual_scale": "by_group"},
+    "known errors": {"residual_scale": "known"},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=SIMULATED)
+def simulation(request):
+    """Simulated statistics (n_draws, k), those of simulated rows, the observed, the rows'."""
+    return simulate(SIMULATED[request.param])
+
+
+def simulate(parameters, n_draws=2000):
+    rng = np.random.default_rng(83)
+    codes = crossed(rng, 18, 4, 3)
+    X = rng.normal(1, 2, size=(len(codes), 2))
+    known = parameters.get("residual_scale") == "known"
+    errors = np.exp(rng.normal(0, 0.5, len(codes))) if known else None
+    priors = {
+        "intercept": precise(INTERCEPT),
+        "coef": {"x0": precise(COEF[0]), "x1": precise(COEF[1])},
+    }
+    if not known:
+        priors["sigma"] = precise_scale(RESIDUAL)
+    model = HierarchicalNormalRegressor(
+        draws=4, tune=1, chains=1, random_state=0, priors=priors, **parameters
+    )
+    rows = np.tile(INTERCEPT + X @ COEF, (n_draws, 1))
+    slopes, intercepts = (
+        parameters.get(name, {}) for name in ("varying_slopes", "varying_intercept")
+    )
+    for f in range(2):
+        own = slopes.get(f"group{f}", []) if isinstance(slopes, dict) else slopes
+        terms = ["intercept"] * intercepts.get(f"group{f}", True) + [f"x{k}" for k in own]
+        priors[f"tau_group{f}"] = {name: precise_scale(TAU[name]) for name in terms}
+        for name in terms:
+            z = np.ones(len(X)) if name == "intercept" else X[:, 1]
+            rows += z * (TAU[name] * rng.standard_normal((n_draws, 4)))[:, codes[:, f]]
+    scale = RESIDUAL if errors is None else errors
+    rows += scale * rng.standard_normal(rows.shape)
+    y = rng.standard_normal(len(codes))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.fit(X, y, groups=codes, y_err=errors)
+    built = model.model_
+    with warnings.catch_warnings():
+        # PyTensor's own, at simulating from a model.
+        warnings.filterwarnings("ignore", message="Numba will use object mode")
+        tree = pm.sample_prior_predictive(draws=n_draws, model=built, random_seed=0)
+    simulated = tree["prior_predictive"]["statistics"].to_numpy().reshape(n_draws, -1)
+    expected = np.array([observed_statistics(model, X, row, codes, errors) for row in rows])
+    observed = built.rvs_to_values[built["statistics"]].data
+    return simulated, expected, observed, observed_statistics(model, X, y, codes, errors)
+
+
+def test_simulated_statistics_have_the_means_of_those_of_rows(simulation):
+    actual, expected, _, _ = simulation
+    error = np.sqrt((actual.var(axis=0) + expected.var(axis=0)) / len(actual))
+    difference = np.abs(actual.mean(axis=0) - expected.mean(axis=0))
+    assert np.all(difference <= 5 * error + 1e-9 * np.abs(expected).max())
+
+
+def test_simulated_statistics_have_the_covariance_of_those_of_rows(simulation):
+    actual, expected = (s - s.mean(axis=0) for s in simulation[:2])
+    products = [np.einsum("si,sj->sij", s, s) for s in (actual, expected)]
+    error = np.sqrt(sum(p.var(axis=0) for p in products) / len(actual))
+    difference = np.abs(products[0].mean(axis=0) - products[1].mean(axis=0))
+    assert np.all(difference <= 5 * error + 1e-9 * np.abs(products[1]).max())
+
+
+def test_observed_statistics_are_those_of_the_rows(simulation):
+    np.testing.assert_allclose(simulation[2], simulation[3], rtol=1e-9, atol=1e-12)
