@@ -80,8 +80,8 @@ def read_statistics(
         raise ValueError(msg)
     if known is not None:
         columns = _as_fitted(columns, known.factors)
-        if None in [column for _, column in columns]:
-            missing = [name for name, column in columns if column is None]
+        missing = [name for name, column in columns if column is None]
+        if missing:
             msg = f"The labels of {missing[:5]} are missing. Pass them in `groups`."
             raise ValueError(msg)
     factors = as_factors(columns, len(target))
