@@ -107,7 +107,7 @@ def _marginal(design, T):
     roots = np.concatenate([design.roots[:, :, :q], design.roots[:, :, q:] @ columns], axis=2)
     W = columns.T @ design.W @ columns
     ones = np.ones(len(roots))
-    return make_marginal(np.zeros(k), roots, ones, W, design.counts), columns
+    return make_marginal(np.zeros(k), roots, ones, W, design.log_counts), columns
 
 
 def evaluate_target(target, x):
