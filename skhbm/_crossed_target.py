@@ -139,7 +139,9 @@ def make_crossed_target(
         classes = make_classes(design.roots[:, :, :1], E[:, :, :-1])
         own = np.ascontiguousarray(E[:, 0, -1])
         slots = np.dstack([classes.roots, classes.targets(own)[:, None]])
-        marginal = make_marginal(basis.mean, slots, classes.weight, basis.within, design.counts)
+        marginal = make_marginal(
+            basis.mean, slots, classes.weight, basis.within, design.log_counts
+        )
         crossed = Crossed(marginal, forms, classes, own)
     reference = find_reference(design)
     coordinates = make_coordinates(crossed, sizes, reference, head.center)
@@ -164,7 +166,7 @@ def _share_equal_work(design: Design, basis: Basis, forms: Forms) -> Crossed:
     classes = make_classes(design.roots[:, :, :1], E[:, :, :-1])
     own = np.ascontiguousarray(E[:, 0, -1])
     slots = np.dstack([classes.roots, classes.targets(own)[:, None]])
-    marginal = make_marginal(basis.mean, slots, classes.weight, basis.within, design.counts)
+    marginal = make_marginal(basis.mean, slots, classes.weight, basis.within, design.log_counts)
     return Crossed(marginal, forms, classes, own)
 
 

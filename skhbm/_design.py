@@ -213,6 +213,15 @@ class Design:
         return self.W.sum(axis=0) + np.einsum("jac,jad->cd", E, E)
 
     @property
+    def log_counts(self) -> Float:
+        """How often the log of each residual scale counts: not at all where errors are known.
+
+        It would be a constant, in which the density would drown if the errors are small numbers:
+        `counts` is then the sum of 1 / y_err^2.
+        """
+        return self.counts * (not self.terms.known)
+
+    @property
     def rows(self) -> Float:
         """Number of rows in each within part (1,) or (n_groups,)."""
         return self.n if self.terms.by_group else self.n.sum(keepdims=True)

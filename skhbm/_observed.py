@@ -95,7 +95,7 @@ def observe_groups(design: Design, cov: Any, sigma: Any, working: Any) -> None:
         roots[:, :, -1] = value[: e_y.size].reshape(e_y.shape)
         W[:, :, -1] = W[:, -1, :] = value[e_y.size :].reshape(w_y.shape)
         ones = np.ones(len(roots))
-        marginal = make_marginal(np.zeros(0), roots, ones, W, design.counts)
+        marginal = make_marginal(np.zeros(0), roots, ones, W, design.log_counts)
         return marginal.value_and_gradient(cov, sigma, w)
 
     def simulate(rng: np.random.Generator, cov: Float, sigma: Float, w: Float) -> Float:
@@ -171,7 +171,7 @@ def _with_target(design: Design, sizes: list[int], y: Float, rest: Float) -> Cro
     # The target's part within groups is orthogonal to what its groups span.
     np.add.at(w_y, part, np.column_stack([within[:, :-1], within[:, -1]]) * within[:, -1:])
     W[:, :, -1] = W[:, -1, :] = w_y
-    marginal = make_marginal(np.zeros(0), roots, np.ones(len(roots)), W, design.counts)
+    marginal = make_marginal(np.zeros(0), roots, np.ones(len(roots)), W, design.log_counts)
     columns = np.eye(W.shape[1])
     replaced = replace(cells, within=within)
     return Crossed(marginal, make_forms(replaced, sizes, len(roots), len(W), columns))

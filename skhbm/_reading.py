@@ -21,6 +21,8 @@ from skhbm._rows import Rows
 from skhbm._statistics import GroupedStatistics, statistics_of_rows
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from skhbm._labels import Levels
@@ -43,6 +45,12 @@ RESERVED = frozenset(
         *("chain", "draw", "feature", "intercept", "coef", "sigma", "n", "x_mean", "y_mean"),
         *("log_sigma_mean", "log_sigma_sd", "intercept_at_mean", "statistics"),
     ]
+)
+
+#: What a factor gives its name to: no other one can have these.
+DERIVED = (
+    *("tau_{}", "corr_{}", "corr_{}_cholesky", "effect_{}"),
+    *("{}_term", "{}_term_bis", "{}_of_cell"),
 )
 
 #: Relative accuracy to which the means of the same rows agree, in whatever order they come.
@@ -82,8 +90,7 @@ def read_statistics(
         _check_same_factor(columns, known.factors)
         columns = _as_fitted(columns, known.factors)
     factors = as_factors(columns, len(target))
-    for name, _ in factors:
-        _check_name(name)
+    _check_names([name for name, _ in factors])
     return statistics_of_rows(
         features,
         target,
@@ -111,6 +118,7 @@ def check_statistics(estimator: Any, statistics: Any) -> None:
     if statistics.n.sum() < 2:
         msg = f"A fit needs at least 2 rows. The statistics are of {statistics.n.sum():g}."
         raise ValueError(msg)
+    _check_names([levels.name for levels in statistics.factors])
     estimator.n_features_in_ = statistics.n_features
     if statistics.feature_names is not None:
         estimator.feature_names_in_ = np.array(statistics.feature_names, dtype=object)
@@ -195,14 +203,20 @@ def feature_names(estimator: Any) -> tuple[str, ...] | None:
     return tuple(map(str, names))
 
 
-def _check_name(name: str | None) -> None:
-    if name is not None and (name in RESERVED or "/" in name):
-        msg = (
-            f"The labels are named {name!r}, which cannot be the name of a dimension in "
-            "`posterior_`: it is one of its variables already, or has a slash. Rename the "
-            "column or Series."
-        )
-        raise ValueError(msg)
+def _check_names(names: Sequence[str | None]) -> None:
+    """Raise ValueError if a factor has the name of a variable or dimension of `posterior_`."""
+    taken = set(RESERVED)
+    if len(names) > 1:
+        taken |= {"cell"}
+        taken |= {form.format(name) for name in names for form in DERIVED}
+    for name in names:
+        if name is not None and (name in taken or "/" in name):
+            msg = (
+                f"The labels are named {name!r}, which cannot be the name of a dimension in "
+                "`posterior_`: it is one of its variables already, or has a slash. Rename the "
+                "column or Series."
+            )
+            raise ValueError(msg)
 
 
 def _refuse_no_columns(estimator: Any) -> None:
@@ -371,9 +385,11 @@ def _keys(estimator: Any, levels: Levels, labels: Any, n_samples: int) -> NDArra
             return -1 - np.arange(n_samples)
     keys, unseen, n_missing = levels.encode(labels, n_samples)
     if estimator.new_groups == "error" and (unseen or n_missing):
+        several = len(estimator._statistics.factors) > 1
+        of_factor = f" of {levels.name!r}" if several else ""
         total = len(unseen) + len(np.unique(keys[keys >= 0]))
-        what = f"{len(unseen)} of {total} groups were not seen in fit: {unseen[:5]}"
-        what = what if unseen else f"{n_missing} of {n_samples} labels are missing"
+        what = f"{len(unseen)} of {total} groups{of_factor} were not seen in fit: {unseen[:5]}"
+        what = what if unseen else f"{n_missing} of {n_samples} labels{of_factor} are missing"
         msg = f'{what}. Pass new_groups="population" to predict them from the population.'
         raise ValueError(msg)
     warn_of_other_kind(levels, unseen, stacklevel=6)

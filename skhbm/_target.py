@@ -266,7 +266,7 @@ def _marginal(design: Design, basis: Basis) -> Marginal:
     if q and not design.terms.by_group and not design.others:
         R, E, weight = share_equal_work(R, E)
     roots = np.concatenate([R, E], axis=2)
-    return make_marginal(basis.mean, roots, weight, basis.within, design.counts)
+    return make_marginal(basis.mean, roots, weight, basis.within, design.log_counts)
 
 
 def _compiled(prior: Any) -> Any:

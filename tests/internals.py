@@ -7,8 +7,10 @@ import numpy as np
 from skhbm import GroupedStatistics
 from skhbm._basis import make_basis
 from skhbm._coefficients import make_coefficients
-from skhbm._density import expand_callback
+from skhbm._crossed import Crossed
+from skhbm._crossed_target import make_crossed_target
 from skhbm._design import Terms, make_design
+from skhbm._forms import make_forms
 from skhbm._likelihood import make_marginal
 from skhbm._model import build_model
 from skhbm._resolve import resolve_priors
@@ -22,13 +24,15 @@ def make_terms(structure, features):
         structure.intercept,
         structure.varying_intercept,
         structure.correlated,
-        "by_group" if structure.by_group else "shared",
+        structure.residual,
     )
 
 
 def build(structure, table):
     """Return design, priors and target of the package."""
-    statistics = GroupedStatistics.from_arrays(table.X, table.y, table.codes)
+    statistics = GroupedStatistics.from_arrays(
+        table.X, table.y, table.codes, y_err=table.errors
+    )
     design = make_design(statistics, [make_terms(structure, table.features)])
     priors = resolve_priors(structure.priors, design)
     coefficients = make_coefficients(design, priors)
@@ -36,9 +40,40 @@ def build(structure, table):
     return design, priors, make_target(design, priors, coefficients, basis)
 
 
+def build_crossed(structures, table):
+    """Return design, priors and target with several factors, one structure for each.
+
+    Factors are named group0, group1, ...
+    """
+    statistics = GroupedStatistics.from_arrays(
+        table.X, table.y, table.codes, y_err=table.errors
+    )
+    terms = [make_terms(structure, table.features) for structure in structures]
+    design = make_design(statistics, terms)
+    priors = resolve_priors(structures[0].priors, design)
+    coefficients = make_coefficients(design, priors)
+    basis = make_basis(design, coefficients)
+    head = make_target(design, priors, coefficients, basis)
+    return design, priors, make_crossed_target(design, priors, head, basis)
+
+
+def choose_coordinates(monkeypatch, kind):
+    """Make the coordinates of sampled effects of one kind, whatever the number of groups."""
+    most = {"eigenvectors": (10_000, 10_000), "reflection": (1, 10_000), "probes": (1, 0)}
+    rotated, full = most[kind]
+    monkeypatch.setattr("skhbm._coordinates.ROTATED", rotated)
+    monkeypatch.setattr("skhbm._coordinates.FULL", full)
+
+
+def kinds_of_coordinates(target):
+    """Return whether the groups of each sampled factor are rotated by a matrix."""
+    return [factor.coordinates.rotation.shape[2] > 1 for factor in target.factors]
+
+
 def build_pymc(structure, table):
-    """Return the package's PyMC model."""
-    design, priors, _ = build(structure, table)
+    """Return the package's PyMC model; of several factors, if several structures are given."""
+    several = isinstance(structure, list)
+    design, priors, _ = (build_crossed if several else build)(structure, table)
     return build_model(design, priors)
 
 
@@ -49,6 +84,21 @@ def evaluate_marginal(design, cov, sigma, offset, T):
     place in tests that knows how the kernel is called: its columns are those of g, those of
     coefficients that are given, and the target.
     """
+    return _marginal(design, T)[0].value_and_gradient(cov, sigma, offset)
+
+
+def evaluate_crossed(design, cov, sigma, offset, effects, T):
+    """Do as `evaluate_marginal` does, given effects of the other factors, in working units.
+
+    The derivative in the effects comes last.
+    """
+    marginal, columns = _marginal(design, T)
+    sizes = [other.n_groups for other in design.others]
+    forms = make_forms(design.cells, sizes, design.n_groups, len(design.W), columns)
+    return Crossed(marginal, forms).value_and_gradient(cov, sigma, offset, effects)
+
+
+def _marginal(design, T):
     p, k = T.shape
     q = len(design.terms.varying)
     columns = np.zeros((p + 1, k + p + 1))
@@ -56,15 +106,30 @@ def evaluate_marginal(design, cov, sigma, offset, T):
     columns[p, -1] = 1.0
     roots = np.concatenate([design.roots[:, :, :q], design.roots[:, :, q:] @ columns], axis=2)
     W = columns.T @ design.W @ columns
-    marginal = make_marginal(np.zeros(k), roots, np.ones(len(roots)), W, design.counts)
-    return marginal.value_and_gradient(cov, sigma, offset)
+    ones = np.ones(len(roots))
+    return make_marginal(np.zeros(k), roots, ones, W, design.log_counts), columns
 
 
 def evaluate_target(target, x):
-    """Return log density, gradient and natural values of a `Target` at x."""
+    """Return log density, gradient and natural values of a target at x.
+
+    Entries of x beyond its dimension are companions.
+    """
     x = np.array(x, dtype=float)
     value, gradient = target.value_and_gradient(x)
     natural, table = np.empty(target.n_dim + 1), target.table()
     pointers = [a.ctypes.data_as(ctypes.POINTER(ctypes.c_double)) for a in (x, natural)]
-    expand_callback().ctypes(len(x), len(natural), *pointers, table.ctypes.data)
+    target.callbacks()[1].ctypes(len(x), len(natural), *pointers, table.ctypes.data)
     return value, gradient, natural[:-1]
+
+
+def observed_statistics(model, X, y, groups, y_err=None):
+    """The statistics of a target, in the coordinates of a fitted model's observed node.
+
+    The model has several factors, and was fitted to the same X, groups and errors.
+    """
+    design = model._posterior.design
+    statistics = GroupedStatistics.from_arrays(X, y, groups, y_err=y_err)
+    terms = [factor.terms for factor in design.factors]
+    cells = make_design(statistics, terms, design.scaling).cells
+    return np.concatenate([cells.xy[:, -1], cells.rest[:, :, -1].ravel()])

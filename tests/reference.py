@@ -4,7 +4,8 @@ Everything here works on rows, in natural units, with dense covariances; nothing
 imported from the package but what builds the objects under test.
 """
 
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from arviz_stats.base import array_stats
@@ -35,11 +36,12 @@ def to_scipy(prior):
 
 @dataclass
 class Table:
-    """Rows, with their groups as codes."""
+    """Rows, with their groups as codes (n,) or, of several factors, (n, n_factors)."""
 
     X: np.ndarray
     y: np.ndarray
     codes: np.ndarray
+    errors: np.ndarray | None = None
 
     @property
     def n_groups(self):
@@ -67,6 +69,25 @@ def make_table(rng, sizes, n_features, *, constant_within=(), location=0.0, scal
     return Table(X, y, codes)
 
 
+def make_crossed_table(rng, codes, n_features, *, location=0.0, errors=None):
+    """Simulate rows with codes (n, n_factors): intercepts and slopes vary by each factor.
+
+    `location` is the mean of features of unit standard deviation, in themselves and within
+    each group; `errors` is the spread of known ones on the log scale.
+    """
+    n, n_factors = codes.shape
+    X = location + rng.standard_normal((n, n_features))
+    y = 2.0 + 0.5 * X.sum(axis=1)
+    for f in range(n_factors):
+        J = codes[:, f].max() + 1
+        y += rng.standard_normal(J)[codes[:, f]]
+        slopes = 0.5 * rng.standard_normal((J, n_features))
+        y += np.sum((X - location) * slopes[codes[:, f]], axis=1)
+    noise = np.ones(n) if errors is None else np.exp(errors * rng.standard_normal(n))
+    y += noise * rng.standard_normal(n)
+    return Table(X, y, codes, None if errors is None else noise)
+
+
 @dataclass
 class Structure:
     """What a model is made of; `priors` are as the user gives them."""
@@ -77,6 +98,11 @@ class Structure:
     correlated: bool = True
     by_group: bool = False
     priors: dict = field(default_factory=dict)
+    known: bool = False
+
+    @property
+    def residual(self):
+        return "known" if self.known else "by_group" if self.by_group else "shared"
 
     @property
     def q(self):
@@ -99,19 +125,23 @@ class Oracle:
         X, y = table.X, table.y
         given = structure.priors
         centred = structure.intercept
-        s_y = np.sqrt(np.mean((y - y.mean() * centred) ** 2))
-        s_x = np.sqrt(np.mean((X - X.mean(axis=0) * centred) ** 2, axis=0))
-        origin = X.mean(axis=0) * centred
+        # Known errors weight the means and standard deviations that default priors refer to.
+        share = np.ones(len(y)) if table.errors is None else table.errors**-2.0
+        share = share / share.sum()
+        center = share @ X
+        s_y = np.sqrt(share @ (y - share @ y * centred) ** 2)
+        s_x = np.sqrt(share @ (X - center * centred) ** 2)
+        origin = center * centred
         slopes = list(structure.slopes)
 
         coef = [Prior("Normal", mu=0.0, sigma=2.5 * s_y / s) for s in s_x]
         coef = self._entries(given.get("coef"), table.features, coef)
         at_mean = structure.intercept and "intercept" not in given
         #: The intercept belongs to the mean of X under its default prior, to 0 otherwise.
-        self.H = X - X.mean(axis=0) if at_mean else X
+        self.H = X - center if at_mean else X
         self.coef_priors = coef
         if structure.intercept:
-            default = Prior("Normal", mu=y.mean(), sigma=2.5 * s_y)
+            default = Prior("Normal", mu=share @ y, sigma=2.5 * s_y)
             self.coef_priors = [given.get("intercept", default), *coef]
             self.H = np.column_stack([np.ones(len(y)), self.H])
         self.normal = np.array(
@@ -160,7 +190,7 @@ class Oracle:
             logp += stats.norm(self.log_scale, 1).logpdf(mean)
             logp += stats.halfnorm(scale=0.4).logpdf(spread)
             logp += stats.lognorm(spread, scale=np.exp(mean)).logpdf(sigma).sum()
-        else:
+        elif not self.structure.known:
             logp += to_scipy(self.sigma_prior).logpdf(scales).sum()
         chosen = [
             p for p, is_sampled in zip(self.coef_priors, sampled, strict=True) if is_sampled
@@ -171,9 +201,12 @@ class Oracle:
         """Return the log density of y, effects and coefficients not sampled integrated out."""
         table = self.table
         sigma = scales[2:] if self.structure.hierarchical else scales
-        sigma = (
-            sigma[table.codes] if self.structure.by_group else np.full(len(table.y), sigma[0])
-        )
+        if self.structure.known:
+            sigma = table.errors
+        elif self.structure.by_group:
+            sigma = sigma[table.codes]
+        else:
+            sigma = np.full(len(table.y), sigma[0])
         mean = self.H[:, sampled] @ coef
         integrated = [p for p, s in zip(self.coef_priors, sampled, strict=True) if not s]
         H = self.H[:, ~sampled]
@@ -182,12 +215,79 @@ class Oracle:
         cov = dense_covariance(self.Z, table.codes, tau[:, None] * R * tau, sigma)
         return dense_log_density(table.y - mean, cov + (H * sd**2) @ H.T)
 
+    def log_effects(self, tau, R, effects):
+        """Return the log prior density of effects (n_groups, q)."""
+        return stats.multivariate_normal(cov=tau[:, None] * R * tau).logpdf(effects).sum()
+
     def log_density(self, natural, *, sampled):
         """Return prior times likelihood, as a density of the natural values."""
         parts = self.split(natural, sampled=sampled)
         return self.log_prior(*parts, sampled=sampled) + self.log_likelihood(
             *parts, sampled=sampled
         )
+
+
+class CrossedOracle:
+    """The model with several factors: the effects of all but one are among its values.
+
+    Parameters
+    ----------
+    structures : list of Structure
+        One for each factor; the intercept, residual and priors are those of each.
+    integrated : int
+        The factor whose effects are integrated out.
+    """
+
+    def __init__(self, structures, table, integrated):
+        oracles = []
+        for f, structure in enumerate(structures):
+            priors = {k: v for k, v in structure.priors.items() if not k.startswith("tau_")}
+            own = structure.priors.get(f"tau_group{f}")
+            priors |= {} if own is None else {"tau": own}
+            one = Table(table.X, table.y, table.codes[:, f], table.errors)
+            oracles.append(Oracle(replace(structure, priors=priors), one))
+        self.own = oracles.pop(integrated)
+        self.others = oracles
+
+    @property
+    def normal(self):
+        return self.own.normal
+
+    @property
+    def sizes(self):
+        """Number of values (tau, correlations, effects) of each sampled factor."""
+        return [
+            (
+                one.structure.q,
+                one.structure.n_correlations,
+                one.table.n_groups * one.structure.q,
+            )
+            for one in self.others
+        ]
+
+    def log_density(self, natural, *, sampled):
+        """Return prior times likelihood, as a density of the natural values.
+
+        These are the integrated factor's, as in `Oracle`, and tau, correlations and effects
+        of each other one, the effects group by group.
+        """
+        n_rest = sum(map(sum, self.sizes))
+        head, rest = np.split(natural, [len(natural) - n_rest])
+        parts = self.own.split(head, sampled=sampled)
+        logp = self.own.log_prior(*parts, sampled=sampled)
+        shift = np.zeros(len(self.own.table.y))
+        for one, sizes in zip(self.others, self.sizes, strict=True):
+            own, effects, rest = np.split(rest, [sum(sizes[:2]), sum(sizes)])
+            effects = effects.reshape(one.table.n_groups, -1)
+            tau, R, _, _ = one.split(own, sampled=np.zeros(0))
+            logp += sum(to_scipy(p).logpdf(t) for p, t in zip(one.tau_priors, tau, strict=True))
+            if one.structure.n_correlations:
+                logp += (one.eta - 1) * np.linalg.slogdet(R)[1]
+            logp += one.log_effects(tau, R, effects)
+            shift += np.sum(one.Z * effects[one.table.codes], axis=1)
+        shifted = copy(self.own)
+        shifted.table = replace(self.own.table, y=self.own.table.y - shift)
+        return logp + shifted.log_likelihood(*parts, sampled=sampled)
 
 
 def dense_covariance(Z, codes, cov, sigma):

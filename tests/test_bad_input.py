@@ -154,11 +154,6 @@ ROWS = {
         ValueError,
         "`groups` has 1 missing labels of 60",
     ),
-    "two columns of labels": (
-        {"groups": np.column_stack([GROUPS, GROUPS])},
-        ValueError,
-        r"`groups` must be one label per row, of shape \(60,\). Got shape \(60, 2\)",
-    ),
     "one label for all rows": (
         {"groups": "a"},
         ValueError,
@@ -236,15 +231,15 @@ COLUMNS = {
         ValueError,
         "`group_features` names a column twice",
     ),
-    "two columns": (
+    "a feature among them": (
         {"X": WITH_GROUPS, "group_features": ["site", "u"]},
         ValueError,
-        "`group_features` must name one column. Got 2",
+        r"The grouping factor 'u' has as many levels as there are rows \(60\)",
     ),
     "no column": (
         {"X": WITH_GROUPS, "group_features": []},
         ValueError,
-        "`group_features` must name one column. Got 0",
+        "`group_features` must name at least one column of X. Got none",
     ),
     "a mask too short": (
         {"X": WITH_GROUPS, "group_features": [False, True]},
@@ -330,7 +325,7 @@ def test_something_must_vary_by_group():
 
 
 PARAMETERS = {
-    "residual_scale": (["known", "foo", None, 3], "must be 'shared' or 'by_group'. Got"),
+    "residual_scale": (["foo", None, 3], "must be 'shared' or 'by_group' or 'known'. Got"),
     "solver": (["laplace", None], "must be 'nuts'. Got"),
     "new_groups": (["missing", None], "must be 'population' or 'error'. Got"),
     "draws": ([3, 0, -1, 50.0, "50", None, True], "must be an int of at least 4. Got"),
@@ -555,9 +550,57 @@ def test_no_intercept_takes_no_prior_for_one():
         fit(fit_intercept=False, priors={"intercept": NORMAL})
 
 
-def test_known_errors_are_not_accepted_in_silence():
-    with pytest.raises(TypeError, match="y_err"):
-        estimator().fit(X, Y, groups=GROUPS, y_err=np.ones(N))
+ERRORS = {
+    "none": ({}, ValueError, "needs the standard error of each row. Pass `y_err=` to fit"),
+    "too few": ({"y_err": np.ones(N - 1)}, ValueError, r"shape \(60,\). Got \(59,\)"),
+    "one for all": ({"y_err": 2.0}, (TypeError, ValueError), "."),
+    "two columns": ({"y_err": np.ones((N, 2))}, ValueError, r"Got \(60, 2\)"),
+    "zero": (
+        {"y_err": with_value(np.ones(N), 0.0)}, ValueError,
+        "`y_err` must be positive: .* Got 1 of 60 that are zero or negative, the least 0",
+    ),
+    "negative": (
+        {"y_err": with_value(np.ones(N), -2.0, at=[3, 5])}, ValueError,
+        "Got 2 of 60 that are zero or negative, the least -2",
+    ),
+    "NaN": ({"y_err": with_value(np.ones(N), np.nan)}, ValueError, "y_err contains NaN"),
+    "infinity": ({"y_err": with_value(np.ones(N), np.inf)}, ValueError, "contains infinity"),
+    "words": ({"y_err": ["a"] * N}, ValueError, "could not convert"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ERRORS)
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_known_errors_that_cannot_be_are_named(case, method):
+    arguments, error, message = ERRORS[case]
+    unfitted = estimator(residual_scale="known")
+    before = joblib.hash(unfitted)
+    with pytest.raises(error, match=message):
+        getattr(unfitted, method)(X, Y, groups=GROUPS, **arguments)
+    assert joblib.hash(unfitted) == before
+
+
+@pytest.mark.parametrize("residual_scale", ["shared", "by_group"])
+def test_known_errors_are_not_accepted_in_silence(residual_scale):
+    message = f"but residual_scale='{residual_scale}' estimates the residual scale"
+    with pytest.raises(ValueError, match=message):
+        estimator(residual_scale=residual_scale).fit(X, Y, groups=GROUPS, y_err=np.ones(N))
+
+
+def test_a_prior_of_a_scale_that_is_known_is_an_error():
+    priors = {"sigma": Prior("HalfNormal", sigma=1)}
+    with pytest.raises(ValueError, match="prior for sigma, but residual_scale='known'"):
+        estimator(residual_scale="known", priors=priors).fit(
+            X, Y, groups=GROUPS, y_err=np.ones(N)
+        )
+
+
+def test_rows_without_errors_are_not_added_to_rows_with():
+    model = estimator(residual_scale="known").fit(X, Y, groups=GROUPS, y_err=np.ones(N))
+    before = joblib.hash(model)
+    with pytest.raises(ValueError, match="Give `y_err` for all rows or for none"):
+        model.partial_fit(X, Y, groups=GROUPS)
+    assert joblib.hash(model) == before
 
 
 @pytest.mark.parametrize("factor", [1e8, 1e-8])

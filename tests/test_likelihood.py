@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 from internals import build, build_pymc, evaluate_marginal, evaluate_target
-from pytensor.compile.mode import Mode
+from pymc_density import FlatModel, hyperparameters
 from reference import (
     Oracle,
     Structure,
@@ -22,8 +22,6 @@ from scipy import stats
 from skhbm import Prior
 
 N_POINTS = 6
-#: Graphs are evaluated as written, by Python: compiling each would take seconds.
-PYTHON = Mode(linker="py", optimizer=None)
 
 TABLES = {
     "groups of 1 to 50 rows": {"sizes": (1, 2, 3, 4, 5, 8, 13, 21, 34, 50), "n_features": 3},
@@ -228,13 +226,13 @@ def test_gradient_of_the_target_is_its_differences(structure, rows):
 def test_density_of_the_pymc_model_is_the_dense_one(structure, rows):
     oracle = Oracle(structure, rows)
     model = build_pymc(structure, rows)
-    logp, natural_at, n_dim = compiled_model(model, structure, oracle)
+    flat = FlatModel(model, hyperparameters(model, structure, "group"))
     sampled = np.ones(len(oracle.normal), dtype=bool)
     rest, tolerance = [], 0.0
-    for x in random_points(n_dim, 4):
-        volume, error = log_volume(natural_at, x)
-        dense = oracle.log_density(natural_at(x), sampled=sampled)
-        rest.append(logp(x) - dense - volume)
+    for x in random_points(flat.n_dim, 4):
+        volume, error = log_volume(flat.natural, x)
+        dense = oracle.log_density(flat.natural(x), sampled=sampled)
+        rest.append(flat.logp(x) - dense - volume)
         tolerance = max(tolerance, 1e-9 * abs(dense) + error)
     assert spread_of(rest) <= 2 * tolerance
     assert tolerance <= 1e-5
@@ -243,60 +241,12 @@ def test_density_of_the_pymc_model_is_the_dense_one(structure, rows):
 def test_gradient_of_the_pymc_model_is_its_differences(rows):
     structure = STRUCTURES["priors of every kind"]
     model = build_pymc(structure, rows)
-    logp, _, n_dim = compiled_model(model, structure, Oracle(structure, rows))
-    gradient_of = model.compile_dlogp(mode=PYTHON)
-    for x in random_points(n_dim, 2):
-        expected, error = differentiate(logp, x)
-        gradient = gradient_of(as_point(value_sizes(model, structure), x))
+    flat = FlatModel(model, hyperparameters(model, structure, "group"))
+    gradient_of = flat.gradient()
+    for x in random_points(flat.n_dim, 2):
+        expected, error = differentiate(flat.logp, x)
+        gradient = gradient_of(x)
         assert np.all(np.abs(gradient - expected) <= 5 * error)
-
-
-def value_sizes(model, structure):
-    """Length of each value variable; `model.initial_point` compiles C code to say the same."""
-    sizes = {}
-    for rv, value in model.rvs_to_values.items():
-        if rv in model.free_RVs:
-            dims = model.named_vars_to_dims.get(rv.name, ())
-            size = int(np.prod([len(model.coords[dim]) for dim in dims]))
-            is_corr = rv.name.startswith("corr")
-            sizes[value.name] = (structure.n_correlations if is_corr else size, value.ndim)
-    return sizes
-
-
-def as_point(sizes, x):
-    point, at = {}, 0
-    for name, (size, ndim) in sizes.items():
-        point[name] = x[at : at + size] if ndim else x[at]
-        at += size
-    return point
-
-
-def compiled_model(model, structure, oracle):
-    """Return the log density, the natural values as the oracle orders them, the size."""
-    names = ["tau_group"]
-    if structure.n_correlations:
-        names.append("corr_group")
-    if structure.hierarchical:
-        names += ["log_sigma_mean", "log_sigma_sd"]
-    names.append("sigma")
-    if structure.intercept:
-        at_mean = "intercept_at_mean" in model.named_vars
-        names.append("intercept_at_mean" if at_mean else "intercept")
-    names.append("coef")
-    outputs = model.replace_rvs_by_values([model[name] for name in names])
-    function = model.compile_fn(
-        outputs, inputs=model.value_vars, on_unused_input="ignore", mode=PYTHON
-    )
-    logp, sizes = model.compile_logp(mode=PYTHON), value_sizes(model, structure)
-
-    def natural_at(x):
-        values = dict(zip(names, function(as_point(sizes, x)), strict=True))
-        if "corr_group" in values:
-            values["corr_group"] = values["corr_group"][np.tril_indices(structure.q, -1)]
-        return np.concatenate([np.ravel(v) for v in values.values()])
-
-    n_dim = sum(size for size, _ in sizes.values())
-    return lambda x: float(logp(as_point(sizes, x))), natural_at, n_dim
 
 
 def test_sampled_and_integrated_coefficients_have_the_same_posterior_density(rows):

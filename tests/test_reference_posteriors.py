@@ -31,16 +31,26 @@ def half_normal(sigma):
 
 @dataclass(frozen=True)
 class Case:
-    """A data set, its model, and which entry of the reference is which hyperparameter."""
+    """A data set, its model, and which entry of the reference is which hyperparameter.
+
+    `group` may be several columns; `errors` is the column of known errors, `prior` the name
+    of the priors in a file of several.
+    """
 
     folder: str
     file: str
     target: str
-    group: str
+    group: str | list
     features: tuple
     priors: dict
     hyperparameters: dict
     parameters: dict = field(default_factory=dict)
+    errors: str | None = None
+    prior: str | None = None
+
+    @property
+    def factors(self):
+        return [self.group] if isinstance(self.group, str) else self.group
 
 
 #: The same names in all files of one kind.
@@ -50,6 +60,9 @@ RADON = {
 }  # fmt: skip
 POSTERIORDB = {**RADON, "tau": half_normal(1), "sigma": half_normal(1)}
 ONE_TAU = {"sigma_re": ("tau", "intercept"), "sigma_y": ("sigma", None)}
+
+KNOWN = {"residual_scale": "known"}
+MU_TAU = {"mu": ("intercept", None), "tau": ("tau", "intercept")}
 
 CASES = {
     "seed_three_groups": Case(
@@ -125,6 +138,32 @@ CASES = {
         POSTERIORDB, {"sigma_re": ("tau", "floor"), "sigma_y": ("sigma", None)},
         {"varying_slopes": ["floor"], "varying_intercept": False},
     ),
+    "eight_schools": Case(
+        "eight_schools", "quadrature", "y", "school", (),
+        {"intercept": normal(0, 5), "tau": Prior("HalfCauchy", beta=5)}, MU_TAU, KNOWN,
+        "sigma", "posteriordb_prior mu~N(0,5) tau~HalfCauchy(5)",
+    ),
+    "eight_schools half-normal": Case(
+        "eight_schools", "quadrature", "y", "school", (),
+        {"intercept": normal(0, 10), "tau": half_normal(10)}, MU_TAU, KNOWN,
+        "sigma", "mu~N(0,10) tau~HalfNormal(10)",
+    ),
+    "efron_morris_baseball": Case(
+        "efron_morris_baseball", "quadrature", "y", "player", (),
+        {"intercept": normal(0, 10), "tau": half_normal(1)}, MU_TAU, KNOWN, "sigma",
+    ),
+    "meta_bcg": Case(
+        "meta_bcg", "quadrature", "yi", "trial", (),
+        {"intercept": normal(0, 10), "tau": half_normal(1)}, MU_TAU, KNOWN, "sei",
+    ),
+    "penicillin": Case(
+        "penicillin", "quadrature", "diameter", ["plate", "sample"], (),
+        {"intercept": normal(0, 100), "tau": half_normal(5), "sigma": half_normal(5)},
+        {
+            "mu": ("intercept", None), "sd_plate": ("tau_plate", "intercept"),
+            "sd_sample": ("tau_sample", "intercept"), "sigma": ("sigma", None),
+        },
+    ),
 }  # fmt: skip
 
 
@@ -134,12 +173,13 @@ class Fitted:
     model: HierarchicalNormalRegressor
     reference: dict
     warnings: list
+    data: pd.DataFrame
 
 
-def fit(data, target, group, features, **parameters):
+def fit(data, target, group, features, errors=None, **parameters):
     X = data[list(features)] if features else None
     return HierarchicalNormalRegressor(random_state=0, **parameters).fit(
-        X, data[target], groups=data[group]
+        X, data[target], groups=data[group], y_err=None if errors is None else data[errors]
     )
 
 
@@ -149,8 +189,9 @@ def fit_case(case, cases_folder, **settings):
     parameters = {"priors": case.priors, **case.parameters, **settings}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        model = fit(data, case.target, case.group, case.features, **parameters)
-    return Fitted(case, model, reference.get("params", reference), caught)
+        model = fit(data, case.target, case.group, case.features, case.errors, **parameters)
+    reference = reference[case.prior] if case.prior else reference
+    return Fitted(case, model, reference.get("params", reference), caught, data)
 
 
 @pytest.fixture(scope="session", params=CASES, ids=str)
@@ -161,10 +202,13 @@ def fitted(request, cases_folder):
 def draws_of(fitted, name):
     """Return draws (chains, draws) of what the reference calls `name`."""
     posterior, case = fitted.model.posterior_["posterior"], fitted.case
-    f = case.group
+    f = case.factors[0]
     groups = {str(label): label for label in posterior[f].to_numpy()}
     if name in case.hyperparameters:
         variable, term = case.hyperparameters[name]
+        if variable.startswith("tau_"):
+            own = variable.removeprefix("tau_")
+            return posterior[variable].sel({f"{own}_term": term}).to_numpy()
         if variable == "tau":
             return posterior[f"tau_{f}"].sel({f"{f}_term": term}).to_numpy()
         if variable == "corr":
@@ -175,6 +219,12 @@ def draws_of(fitted, name):
         return posterior["sigma"].sel({f: groups[index]}).to_numpy()
     if kind == "b":
         return population(posterior, int(index), case)
+    if kind == "u":
+        own, label = index.removeprefix("sd_").split(":")
+        return posterior[f"effect_{own}"].sel({own: label})[..., 0].to_numpy()
+    if kind == "theta":
+        # By the number of the row.
+        kind, index = "group_mean", str(fitted.data[f].iloc[int(index) - 1])
     group, k = (index, 0) if kind.startswith("group_mean") else index.rsplit(",", 1)
     # In the files of group coefficients, k counts the varying terms.
     term = posterior[f"{f}_term"].to_numpy()[int(k)]
@@ -198,12 +248,18 @@ def entries(fitted):
 
 def test_every_group_and_hyperparameter_has_a_reference(fitted):
     names = entries(fitted)
-    posterior = fitted.model.posterior_["posterior"]
-    groups = [n for n in names if re.match(r"coef\[|group_means?\[", n)]
-    assert set(fitted.case.hyperparameters) <= set(names)
-    assert {re.split(r"[\[,\]]", n)[1] for n in groups} == {
-        str(label) for label in posterior[fitted.case.group].to_numpy()
-    }
+    posterior, case = fitted.model.posterior_["posterior"], fitted.case
+    groups = [n for n in names if re.match(r"coef\[|group_means?\[|theta\[|u\[", n)]
+    assert set(case.hyperparameters) <= set(names)
+    found = {re.split(r"[\[,\]]", n)[1] for n in groups}
+    if groups[0].startswith("theta"):
+        assert found == {str(j + 1) for j in range(len(fitted.data))}
+    elif groups[0].startswith("u"):
+        assert found == {
+            f"sd_{f}:{label}" for f in case.factors for label in posterior[f].to_numpy()
+        }
+    else:
+        assert found == {str(label) for label in posterior[case.group].to_numpy()}
 
 
 def test_means_are_those_of_the_reference(fitted):
@@ -249,13 +305,21 @@ def test_group_coefficients_are_those_of_the_reference(fitted):
     model, case = fitted.model, fitted.case
     wrong = {}
     for name, expected in entries(fitted).items():
-        found = re.fullmatch(r"(coef|group_means?)\[([^,]+)(?:,(\d+))?\]", name)
+        found = re.fullmatch(r"(coef|group_means?|theta|u)\[([^,]+)(?:,(\d+))?\]", name)
         if not found:
             continue
-        j = [str(label) for label in model.groups_].index(found[2])
-        terms = model.posterior_["posterior"][f"{case.group}_term"].to_numpy()
-        k = term_position(terms[int(found[3] or 0)], case)
-        actual = model.group_intercept_[j] if k == 0 else model.group_coef_[j, k - 1]
+        if found[1] == "u":
+            f, label = found[2].removeprefix("sd_").split(":")
+            j = model.groups_[f].tolist().index(label)
+            actual = model.group_intercept_[f][j] - model.intercept_
+        else:
+            group = found[2]
+            if found[1] == "theta":
+                group = str(fitted.data[case.group].iloc[int(group) - 1])
+            j = [str(label) for label in model.groups_].index(group)
+            terms = model.posterior_["posterior"][f"{case.group}_term"].to_numpy()
+            k = term_position(terms[int(found[3] or 0)], case)
+            actual = model.group_intercept_[j] if k == 0 else model.group_coef_[j, k - 1]
         tolerance = 5 * float(mcse(draws_of(fitted, name))) + REFERENCE_ERROR * expected["sd"]
         if not abs(actual - expected["mean"]) <= tolerance:
             wrong[name] = (actual, expected["mean"], tolerance)
@@ -277,7 +341,8 @@ def test_fit_gives_no_warning(fitted):
 #: Where tau may be near zero: a sampler that is slightly wrong shows here first.
 DELICATE = [
     "gelman_hill_radon M2", "dyestuff", "pdb_radon_mn hierarchical_intercept",
-    "pdb_radon_mn variable_intercept_slope", "pdb_radon_mn variable_slope",
+    "pdb_radon_mn variable_intercept_slope", "pdb_radon_mn variable_slope", "eight_schools",
+    "efron_morris_baseball", "penicillin",
 ]  # fmt: skip
 
 
@@ -291,6 +356,48 @@ def test_long_chains_converge_to_the_reference(name, cases_folder):
         slack = REFERENCE_ERROR * expected["sd"]
         assert abs(draws.mean() - expected["mean"]) <= 5 * mcse(draws) + slack, key
         assert abs(draws.std() - expected["sd"]) <= 5 * mcse(draws, "sd") + slack, key
+
+
+@pytest.mark.parametrize(("name", "mean", "sd"), [("mu", 4.411, 3.309), ("tau", 3.602, 3.198)])
+def test_eight_schools_have_the_figures_of_posteriordb(name, mean, sd, cases_folder):
+    """Its gold standard is 10,000 draws: their Monte Carlo error adds to ours."""
+    draws = draws_of(fit_case(CASES["eight_schools"], cases_folder), name)
+    error = np.hypot(mcse(draws), sd / 100)
+    assert abs(draws.mean() - mean) <= 5 * error
+    # tau has heavy tails: the error of its sd is that of our draws, not normal theory's.
+    assert abs(draws.std() - sd) <= 5 * np.sqrt(2) * mcse(draws, "sd")
+
+
+def test_baseball_players_are_predicted_as_well_as_by_james_and_stein(cases_folder):
+    """Efron & Morris (1975): the total squared error is 17.6 unpooled, 5.0 shrunk."""
+    fitted = fit_case(CASES["efron_morris_baseball"], cases_folder)
+    data, model = fitted.data.set_index("player"), fitted.model
+    truth = data["theta_true"]
+    assert round(float(np.sum((data["y"] - truth) ** 2)), 1) == 17.6
+    shrunk = pd.Series(model.group_intercept_, index=model.groups_)
+    # The same players, pulled to the same mean; the amount is not quite the same.
+    assert np.sum((shrunk - truth) ** 2) < 5.5
+    assert np.all(np.abs(shrunk - data["js_estimate"]) < 0.1)
+    table = model.shrinkage_.set_index("group")
+    np.testing.assert_allclose(table["no_pooling"], data["y"][table.index], rtol=1e-9)
+
+
+def test_vaccination_trials_come_near_restricted_maximum_likelihood(cases_folder):
+    """REML: mean -0.7145 (0.1798), tau^2 0.3132; the prior of tau is wide."""
+    fitted = fit_case(CASES["meta_bcg"], cases_folder)
+    mu, tau = (draws_of(fitted, name) for name in ("mu", "tau"))
+    assert abs(mu.mean() + 0.7145) <= 0.1 * 0.1798
+    assert 1 <= mu.std() / 0.1798 <= 1.25
+    assert np.quantile(tau, 0.25) <= np.sqrt(0.3132) <= np.quantile(tau, 0.75)
+
+
+@pytest.mark.parametrize(
+    ("name", "estimate"), [("sd_plate", 0.8456), ("sd_sample", 1.7706), ("sigma", 0.5499)]
+)
+def test_penicillin_comes_near_maximum_likelihood(name, estimate, cases_folder):
+    """lme4's estimates, of which that of six samples is low, as maximum likelihood is."""
+    draws = draws_of(fit_case(CASES["penicillin"], cases_folder), name)
+    assert np.quantile(draws, 0.1) <= estimate <= np.quantile(draws, 0.9)
 
 
 @pytest.fixture(scope="session")

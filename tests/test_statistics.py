@@ -296,7 +296,13 @@ def arrays_of(thing, path="model", seen=None):
             yield from arrays_of(value, f"{path}.{name}", seen)
 
 
-PARAMETERS = [{}, {"varying_slopes": "all"}, {"residual_scale": "by_group"}]
+PARAMETERS = [
+    {},
+    {"varying_slopes": "all"},
+    {"residual_scale": "by_group"},
+    {"varying_slopes": {"group": "all", "batch": [0]}},
+    {"residual_scale": "known"},
+]
 
 
 @pytest.fixture(scope="module", params=PARAMETERS, ids=str)
@@ -307,8 +313,12 @@ def fitted(request):
     noise = (0.5 + codes / 7) * rng.standard_normal(N_ROWS)
     y = X[:, 0] + rng.standard_normal(7)[codes] + noise
     model = HierarchicalNormalRegressor(random_state=0, **request.param)
-    model.fit(X, y, groups=codes, sample_weight=np.ones(N_ROWS))
-    return model, X, codes
+    known = np.ones(N_ROWS) if model.residual_scale == "known" else None
+    groups = codes
+    if isinstance(model.varying_slopes, dict):
+        groups = {"group": codes, "batch": rng.integers(0, 4, N_ROWS)}
+    model.fit(X, y, groups=groups, sample_weight=np.ones(N_ROWS), y_err=known)
+    return model, X, groups
 
 
 def with_axis_of_rows(thing):
@@ -322,8 +332,8 @@ def test_walk_finds_arrays_with_an_axis_of_rows(fitted):
 
 
 def test_no_array_of_a_fitted_estimator_has_an_axis_of_rows(fitted):
-    model, X, codes = fitted
-    model.predict(X, codes, return_std=True)
+    model, X, groups = fitted
+    model.predict(X, groups, return_std=True)
     found = list(arrays_of(model))
     assert len(found) > 20
     assert with_axis_of_rows(model) == []
