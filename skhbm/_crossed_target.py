@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from skhbm._basis import Basis
     from skhbm._coordinates import Coordinates, Reference
     from skhbm._design import Design
-    from skhbm._forms import Forms
     from skhbm._priors import Priors
 
     Float = NDArray[np.float64]
@@ -129,20 +128,8 @@ def make_crossed_target(
     design: Design, priors: Priors, head: Target, basis: Basis
 ) -> CrossedTarget:
     """Collect what the compiled density reads, beside the integrated factor's."""
-    cells: Any = design.cells
     sizes = [other.n_groups for other in design.others]
-    n_within = len(head.marginal.W)
-    forms = make_forms(cells, sizes, design.n_groups, n_within, basis.columns)
-    crossed = Crossed(head.marginal, forms)
-    if len(design.terms.varying) == 1 and not design.terms.by_group:
-        E = design.roots[:, :, 1:] @ basis.columns
-        classes = make_classes(design.roots[:, :, :1], E[:, :, :-1])
-        own = np.ascontiguousarray(E[:, 0, -1])
-        slots = np.dstack([classes.roots, classes.targets(own)[:, None]])
-        marginal = make_marginal(
-            basis.mean, slots, classes.weight, basis.within, design.log_counts
-        )
-        crossed = Crossed(marginal, forms, classes, own)
+    crossed = _make_crossed(design, head, basis, sizes)
     reference = find_reference(design)
     coordinates = make_coordinates(crossed, sizes, reference, head.center)
     factors = []
@@ -160,8 +147,12 @@ def make_crossed_target(
     return CrossedTarget(head, crossed, tuple(factors), tables, reference)
 
 
-def _share_equal_work(design: Design, basis: Basis, forms: Forms) -> Crossed:
-    """Return the likelihood of one varying term, groups of equal design taken together."""
+def _make_crossed(design: Design, head: Target, basis: Basis, sizes: list[int]) -> Crossed:
+    """Return the likelihood; groups of one varying term and equal design share their work."""
+    cells: Any = design.cells
+    forms = make_forms(cells, sizes, design.n_groups, len(head.marginal.W), basis.columns)
+    if len(design.terms.varying) > 1 or design.terms.by_group:
+        return Crossed(head.marginal, forms)
     E = design.roots[:, :, 1:] @ basis.columns
     classes = make_classes(design.roots[:, :, :1], E[:, :, :-1])
     own = np.ascontiguousarray(E[:, 0, -1])
