@@ -138,12 +138,15 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
         (``pooling``, with a 90 % interval): 1 - tau^2 / (tau^2 + se^2) for an intercept,
         the diagonal of (A_j / sigma^2 + Sigma^-1)^-1 Sigma^-1 in general [1]_.
     variance_components_ : DataFrame
-        For each varying term and the residual: standard deviation with a 90 % interval,
-        variance, intraclass correlation with a 90 % interval, and pooling factor [2]_.
+        For each factor's varying terms and the residual: standard deviation with a 90 %
+        interval, variance, intraclass correlation with a 90 % interval, and pooling factor
+        [2]_. With known errors there is no residual, and the intraclass correlation is the
+        I^2 of meta-analysis [5]_.
     variance_partition_ : DataFrame
         Parts of the variance of a row, indexed by component: "population", the variance of
-        x'beta over rows; the grouping factor, the mean of z'Sigma z over rows [3]_; and
-        "residual". Their ``variance`` and ``share``, with 90 % intervals.
+        x'beta over rows; each grouping factor, the mean of z'Sigma z over rows [3]_; and
+        "residual", which is the typical variance [5]_ of known errors. Their ``variance`` and
+        ``share``, with 90 % intervals.
     bayesian_r2_ : DataFrame
         Bayesian R^2 [4]_: ``mean``, ``sd`` and 90 % interval. Row "conditional": the
         variance of the fitted values, group effects included, over that plus the residual
@@ -197,6 +200,9 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
     .. [4] A. Gelman, B. Goodrich, J. Gabry and A. Vehtari (2019). R-squared for Bayesian
        regression models. The American Statistician 73(3), 307-309.
        https://doi.org/10.1080/00031305.2018.1549100
+    .. [5] J. P. T. Higgins and S. G. Thompson (2002). Quantifying heterogeneity in a
+       meta-analysis. Statistics in Medicine 21(11), 1539-1558.
+       https://doi.org/10.1002/sim.1186
 
     Examples
     --------
@@ -839,7 +845,7 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         import pandas as pd
 
-        return pd.DataFrame(variance_columns(self._posterior, INTERVAL))
+        return pd.DataFrame(variance_columns(self._posterior, self._statistics, INTERVAL))
 
     @property
     def variance_partition_(self) -> pd.DataFrame:

@@ -173,7 +173,10 @@ def test_rows_in_any_order(small):
     ("change", "message"),
     [
         (lambda X, y, g: (X[1:], y[1:], g[1:]), "not those of fit"),
-        (lambda X, y, g: (X, y + (g == "c"), g), r"1 of 6 groups, the first group 'c', the means"),
+        (
+            lambda X, y, g: (X, y + (g == "c"), g),
+            r"1 of 6 groups, the first group 'c', the means",
+        ),
         (lambda X, y, g: (X + 1e-3, y, g), r"6 of 6 groups, the first group 'a', the means"),
         (lambda X, y, g: (X, y, np.where(g == "a", "z", g)), r"\['a', 'z'\] are in one"),
         (lambda X, y, _: (X, y, None), "`groups` has no labels of"),
