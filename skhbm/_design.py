@@ -256,10 +256,16 @@ class Parts(NamedTuple):
 
 
 def make_design(
-    statistics: GroupedStatistics, terms: Sequence[Terms], scaling: Scaling | None = None
+    statistics: GroupedStatistics,
+    terms: Sequence[Terms],
+    scaling: Scaling | None = None,
+    integrated: int | None = None,
 ) -> Design:
-    """Standardise the statistics, or scale as given, and split them into their parts."""
-    integrated = _choose(statistics, terms)
+    """Standardise the statistics, or scale as given, and split them into their parts.
+
+    The factor that is integrated out is chosen, unless it is given.
+    """
+    integrated = _choose(statistics, terms) if integrated is None else integrated
     own, groups = terms[integrated], statistics.of_factor(integrated)
     scaling = scaling or _scaling(groups, centred=own.intercept)
     parts = make_parts(groups, scaling, own)

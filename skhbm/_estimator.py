@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 
     from skhbm._conditioning import Origin
     from skhbm._posterior import GroupMoments, Posterior
-    from skhbm._rows import Rows
     from skhbm._statistics import GroupedStatistics
 
     Float = NDArray[np.float64]
@@ -142,12 +141,15 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
         (``pooling``, with a 90 % interval): 1 - tau^2 / (tau^2 + se^2) for an intercept,
         the diagonal of (A_j / sigma^2 + Sigma^-1)^-1 Sigma^-1 in general [1]_.
     variance_components_ : DataFrame
-        For each varying term and the residual: standard deviation with a 90 % interval,
-        variance, intraclass correlation with a 90 % interval, and pooling factor [2]_.
+        For each factor's varying terms and the residual: standard deviation with a 90 %
+        interval, variance, intraclass correlation with a 90 % interval, and pooling factor
+        [2]_. With known errors there is no residual, and the intraclass correlation is the
+        I^2 of meta-analysis [5]_.
     variance_partition_ : DataFrame
         Parts of the variance of a row, indexed by component: "population", the variance of
-        x'beta over rows; the grouping factor, the mean of z'Sigma z over rows [3]_; and
-        "residual". Their ``variance`` and ``share``, with 90 % intervals.
+        x'beta over rows; each grouping factor, the mean of z'Sigma z over rows [3]_; and
+        "residual", which is the typical variance [5]_ of known errors. Their ``variance`` and
+        ``share``, with 90 % intervals.
     bayesian_r2_ : DataFrame
         Bayesian R^2 [4]_: ``mean``, ``sd`` and 90 % interval. Row "conditional": the
         variance of the fitted values, group effects included, over that plus the residual
@@ -206,6 +208,9 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
     .. [4] A. Gelman, B. Goodrich, J. Gabry and A. Vehtari (2019). R-squared for Bayesian
        regression models. The American Statistician 73(3), 307-309.
        https://doi.org/10.1080/00031305.2018.1549100
+    .. [5] J. P. T. Higgins and S. G. Thompson (2002). Quantifying heterogeneity in a
+       meta-analysis. Statistics in Medicine 21(11), 1539-1558.
+       https://doi.org/10.1002/sim.1186
 
     Examples
     --------
@@ -760,18 +765,19 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
            variable models: conditional versus marginal likelihoods. Psychometrika 84,
            802-829. https://doi.org/10.1007/s11336-019-09679-0
         """
-        rows, target, errors = self._rows_again(X, y, groups, unit, y_err)
+        factor = self._left_out(unit)
+        rows, target, errors = read_rows_again(self, X, y, groups, y_err)
         from skhbm import _loo
 
-        posterior = self._posterior
+        posterior, statistics = self._posterior, self._statistics
         efficiency = self.diagnostics_["min_ess"] / posterior.n_draws
-        if unit == "row":
-            blocks = _loo.left_out_rows(posterior, rows, target)
-            names, dim = np.arange(len(rows)), "row"
+        if factor is None:
+            units = _loo.left_out_rows(posterior, rows, target, errors)
+            dim, names = "row", np.arange(len(rows))
         else:
-            blocks = _loo.left_out_groups(posterior, self._statistics)
-            names, dim = self.groups_, posterior.design.levels.name
-        return _loo.make_elpd(blocks, posterior.n_draws, dim, names, efficiency)
+            units = _loo.left_out_groups(posterior, statistics, factor, rows, errors)
+            dim, names = statistics.factors[factor].name, statistics.factors[factor].labels
+        return _loo.make_elpd(units, posterior.n_draws, dim, names, efficiency)
 
     def log_likelihood(
         self,
@@ -805,17 +811,18 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
         ValueError
             If the rows are not those of fit, or `unit` is "group" in a model without groups.
         """
-        rows, target, errors = self._rows_again(X, y, groups, unit, y_err)
+        factor = self._left_out(unit)
+        rows, target, errors = read_rows_again(self, X, y, groups, y_err)
         from skhbm import _loo
         from skhbm._datatree import add_log_likelihood
 
-        posterior = self._posterior
-        if unit == "row":
-            values = _loo.conditional_densities(posterior, rows, target)
-            names, dim = np.arange(len(rows)), "row"
+        posterior, statistics = self._posterior, self._statistics
+        if factor is None:
+            values = _loo.conditional_densities(posterior, rows, target, errors)
+            dim, names = "row", np.arange(len(rows))
         else:
-            values = _loo.marginal_densities(posterior, self._statistics)
-            names, dim = self.groups_, posterior.design.levels.name
+            values = _loo.marginal_densities(posterior, statistics, factor, rows, errors)
+            dim, names = statistics.factors[factor].name, statistics.factors[factor].labels
         tree = self.posterior_
         add_log_likelihood(tree, values.T.reshape(*posterior.shape, -1), dim, names)
         return tree
@@ -849,7 +856,7 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         import pandas as pd
 
-        return pd.DataFrame(variance_columns(self._posterior, INTERVAL))
+        return pd.DataFrame(variance_columns(self._posterior, self._statistics, INTERVAL))
 
     @property
     def variance_partition_(self) -> pd.DataFrame:
@@ -976,18 +983,22 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
         rows, values = columns(self._posterior, self._statistics, INTERVAL)
         return pd.DataFrame(values, index=pd.Index(rows, name=name))
 
-    def _rows_again(
-        self, X: Any, y: Any, groups: Any, unit: Any, y_err: Any
-    ) -> tuple[Rows, Float, Float | None]:
-        """Return the rows of fit, checked to be those, their target and errors."""
+    def _left_out(self, unit: Any) -> int | None:
+        """Return the factor whose groups are units, or None for rows."""
         check_is_fitted(self)
-        if not isinstance(unit, str) or unit not in ("row", "group"):
-            msg = f'`unit` must be "row" or "group". Got {unit!r}.'
-            raise ValueError(msg)
-        if unit == "group" and not self.n_groups_:
+        names = [levels.name for levels in self._statistics.factors]
+        if unit == "row":
+            return None
+        if unit == "group" and not names:
             msg = 'unit="group" needs a model with groups. Pass `groups=` to fit.'
             raise ValueError(msg)
-        return read_rows_again(self, X, y, groups, y_err)
+        if unit == "group" and len(names) == 1:
+            return 0
+        if unit in names:
+            return names.index(unit)
+        what = '"group"' if len(names) < 2 else f"one of the grouping factors {names}"
+        msg = f'`unit` must be "row" or {what}. Got {unit!r}.'
+        raise ValueError(msg)
 
     def _group_coefficients(self, factor: int) -> Float:
         return group_coefficients(self._posterior, self._moments(), factor)

@@ -4,6 +4,8 @@ The posterior without unit i is importance-sampled from the draws with ratios
 1 / p(y_i | y_-i, theta, w), theta being the hyperparameters and w the coefficients:
 p(y | theta, w) = p(y_-i | theta, w) p(y_i | y_-i, theta, w). With the group effects integrated
 out of them these ratios vary far less than conditional likelihoods given drawn effects.
+With several factors the drawn effects of all but one are conditions beside theta and w; a level
+that is left out takes its own with it.
 """
 
 from __future__ import annotations
@@ -14,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skhbm._design import Parts, make_parts
-from skhbm._group_density import group_log_densities
-from skhbm._predictive import mixtures
+from skhbm._group_density import densities, group_log_densities
+from skhbm._posterior import flat
 from skhbm._psis import good_k, log_mean_exp, pareto_smooth
+from skhbm._row_density import group_rows, left_by_effects, undrawn
+from skhbm._rows import MIXTURE, Offsets, blocks, linear_predictors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
     from skhbm._statistics import GroupedStatistics
 
     Float = NDArray[np.float64]
+    Int = NDArray[np.int64]
 
 __all__ = [
     "conditional_densities",
@@ -42,7 +47,7 @@ BLOCK = 512
 
 
 def left_out_rows(
-    posterior: Posterior, rows: Rows, y: Float
+    posterior: Posterior, rows: Rows, y: Float, errors: Float | None = None
 ) -> Iterator[tuple[slice, Float, Float]]:
     """Yield blocks of rows with log p(y_i | y_-i, theta, w) and log p(y_i | y).
 
@@ -53,59 +58,142 @@ def left_out_rows(
     """
     scaling = posterior.design.scaling
     standard = (y - scaling.y_mean) / scaling.y_scale
-    _, sigma, _ = posterior.conditions()
-    for block, mean, sd in mixtures(posterior, rows):
-        scale = sigma[:, rows.codes[block] % sigma.shape[1]].T
-        # sd^2 = sigma^2 (1 + h); an h of one but for rounding is a row alone in its group.
-        kept = np.maximum(2.0 - (sd / scale) ** 2, np.finfo(float).eps)
+    unit = np.log(scaling.y_scale)
+    for block, mean, variance in linear_predictors(posterior, rows):
+        scale = _row_scales(posterior, rows, errors, block)
+        # An h of one but for rounding is a row alone in its group.
+        kept = np.maximum(1.0 - variance / scale**2, np.finfo(float).eps)
         residual = standard[block, None] - mean
         # Both sides of the density's quadratic are multiplied by 1 - h.
         left_out = _log_normal(residual / np.sqrt(kept), scale) + 0.5 * np.log(kept)
-        inside = log_mean_exp(_log_normal(residual, sd))
-        unit = np.log(scaling.y_scale)
+        inside = log_mean_exp(_log_normal(residual, np.sqrt(variance + scale**2)))
         yield block, left_out - unit, inside - unit
 
 
 def left_out_groups(
-    posterior: Posterior, statistics: GroupedStatistics
+    posterior: Posterior,
+    statistics: GroupedStatistics,
+    factor: int,
+    rows: Rows,
+    errors: Float | None = None,
 ) -> Iterator[tuple[slice, Float, Float]]:
-    """Yield blocks of groups with log p(y_j | theta, w), and the log of its mean over draws.
+    """Yield blocks of a factor's groups j with log p(y_j | y_-j, theta, w), and p(y_j | y).
 
-    The first are (groups, n_draws): with its effects integrated out the rows of a group are
-    independent of those of others, given the draw.
+    The first are (groups, n_draws), the second the log of its mean over draws.
     """
     design = posterior.design
-    parts = make_parts(statistics, design.scaling, design.terms)
-    _, sigma, _ = posterior.conditions()
-    for first in range(0, len(parts.n), BLOCK):
-        block = slice(first, min(first + BLOCK, len(parts.n)))
-        own = sigma if sigma.shape[1] == 1 else sigma[:, block]
-        some = Parts(*(array[block] for array in parts))
-        values = group_log_densities(posterior, some, own)
+    if factor != design.integrated:
+        each = _levels(posterior, statistics, factor)
+    elif design.others:
+        each = _given_effects(posterior, statistics)
+    else:
+        each = _independent(posterior, statistics)
+    # Statistics with known errors are those of the targets over their errors.
+    unit = np.zeros(design.factors[factor].n_groups)
+    if errors is not None:
+        unit = np.bincount(rows.of_factor(factor, design.integrated), np.log(errors))
+    for block, values in each:
+        values -= unit[block, None]
         yield block, values, log_mean_exp(values)
 
 
-def marginal_densities(posterior: Posterior, statistics: GroupedStatistics) -> Float:
-    """Return log p(y_j | theta, w) of all groups (n_groups, n_draws)."""
-    return np.concatenate([v for _, v, _ in left_out_groups(posterior, statistics)])
+def _independent(
+    posterior: Posterior, statistics: GroupedStatistics
+) -> Iterator[tuple[slice, Float]]:
+    """With one factor, its effects integrated out, groups are independent in each draw."""
+    design = posterior.design
+    parts = make_parts(statistics, design.scaling, design.terms)
+    averaged = posterior.log_sigma is not None
+    for block in blocks(len(parts.n), BLOCK):
+        some = Parts(*(array[block] for array in parts))
+        own = _group_scales(posterior, np.arange(len(parts.n))[block])
+        yield block, group_log_densities(posterior, some, own, averaged=averaged)
 
 
-def conditional_densities(posterior: Posterior, rows: Rows, y: Float) -> Float:
+def _given_effects(
+    posterior: Posterior, statistics: GroupedStatistics
+) -> Iterator[tuple[slice, Float]]:
+    """Given the effects of other factors, groups are independent too."""
+    code = statistics.codes[:, posterior.design.integrated]
+    n_groups = posterior.design.n_groups
+    averaged = posterior.log_sigma is not None
+    size = max(1, MIXTURE * n_groups // (len(code) * posterior.n_draws))
+    for block in blocks(n_groups, size):
+        cells = (code >= block.start) & (code < block.stop)
+        rows = group_rows(posterior, statistics.of_cells(cells))
+        left, own = left_by_effects(posterior, rows), _group_scales(posterior, rows.groups)
+        yield block, densities(posterior, left, own, averaged=averaged)
+
+
+def _levels(
+    posterior: Posterior, statistics: GroupedStatistics, factor: int
+) -> Iterator[tuple[slice, Float]]:
+    """Integrate the effects of one level after another out of the density of its rows.
+
+    It is that of the rows of all groups that the level has rows in, over that of those rows
+    that are of other levels.
+    """
+    design = posterior.design
+    group, level = statistics.codes[:, design.integrated], statistics.codes[:, factor]
+    position = factor - (factor > design.integrated)
+    for code in range(design.factors[factor].n_groups):
+        touched = np.isin(group, group[level == code])
+        rows = group_rows(posterior, statistics.of_cells(touched))
+        own = _group_scales(posterior, rows.groups)
+        values = undrawn(posterior, rows.without_draws(position, code), own).log_density
+        others = touched & (level != code)
+        if np.any(others):
+            rows = group_rows(posterior, statistics.of_cells(others))
+            own = _group_scales(posterior, rows.groups)
+            values = values - undrawn(posterior, rows, own).log_density
+        yield slice(code, code + 1), values[None]
+
+
+def marginal_densities(
+    posterior: Posterior,
+    statistics: GroupedStatistics,
+    factor: int,
+    rows: Rows,
+    errors: Float | None = None,
+) -> Float:
+    """Return log p(y_j | y_-j, theta, w) of all groups of a factor (n_groups, n_draws)."""
+    each = left_out_groups(posterior, statistics, factor, rows, errors)
+    return np.concatenate([values for _, values, _ in each])
+
+
+def conditional_densities(
+    posterior: Posterior, rows: Rows, y: Float, errors: Float | None = None
+) -> Float:
     """Return log p(y_i | theta, w, u) of rows given drawn effects (n, n_draws)."""
-    scaling, terms = posterior.design.scaling, posterior.design.terms
-    _, sigma, w = posterior.conditions()
-    u = posterior.effects() / scaling.effect_units(terms)
+    design, scaling = posterior.design, posterior.design.scaling
+    _, _, w = posterior.conditions()
+    u = posterior.effects() / scaling.effect_units(design.terms)
     u = u.reshape(posterior.n_draws, *u.shape[2:])
-    fixed, varying = scaling.features(rows.X, terms)
-    residual = ((y - scaling.y_mean) / scaling.y_scale)[:, None] - fixed @ w.T
+    fixed, varying = scaling.features(rows.X, design.terms)
+    mean = fixed @ w.T
     for a in range(varying.shape[1]):
-        residual -= varying[:, a, None] * u[:, rows.codes, a].T
-    scale = sigma[:, rows.codes % sigma.shape[1]].T
+        mean += varying[:, a, None] * u[:, rows.codes, a].T
+    Offsets.of_rows(posterior, rows).add(posterior, mean, np.zeros_like(mean))
+    scale = _row_scales(posterior, rows, errors, slice(None))
+    residual = ((y - scaling.y_mean) / scaling.y_scale)[:, None] - mean
     return _log_normal(residual, scale) - np.log(scaling.y_scale)
 
 
+def _row_scales(posterior: Posterior, rows: Rows, errors: Float | None, block: slice) -> Float:
+    """Return residual scales of rows in working units (rows, n_draws or 1)."""
+    if errors is not None:
+        return errors[block, None] / posterior.design.scaling.y_scale
+    return _group_scales(posterior, rows.codes[block]).T
+
+
+def _group_scales(posterior: Posterior, groups: Int) -> Float:
+    """Return residual scales of groups in working units (n_draws, n_groups or 1)."""
+    sigma = flat(posterior.sigma) / posterior.design.scaling.y_scale
+    return sigma[:, groups] if sigma.shape[1] > 1 else sigma
+
+
 def make_elpd(
-    blocks: Iterator[tuple[slice, Float, Float]],
+    units: Iterator[tuple[slice, Float, Float]],
     n_draws: int,
     dim: str,
     labels: Any,
@@ -116,7 +204,7 @@ def make_elpd(
     `labels` (n,) name the units along `dim`.
     """
     elpd, inside, k = np.empty(len(labels)), np.empty(len(labels)), np.empty(len(labels))
-    for block, left_out, within in blocks:
+    for block, left_out, within in units:
         log_weights, k[block] = pareto_smooth(-left_out, efficiency)
         elpd[block] = log_mean_exp(log_weights + left_out) + np.log(n_draws)
         inside[block] = within

@@ -299,6 +299,13 @@ def _check_same_rows(fitted: GroupedStatistics, given: GroupedStatistics) -> Non
             f"weights), but {n[j]:g} were given. {advice}"
         )
         raise ValueError(msg)
+    wrong = np.flatnonzero(np.abs(given.weight - fitted.weight) > ROUNDING * fitted.weight)
+    if len(wrong):
+        msg = (
+            f"The rows are not those of fit: in {len(wrong)} of {len(n)} groups, the "
+            f"first {_cell(fitted, wrong[0])}, the errors `y_err` differ. {advice}"
+        )
+        raise ValueError(msg)
     size = np.abs(fitted.mean).max(axis=0) + np.sqrt(np.einsum("jkk->k", fitted.cross))
     wrong = np.flatnonzero(np.any(np.abs(mean - fitted.mean) > ROUNDING * size, axis=1))
     if len(wrong):

@@ -56,6 +56,12 @@ class Rows:
         """The group of each row (n,), -1 if it was not seen."""
         return np.maximum(self.keys, -1)
 
+    def of_factor(self, factor: int, integrated: int) -> Int:
+        """Return the keys (n,) in one of all factors, in the user's order."""
+        keys = [*self.others]
+        keys.insert(integrated, self.keys)
+        return keys[factor]
+
     def units(self) -> tuple[Int, Int]:
         """Return the unit of each row (n,), numbered, and the code of each unit."""
         return numbered(self.keys)

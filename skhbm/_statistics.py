@@ -256,6 +256,17 @@ class GroupedStatistics:
             cross=place(self.cross),
         )
 
+    def of_cells(self, cells: NDArray[np.bool_]) -> Self:
+        """Return the statistics of some cells, with the levels that occur in them."""
+        factors, columns = [], []
+        for levels, codes in zip(self.factors, self.codes[cells].T, strict=True):
+            there, column = np.unique(codes, return_inverse=True)
+            factors.append(Levels(levels.labels[there], levels.name))
+            columns.append(column)
+        names = ("n", "weight", "mean", "cross")
+        arrays: dict[str, Any] = {name: getattr(self, name)[cells] for name in names}
+        return replace(self, factors=tuple(factors), codes=np.column_stack(columns), **arrays)
+
     def of_factor(self, factor: int) -> Self:
         """Return the statistics of the groups of one factor, cells merged.
 

@@ -1,11 +1,13 @@
-"""Where the variance lies: components, their shares, and R^2, from statistics of groups.
+"""Where the variance lies: components, their shares, and R^2, from statistics of cells.
 
-With the centred cross-products S_j and the mean of the rows of each group, the variance over
-rows of a linear predictor eta = x'beta + z'u_j is exact without the rows:
+With the centred cross-products S_c and the mean of the rows of each cell, the variance over
+rows of a linear predictor eta = x'beta + sum_f z_f'u_f is exact without the rows:
 
-    (N - 1) Var(eta) = sum_j c_j'S_j c_j + sum_j n_j (m_j - m)^2,
+    (N - 1) Var(eta) = sum_c b_c'S_c b_c + sum_c n_c (m_c - m)^2,
 
-c_j being the group's coefficients, m_j the mean of eta in the group and m that of all rows.
+b_c being the coefficients of the cell's groups, m_c the mean of eta in the cell and m that of
+all rows. Rows count alike: where errors are known, statistics within a cell are weighted by
+their precisions, and are taken as those of rows with equal errors.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numba import njit
 
+from skhbm._forms import first_effects
 from skhbm._kernels import JIT
 
 if TYPE_CHECKING:
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from skhbm._design import Terms
     from skhbm._posterior import Posterior
     from skhbm._statistics import GroupedStatistics
 
@@ -33,39 +37,61 @@ __all__ = [
     "partition_columns",
     "pooling_factor",
     "r2_columns",
+    "typical_variance",
     "variance_columns",
 ]
 
 
-def variance_columns(posterior: Posterior, probability: float) -> Mapping[str, Any]:
+def variance_columns(
+    posterior: Posterior, statistics: GroupedStatistics, probability: float
+) -> Mapping[str, Any]:
     """Return the columns of the table of variance components, the residual last.
 
-    The intraclass correlation is the share of the intercepts' variance in its sum with the
-    residual one (Gelman & Hill 2007, p. 258), that of two rows of a group at x = 0; slopes have
-    other units and none. By-group residual variances are averaged over rows.
+    The intraclass correlation of a factor is the share of its intercepts' variance in that of
+    the intercepts of all factors and the residual (Gelman & Hill 2007, p. 258), that of two
+    rows of a group, of other groups in the other factors, at x = 0; slopes have other
+    units and none. By-group residual variances are averaged over rows. Known errors are
+    no component; they enter by their typical variance, so that the correlation is
+    the I^2 of meta-analysis.
     """
-    design = posterior.design
-    tau = posterior.tau.reshape(posterior.n_draws, posterior.tau.shape[2])
-    residual = _residual_variance(posterior)
-    sd = np.column_stack([tau, np.sqrt(residual)])
-    icc = np.full((3, tau.shape[1] + 1), np.nan)
-    if design.terms.varying_intercept:
-        share = tau[:, 0] ** 2 / (tau[:, 0] ** 2 + residual)
-        icc[:, 0] = _summary(share[:, None], probability)[:, 0]
+    residual = _residual_variance(posterior, statistics)
+    sds = [scales.tau.reshape(posterior.n_draws, -1) for scales in posterior.scales]
+    icc = _intraclass(posterior, sds, residual)
+    factors = posterior.design.factors
+    names = [factor.levels.name for factor in factors for _ in factor.terms.varying]
+    coefficients = [term for factor in factors for term in factor.terms.varying]
+    pooling = [_factor_pooling(posterior, f) for f in range(len(factors))]
+    if not posterior.design.terms.known:
+        names, coefficients = [*names, "residual"], [*coefficients, ""]
+        sds.append(np.sqrt(residual)[:, None])
+        icc.append(np.full((posterior.n_draws, 1), np.nan))
+        pooling.append(np.array([np.nan]))
+    sd = np.hstack(sds)
     mean, lower, upper = _summary(sd, probability)
-    names = [design.levels.name] * tau.shape[1]
-    return {
-        "factor": np.array([*names, "residual"], dtype=object),
-        "coefficient": np.array([*design.terms.varying, ""], dtype=object),
+    columns = {
+        "factor": np.array(names, dtype=object),
+        "coefficient": np.array(coefficients, dtype=object),
         "sd": mean,
         "sd_lower": lower,
         "sd_upper": upper,
         "variance": (sd**2).mean(axis=0),
-        "icc": icc[0],
-        "icc_lower": icc[1],
-        "icc_upper": icc[2],
-        "pooling": np.append(_factor_pooling(posterior), np.nan),
     }
+    shares = _summary(np.hstack(icc), probability)
+    columns |= dict(zip(("icc", "icc_lower", "icc_upper"), shares, strict=True))
+    return {**columns, "pooling": np.concatenate(pooling)}
+
+
+def _intraclass(posterior: Posterior, sds: list[Float], residual: Float) -> list[Float]:
+    """Return each factor's intraclass correlations (n_draws, q), NaN of slopes."""
+    out = [np.full(sd.shape, np.nan) for sd in sds]
+    total = residual.copy()
+    factors = posterior.design.factors
+    varying = [f for f, factor in enumerate(factors) if factor.terms.varying_intercept]
+    for f in varying:
+        total += sds[f][:, 0] ** 2
+    for f in varying:
+        out[f][:, 0] = sds[f][:, 0] ** 2 / total
+    return out
 
 
 def partition_columns(
@@ -73,23 +99,22 @@ def partition_columns(
 ) -> tuple[list[str], Mapping[str, Any]]:
     """Return names of the parts of a row's variance, and the columns of their table.
 
-    The variance of x'beta over rows, the mean over rows of z'Sigma z (Johnson 2014), and the
-    residual variance; in each draw shares sum to one.
+    The variance of x'beta over rows, the mean over rows of z'Sigma z (Johnson 2014) of each
+    factor, and the residual variance; in each draw shares sum to one.
     """
-    design = posterior.design
-    parts = {}
-    if design.terms.features:
-        parts["population"] = _population_variance(posterior, statistics)
-    if design.terms.varying:
-        parts[design.levels.name] = _between_variance(posterior)
-    parts["residual"] = _residual_variance(posterior)
-    variance = np.column_stack(list(parts.values()))
+    between = _between_variances(posterior, statistics)
+    residual = _residual_variance(posterior, statistics)
+    names, parts = [*between, "residual"], [*between.values(), residual]
+    if posterior.design.terms.features:
+        names.insert(0, "population")
+        parts.insert(0, _population_variance(posterior, statistics))
+    variance = np.column_stack(parts)
     columns: dict[str, Any] = {}
     share = variance / variance.sum(axis=1, keepdims=True)
     for name, draws in (("variance", variance), ("share", share)):
         mean, lower, upper = _summary(draws, probability)
         columns |= {name: mean, f"{name}_lower": lower, f"{name}_upper": upper}
-    return list(parts), columns
+    return names, columns
 
 
 def r2_columns(
@@ -102,11 +127,12 @@ def r2_columns(
     the effects belong to the residual (Nakagawa & Schielzeth 2013, eq. 26).
     """
     marginal, conditional = fitted_variances(posterior, statistics)
-    residual = _residual_variance(posterior)
+    residual = _residual_variance(posterior, statistics)
+    between = sum(_between_variances(posterior, statistics).values())
     draws = np.column_stack(
         [
             conditional / (conditional + residual),
-            marginal / (marginal + _between_variance(posterior) + residual),
+            marginal / (marginal + between + residual),
         ]
     )
     mean, lower, upper = _summary(draws, probability)
@@ -117,30 +143,36 @@ def r2_columns(
 def fitted_variances(
     posterior: Posterior, statistics: GroupedStatistics
 ) -> tuple[Float, Float]:
-    """Return variances over rows of x'beta and of x'beta + z'u, in each draw (n_draws,).
+    """Return variances over rows of x'beta and of that plus the effects, in each draw.
 
     In squared units of y, with N - 1 in the denominator. The draws of the effects are those
     of `posterior_`.
     """
-    terms = posterior.design.terms
     population = _population_variance(posterior, statistics)
-    if not terms.varying:
+    design = posterior.design
+    if not design.terms.varying:
         return population, population
-    effects = posterior.effects()
-    effects = effects.reshape(posterior.n_draws, *effects.shape[2:])
+    n, mean, cross = _row_moments(statistics)
     beta = _coefficients(posterior)
-    n, mean = statistics.n, statistics.mean[:, :-1]
-    cross = statistics.cross[:, :-1, :-1]
-    Z = mean[:, terms.slopes]
-    Z = np.column_stack([np.ones(len(n)), Z]) if terms.varying_intercept else Z
+    every = [factor.terms for factor in design.factors]
+    slopes = np.unique(np.concatenate([terms.slopes for terms in every]))
+    widths = [len(terms.varying) for terms in every]
+    sizes = [factor.n_groups for factor in design.factors]
+    first = first_effects(tuple(statistics.codes.T), widths, sizes)
+    effects = np.hstack(
+        [posterior.factor_effects(f).reshape(posterior.n_draws, -1) for f in range(len(every))]
+    )
+    positions = np.concatenate([_positions(terms, slopes) for terms in every])
     centred = mean - n @ mean / n.sum()
-    by_slope = np.ascontiguousarray(cross[:, terms.slopes])
+    Z = np.column_stack([np.ones(len(n)), mean[:, slopes]])
+    by_slope = np.ascontiguousarray(cross[:, slopes])
     extra = np.empty(posterior.n_draws)
 
     def fill(draws: slice) -> None:
         _add_effects(
-            beta[draws], effects[draws], n, centred, Z, by_slope, terms.slopes, extra[draws]
-        )
+            beta[draws], effects[draws], first, np.array(widths), positions, n, centred, Z,
+            by_slope, slopes, extra[draws],
+        )  # fmt: skip
 
     with ThreadPoolExecutor(2) as pool:
         half = posterior.n_draws // 2
@@ -149,36 +181,50 @@ def fitted_variances(
     return population, np.maximum(within + extra, 0.0) / (n.sum() - 1)
 
 
-@njit(**JIT)
-def _add_effects(beta, effects, n, centred, Z, cross, slopes, out):
-    """Fill out (s,) with the sums over groups that involve the effects (s, J, q).
+def _positions(terms: Terms, slopes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the positions of a factor's varying terms among the intercept and `slopes`."""
+    own = 1 + np.searchsorted(slopes, terms.slopes)
+    return np.concatenate([[0], own]) if terms.varying_intercept else own
 
-    `centred` (J, p) and `Z` (J, q) have the group means of features less those of all rows,
-    and of varying terms; `cross` (J, n_slopes, p) the cross-products of slopes.
+
+@njit(**JIT)
+def _add_effects(beta, effects, first, widths, positions, n, centred, Z, cross, slopes, out):
+    """Fill out (s,) with the sums over cells that involve the effects (s, n_effects).
+
+    The effects of a cell's groups begin at first (n_cells, n_factors); `positions` are those of
+    the terms of all factors among the columns of Z, 1 and the means of the slopes.
+    `centred` (n_cells, p) has the means of the features less those of all rows, and `cross`
+    (n_cells, n_slopes, p) cross-products of slopes.
     """
-    n_draws, J, q = effects.shape
-    p, first = beta.shape[1], q - len(slopes)
-    m = np.empty(J)
+    n_draws, n_cells = len(effects), len(n)
+    p, k = beta.shape[1], len(slopes)
+    m, u = np.empty(n_cells), np.empty(k + 1)
     total = n.sum()
     for s in range(n_draws):
         mean, result = 0.0, 0.0
-        for j in range(J):
+        for c in range(n_cells):
+            u[:] = 0.0
+            at = 0
+            for f in range(len(widths)):
+                for i in range(widths[f]):
+                    u[positions[at]] += effects[s, first[c, f] + i]
+                    at += 1
             t = 0.0
-            for k in range(p):
-                t += centred[j, k] * beta[s, k]
-            for a in range(q):
-                t += Z[j, a] * effects[s, j, a]
-            m[j] = t
-            mean += n[j] * t / total
-            for a in range(len(slopes)):
+            for a in range(p):
+                t += centred[c, a] * beta[s, a]
+            for a in range(k + 1):
+                t += Z[c, a] * u[a]
+            m[c] = t
+            mean += n[c] * t / total
+            for a in range(k):
                 t = 0.0
-                for k in range(p):
-                    t += 2.0 * cross[j, a, k] * beta[s, k]
-                for b in range(len(slopes)):
-                    t += cross[j, a, slopes[b]] * effects[s, j, first + b]
-                result += t * effects[s, j, first + a]
-        for j in range(J):
-            result += n[j] * (m[j] - mean) ** 2
+                for b in range(p):
+                    t += 2.0 * cross[c, a, b] * beta[s, b]
+                for b in range(k):
+                    t += cross[c, a, slopes[b]] * u[1 + b]
+                result += t * u[1 + a]
+        for c in range(n_cells):
+            result += n[c] * (m[c] - mean) ** 2
         out[s] = result
 
 
@@ -220,31 +266,79 @@ def _coefficients(posterior: Posterior) -> Float:
     )
 
 
+def _row_moments(statistics: GroupedStatistics) -> tuple[Float, Float, Float]:
+    """Return counts, means and centred cross-products of the features in each cell."""
+    n = statistics.n
+    share = (n / statistics.weight)[:, None, None] if statistics.known_errors else 1.0
+    return n, statistics.mean[:, :-1], share * statistics.cross[:, :-1, :-1]
+
+
 def _population_variance(posterior: Posterior, statistics: GroupedStatistics) -> Float:
     """Return the variance of x'beta over rows in each draw (n_draws,)."""
     beta = _coefficients(posterior)
-    n, mean = statistics.n, statistics.mean[:, :-1]
+    n, mean, cross = _row_moments(statistics)
     centred = mean - n @ mean / n.sum()
-    cross = statistics.cross[:, :-1, :-1].sum(axis=0) + (n[:, None] * centred).T @ centred
+    total = cross.sum(axis=0) + (n[:, None] * centred).T @ centred
     # Einstein's summation of nothing is zero: there may be no features.
-    quadratic = np.einsum("sk,kl,sl->s", beta, cross, beta, optimize=True)
+    quadratic = np.einsum("sk,kl,sl->s", beta, total, beta, optimize=True)
     return np.asarray(quadratic / (n.sum() - 1))
 
 
-def _between_variance(posterior: Posterior) -> Float:
-    """Return the mean of z'Sigma z over rows in each draw (n_draws,)."""
-    design = posterior.design
-    R = design.roots[:, :, : len(design.terms.varying)]
-    squares = np.einsum("jac,jad->cd", R, R) / design.n.sum()
-    working = np.einsum("scd,cd->s", posterior.covariances(), squares)
-    return np.asarray(design.scaling.y_scale**2 * working)
+def _between_variances(posterior: Posterior, statistics: GroupedStatistics) -> dict[str, Float]:
+    """Return the mean of z'Sigma z over rows in each draw (n_draws,), of each factor."""
+    n, mean, cross = _row_moments(statistics)
+    # Of 1 and the features.
+    one = np.column_stack([np.ones(len(n)), mean])
+    squares = (n[:, None] * one).T @ one + np.pad(cross.sum(axis=0), ((1, 0), (1, 0)))
+    out = {}
+    for factor, scales in zip(posterior.design.factors, posterior.scales, strict=True):
+        at = factor.terms.varying_positions
+        if len(at):
+            own = squares[np.ix_(at, at)] / n.sum()
+            cov = scales.covariances(np.ones(len(at)))
+            out[factor.levels.name] = np.einsum("scd,cd->s", cov, own)
+    return out
 
 
-def _residual_variance(posterior: Posterior) -> Float:
-    """Return the residual variance in each draw (n_draws,), averaged over rows."""
+def _residual_variance(posterior: Posterior, statistics: GroupedStatistics) -> Float:
+    """Return the residual variance in each draw (n_draws,), averaged over rows.
+
+    Where errors are known it is their typical variance.
+    """
+    if statistics.known_errors:
+        return np.full(posterior.n_draws, typical_variance(statistics.n, statistics.weight))
     design = posterior.design
     weight = design.n / design.n.sum() if posterior.sigma.shape[2] > 1 else np.ones(1)
     return np.asarray(posterior.sigma.reshape(posterior.n_draws, -1) ** 2 @ weight)
+
+
+def typical_variance(n: Float, weight: Float) -> float:
+    r"""Average known error variances as Higgins & Thompson's I^2 does.
+
+    .. math:: s^2 = \frac{(k - 1) \sum_i w_i}{(\sum_i w_i)^2 - \sum_i w_i^2}
+
+    Parameters
+    ----------
+    n : ndarray of shape (n_cells,)
+        Number of rows in each cell; k is their sum.
+    weight : ndarray of shape (n_cells,)
+        Sum of w = 1 / y_err^2 in each cell, whose rows are taken to have equal errors.
+
+    Returns
+    -------
+    float
+        The variance of the errors, if all are equal.
+
+    References
+    ----------
+    .. [1] J. P. T. Higgins and S. G. Thompson (2002). Quantifying heterogeneity in a
+       meta-analysis. Statistics in Medicine 21(11), 1539-1558, equation 9.
+       https://doi.org/10.1002/sim.1186
+    """
+    # Frequencies below one are no parts of a row.
+    squares = np.sum(weight**2 / np.maximum(n, 1.0))
+    total = weight.sum()
+    return float((n.sum() - 1) * total / (total**2 - squares))
 
 
 def _summary(draws: Float, probability: float) -> Float:
@@ -254,9 +348,9 @@ def _summary(draws: Float, probability: float) -> Float:
     return np.vstack([draws.mean(axis=0), quantiles])
 
 
-def _factor_pooling(posterior: Posterior) -> Float:
+def _factor_pooling(posterior: Posterior, factor: int) -> Float:
     """Apply `pooling_factor` to draws of the effects."""
-    effects = posterior.effects()
+    effects = posterior.factor_effects(factor)
     if effects.shape[2] < 2:
         return np.full(effects.shape[3], np.nan)
     between = np.var(effects, axis=2, ddof=1).mean(axis=(0, 1))

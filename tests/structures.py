@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from reference import dense_covariance, make_table
 
 from skhbm import HierarchicalNormalRegressor, Prior
@@ -86,3 +87,108 @@ def draws_of(model, *, every=1):
                 "intercept" in names,
             ),
         )
+
+
+#: With several factors: what varies by each, and how large its groups' residuals are.
+CROSSED = {
+    "intercepts": {},
+    "slopes of both": {"varying_slopes": {"school": [0], "town": "all"}},
+    "slopes without intercepts": {
+        "varying_slopes": {"school": [1], "town": [0]},
+        "varying_intercept": {"town": False},
+    },
+    "no intercept": {"fit_intercept": False, "varying_slopes": {"town": [0]}},
+    "by group": {"residual_scale": "by_group", "varying_slopes": {"town": [0]}},
+    "known errors": {"residual_scale": "known", "varying_slopes": {"school": [0]}},
+}
+
+
+def crossed_rows(seed, n=60, n_schools=7, n_towns=4, *, errors=False):
+    """Return X, y and labels of schools crossed with towns, and known errors if asked for."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, 2))
+    X[:, 0] += 0.5
+    schools = np.concatenate(
+        [np.arange(n_schools), rng.integers(n_schools, size=n - n_schools)]
+    )
+    towns = rng.permutation(np.arange(n) % n_towns)
+    scale = rng.uniform(0.4, 1.2, size=n) if errors else np.full(n, 0.8)
+    y = 2 + X @ [1.0, -0.5] + scale * rng.standard_normal(n)
+    y += rng.standard_normal(n_schools)[schools] + 0.7 * rng.standard_normal(n_towns)[towns]
+    y += 0.5 * X[:, 0] * rng.standard_normal(n_schools)[schools]
+    labels = {
+        "school": np.array(list("abcdefghijklmnop"))[schools],
+        "town": np.array(list("stuvwxyz"))[towns],
+    }
+    groups = pd.DataFrame(labels)
+    return (X, y, groups, scale) if errors else (X, y, groups)
+
+
+def crossed_fit(name, rows, **parameters):
+    """Fit a structure of `CROSSED`, with labels of both factors."""
+    X, y, groups, *errors = rows
+    model = HierarchicalNormalRegressor(random_state=0, **CROSSED[name], **parameters)
+    return model.fit(X, y, groups=groups, y_err=errors[0] if errors else None)
+
+
+@dataclass
+class Varying:
+    """The effects of one factor in one posterior draw."""
+
+    cov: np.ndarray
+    effects: np.ndarray
+    positions: np.ndarray
+
+    def terms(self, X):
+        return np.column_stack([np.ones(len(X)), X])[:, self.positions]
+
+    def offset(self, X, codes):
+        """What drawn effects add to each row."""
+        return np.sum(self.terms(X) * self.effects[codes], axis=1)
+
+    def covariance(self, X, codes):
+        """Covariance of rows whose group's effects are integrated out."""
+        return dense_covariance(self.terms(X), codes, self.cov, np.zeros(len(X)))
+
+
+@dataclass
+class CrossedDraw:
+    """One posterior draw with several factors, on the natural scale."""
+
+    intercept: float
+    coef: np.ndarray
+    sigma: np.ndarray
+    factors: list
+
+    def mean(self, X):
+        return self.intercept + X @ self.coef
+
+    def noise(self, codes, errors=()):
+        """Standard deviations of rows: known, or those of the groups of the first factor."""
+        return errors[0] if errors else self.sigma[codes[:, 0] % len(self.sigma)]
+
+
+def codes_among(model, groups):
+    """Return the codes of labels in each factor (n, n_factors), -1 for new ones."""
+    return np.column_stack(
+        [pd.Index(model.groups_[name]).get_indexer(groups[name]) for name in model.groups_]
+    )
+
+
+def crossed_draws_of(model, *, every=1):
+    """Yield the draws in `posterior_` as `CrossedDraw`, with their numbers."""
+    posterior = model.posterior_["posterior"].to_dataset()
+    flat = {k: v.to_numpy().reshape(-1, *v.shape[2:]) for k, v in posterior.data_vars.items()}
+    names = ["intercept", *(str(k) for k in posterior["feature"].to_numpy())]
+    for s in range(0, len(flat["coef"]), every):
+        factors = []
+        for f in model.groups_:
+            tau = flat[f"tau_{f}"][s]
+            corr = flat[f"corr_{f}"][s] if f"corr_{f}" in flat else np.eye(len(tau))
+            positions = np.array([names.index(k) for k in posterior[f"{f}_term"].to_numpy()])
+            factors.append(
+                Varying(tau[:, None] * corr * tau, flat[f"effect_{f}"][s], positions)
+            )
+        intercept = flat["intercept"][s] if "intercept" in flat else 0.0
+        sigma = np.atleast_1d(flat["sigma"][s]) if "sigma" in flat else np.zeros(1)
+        yield s, CrossedDraw(intercept, flat["coef"][s], sigma, factors)

@@ -729,7 +729,7 @@ def test_equal_known_errors_are_a_known_scale_with_several_factors(data):
     equal = Data(data.X, data.y, data.school, data.year, np.full(len(data.y), 0.9))
     known = fit(equal, residual_scale="known", priors=priors)
     shared = fit(equal, priors={**priors, "sigma": known_scale(0.9, 1e-4)})
-    names = [n for n in dataset(known).data_vars]
+    names = list(dataset(known).data_vars)
     assert_same_posterior(known, shared, names={n: n for n in names}, slack=1e-3)
 
 
@@ -896,7 +896,7 @@ BAD_ROWS = {
         r"Got 2 factors, of which \['town'\] is not one of them",
     ),
     "three columns": (
-        lambda d: np.zeros((N_ROWS, 3)), "fitted with the grouping factors .* Got 3 factors",
+        lambda _: np.zeros((N_ROWS, 3)), "fitted with the grouping factors .* Got 3 factors",
     ),
     "too few labels": (
         lambda d: pair(d, year=d.groups["year"][1:]), "109 entries .* 110 rows",

@@ -43,13 +43,29 @@ def test_rows_left_out_are_conditional_densities(small):
 
 def test_groups_are_marginal_densities(small):
     model, (X, y, groups) = small
-    actual = marginal_densities(model._posterior, model._statistics)
+    rows, _, _ = read_rows_again(model, X, y, groups)
+    actual = marginal_densities(model._posterior, model._statistics, 0, rows)
+    log_sigma = model._posterior.log_sigma
     for s, draw in draws_of(model, every=7):
         for j, name in enumerate(model.groups_):
             own = groups == name
             cov = draw.covariance(X[own], np.full(own.sum(), j))
-            expected = dense_log_density(y[own] - draw.mean(X[own]), cov)
-            assert actual[j, s] == pytest.approx(expected, rel=1e-8, abs=1e-8)
+            residual = y[own] - draw.mean(X[own])
+            if log_sigma is None:
+                expected = dense_log_density(residual, cov)
+            else:
+                # The group's own scale is integrated out.
+                mean, sd = log_sigma.reshape(-1, 2)[s]
+                noise = draw.sigma[j] ** 2 * np.eye(own.sum())
+                grid = mean + sd * np.linspace(-7, 7, 301)
+                each = [
+                    dense_log_density(residual, cov - noise + np.exp(2 * t) * np.eye(own.sum()))
+                    for t in grid
+                ]
+                each += stats.norm(mean, sd).logpdf(grid)
+                expected = log_mean_exp(each) + np.log(301 * (grid[1] - grid[0]))
+            accuracy = 1e-8 if log_sigma is None else 1e-5
+            assert actual[j, s] == pytest.approx(expected, rel=accuracy, abs=accuracy)
 
 
 def test_density_inside_is_that_of_predictions(small):

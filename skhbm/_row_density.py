@@ -1,0 +1,239 @@
+"""The density of rows given each draw, when the effects of some factors are sampled.
+
+Groups are those of the factor that is integrated out. With the drawn effects of the others
+taken off the target their rows are independent of other groups' rows. Levels that have no draws
+have effects t ~ Normal(0, S) that tie groups together: with K = blockdiag of the roots of S,
+
+    log p(rows | t) = c + b't - t'A t / 2,    M = I + K'A K = C C',    x = C^-1 K'b,
+    log p(rows) = c + x'x / 2 - log|C|,       t = K C^-T (x + z),  z standard normal,
+
+c, A and b being sums over groups: with the pseudo-rows' Z of these effects, in the letters
+of `skhbm._group_density`, Y = F^-1 Q_j'Z / sigma_j and Z~ = Z - Q Q'Z,
+
+    A = sum_j Y'Y + Z~'Z~ / sigma_j^2,    b = sum_j Y'y + Z~'r / sigma_j^2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numba import njit
+from scipy import sparse
+
+from skhbm._cells import make_cells
+from skhbm._design import make_parts
+from skhbm._effects import covariance_roots, row_offsets
+from skhbm._forms import first_effects
+from skhbm._group_density import Left, densities, density_root, quadratics
+from skhbm._kernels import JIT
+from skhbm._posterior import flat
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from skhbm._cells import Cells
+    from skhbm._design import Parts
+    from skhbm._posterior import Posterior
+    from skhbm._statistics import GroupedStatistics
+
+    Float = NDArray[np.float64]
+    Int = NDArray[np.int64]
+
+__all__ = ["GroupRows", "Undrawn", "group_rows", "left_by_effects", "undrawn"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GroupRows:
+    """The pseudo-rows of some groups.
+
+    Parameters
+    ----------
+    groups : ndarray of int of shape (n_groups,)
+        Their codes among the groups of the posterior, negative for new ones.
+    parts : Parts
+    cells : Cells
+        With one within part for each group.
+    keys : tuple of ndarray of int of shape (n_rows,)
+        Codes in the other factors among the levels of the posterior. Negative keys are levels
+        without draws: -1, -2, ...
+    """
+
+    groups: Int
+    parts: Parts
+    cells: Cells
+    keys: tuple[Int, ...]
+
+    @property
+    def starts(self) -> Int:
+        """The first pseudo-row of each group (n_groups,)."""
+        return np.searchsorted(self.cells.group, np.arange(len(self.groups)))
+
+    def without_draws(self, factor: int, code: int) -> GroupRows:
+        """Return the same rows, forgetting the draws of a level of one of the others."""
+        keys = list(self.keys)
+        keys[factor] = np.where(keys[factor] == code, -1, keys[factor])
+        return replace(self, keys=tuple(keys))
+
+
+class Undrawn(NamedTuple):
+    """What rows say in each draw, of themselves and of effects that have no draws.
+
+    Attributes
+    ----------
+    log_density : (n_draws,), of the rows, per unit of y
+    root : (n_draws, d, d), K C^-T
+    center : (n_draws, d), x
+    """
+
+    log_density: Float
+    root: Float
+    center: Float
+
+    def draw(self, rng: np.random.Generator) -> Float:
+        """Draw the effects (n_draws, d), by factor, level and term, in working units."""
+        z = self.center + rng.standard_normal(self.center.shape)
+        return np.einsum("sab,sb->sa", self.root, z)
+
+
+def group_rows(posterior: Posterior, statistics: GroupedStatistics) -> GroupRows:
+    """Turn the cells of some groups into pseudo-rows."""
+    design, f = posterior.design, posterior.design.integrated
+    # Each group's within part apart, as with residual scales by group.
+    terms = [replace(factor.terms, residual="by_group") for factor in design.factors]
+    parts = make_parts(statistics.of_factor(f), design.scaling, terms[f])
+    R, E = np.split(parts.roots, [len(terms[f].varying)], axis=2)
+    cells = make_cells(statistics, design.scaling, terms, f, R, E)
+    codes = [
+        factor.levels.encode(levels.labels, len(levels))[0]
+        for factor, levels in zip(design.factors, statistics.factors, strict=True)
+    ]
+    groups = codes.pop(f)
+    keys = tuple(table[own] for table, own in zip(codes, cells.codes, strict=True))
+    return GroupRows(groups, parts, cells, keys)
+
+
+def left_by_effects(posterior: Posterior, rows: GroupRows) -> Left:
+    """Take coefficients and drawn effects off the target of the groups."""
+    return _left(posterior, rows)[0]
+
+
+def undrawn(posterior: Posterior, rows: GroupRows, sigma: Float) -> Undrawn:
+    """Integrate the effects of levels without draws out of the density of rows.
+
+    `sigma` (n_draws, 1 or n_groups) has residual scales in working units.
+    """
+    left, residual = _left(posterior, rows)
+    value = densities(posterior, left, sigma).sum(axis=0)
+    Z, K = _undrawn_terms(posterior, rows)
+    n_draws, d = K.shape[:2]
+    A, b = np.zeros((n_draws, d, d)), np.zeros((n_draws, d))
+    if not d:
+        return Undrawn(value, A, b)
+    Q = _bases(rows)
+    QZ = Q @ Z
+    rest = (Z - Q.T @ QZ).toarray()
+    QZ = QZ.toarray().reshape(*left.R.shape[:2], d)
+    ends = np.append(rows.starts[1:], len(rest))
+    L, _, _ = posterior.conditions()
+    _add_groups(L, sigma, left.R, left.between, QZ, residual, rest, rows.starts, ends, A, b)
+    C = np.linalg.cholesky(np.eye(d) + K.mT @ A @ K)
+    center = np.linalg.solve(C, np.einsum("sba,sb->sa", K, b)[:, :, None])[:, :, 0]
+    logdet = np.sum(np.log(np.einsum("saa->sa", C)), axis=1)
+    log_density = value + 0.5 * np.sum(center**2, axis=1) - logdet
+    return Undrawn(log_density, K @ np.linalg.inv(C).mT, center)
+
+
+def _left(posterior: Posterior, rows: GroupRows) -> tuple[Left, Float]:
+    """Return what is left of the groups, and of each row (n_rows, n_draws) within them."""
+    cells, parts = rows.cells, rows.parts
+    _, _, w = posterior.conditions()
+    v = np.hstack([-w, np.ones((len(w), 1))])
+    offset = np.zeros((len(cells.xy), len(w)))
+    sizes = [other.n_groups for other in posterior.design.others]
+    widths = np.array([z.shape[1] for z in cells.terms])
+    first = first_effects(rows.keys, list(widths), sizes)
+    row_offsets(flat(posterior.sampled), first, np.hstack(cells.terms), widths, offset)
+    residual = cells.xy @ v.T - offset
+    Q = _bases(rows)
+    between = Q @ residual
+    residual -= Q.T @ between
+    within = np.add.reduceat(residual**2, rows.starts)
+    within += quadratics(v, cells.rest, parts.weight * posterior.design.rounding)
+    n_groups, q = len(parts.n), cells.own.shape[1]
+    R = np.ascontiguousarray(parts.roots[:, :, :q])
+    between = between.reshape(n_groups, q, len(w))
+    return Left(R, between, within, parts.n), residual
+
+
+def _bases(rows: GroupRows) -> Any:
+    """Return the groups' bases Q' as one sparse matrix (n_groups q, n_rows)."""
+    n_rows, q = rows.cells.Q.shape
+    form = rows.cells.group[:, None] * q + np.arange(q)
+    at = (form.ravel(), np.repeat(np.arange(n_rows), q))
+    shape = (len(rows.groups) * q, n_rows)
+    return sparse.coo_array((rows.cells.Q.ravel(), at), shape).tocsr()
+
+
+def _undrawn_terms(posterior: Posterior, rows: GroupRows) -> tuple[Any, Float]:
+    """Return Z (n_rows, d) of the effects without draws, and the roots K (n_draws, d, d)."""
+    d, at, entries, blocks = 0, [], [], []
+    for keys, z, cov in zip(
+        rows.keys, rows.cells.terms, posterior.other_covariances(), strict=True
+    ):
+        new, q = np.flatnonzero(keys < 0), z.shape[1]
+        columns = d + (-1 - keys[new])[:, None] * q + np.arange(q)
+        at.append((np.repeat(new, q), columns.ravel()))
+        entries.append(z[new].ravel())
+        n_new = int(-keys.min(initial=0))
+        blocks += [(d + k * q, covariance_roots(cov)) for k in range(n_new)]
+        d += n_new * q
+    K = np.zeros((posterior.n_draws, d, d))
+    for first, root in blocks:
+        last = first + root.shape[1]
+        K[:, first:last, first:last] = root
+    where = tuple(np.concatenate(part) for part in zip(*at, strict=True))
+    shape = (len(rows.cells.xy), d)
+    return sparse.coo_array((np.concatenate(entries), where), shape).tocsr(), K
+
+
+@njit(**JIT)
+def _add_groups(L, sigma, R, between, QZ, residual, rest, starts, ends, A, b):
+    """Add the sums over groups to A (s, d, d) and b (s, d).
+
+    QZ (n_groups, q, d) and rest (n_rows, d) are the effects' terms between and within groups,
+    whose rows are from starts to ends.
+    """
+    n_draws, q, _ = L.shape
+    d = rest.shape[1]
+    F, RL, Y, y = np.empty((q, q)), np.empty((q, q)), np.empty((q, d)), np.empty(q)
+    within = np.empty((d, d))
+    for j in range(len(starts)):
+        within[:] = 0.0
+        for i in range(starts[j], ends[j]):
+            for a in range(d):
+                if rest[i, a] != 0.0:
+                    for c in range(d):
+                        within[a, c] += rest[i, a] * rest[i, c]
+        for s in range(n_draws):
+            scale = sigma[s, 0] if sigma.shape[1] == 1 else sigma[s, j]
+            density_root(L[s], R[j], scale, RL, F)
+            # Y and y by forward substitution.
+            for a in range(q):
+                y[a] = between[j, a, s] / scale
+                Y[a] = QZ[j, a] / scale
+                for e in range(a):
+                    y[a] -= F[a, e] * y[e]
+                    Y[a] -= F[a, e] * Y[e]
+                y[a] /= F[a, a]
+                Y[a] /= F[a, a]
+            for a in range(d):
+                for i in range(starts[j], ends[j]):
+                    b[s, a] += rest[i, a] * residual[i, s] / scale**2
+                for e in range(q):
+                    b[s, a] += Y[e, a] * y[e]
+                for c in range(d):
+                    A[s, a, c] += within[a, c] / scale**2
+                    for e in range(q):
+                        A[s, a, c] += Y[e, a] * Y[e, c]

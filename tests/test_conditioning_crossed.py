@@ -1,0 +1,303 @@
+"""Conditioning with several factors and known errors, against dense densities and refits."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from reference import dense_log_density, mcse
+from scipy import stats
+from sklearn.base import clone
+from structures import (
+    CROSSED,
+    EXPLICIT,
+    codes_among,
+    crossed_draws_of,
+    crossed_fit,
+    crossed_rows,
+)
+
+from skhbm import HierarchicalNormalRegressor, Prior
+from skhbm._psis import log_mean_exp
+from skhbm._row_density import group_rows, undrawn
+
+pytestmark = [
+    pytest.mark.filterwarnings(
+        "ignore:.*(R-hat|diverged):sklearn.exceptions.ConvergenceWarning"
+    ),
+]
+quiet = pytest.mark.filterwarnings("ignore:Pareto k:sklearn.exceptions.ConvergenceWarning")
+
+SMALL = {"draws": 20, "tune": 30, "chains": 2}
+
+#: Levels that no row of the first fit has: of schools, of towns, of both.
+NEW = {"known levels": "", "a new school": "c", "a new town": "t", "both new": "cet"}
+
+
+def split(rows, new, every=6):
+    """Return the rows to fit, and those to condition on; new levels are in the latter only."""
+    groups = rows[2]
+    later = groups.isin([*new]).any(axis=1) | (np.arange(len(groups)) % every == 0)
+    if not new:
+        later &= groups.groupby(["school"]).cumcount() > 0
+    later = later.to_numpy()
+    return [a[~later] for a in rows], [a[later] for a in rows], later
+
+
+def condition(model, rows):
+    X, y, groups, *errors = rows
+    return model.condition_on(X, y, groups, y_err=errors[0] if errors else None)
+
+
+def parts_of(model, draw, X, codes, everyone):
+    """Mean and covariance of rows, noise apart, given the effects that have draws.
+
+    `codes` are among the levels of the fit, negative for new ones; `everyone` among all.
+    """
+    mean, cov = draw.mean(X), np.zeros((len(X), len(X)))
+    for f, factor in enumerate(draw.factors):
+        out = (
+            codes[:, f] < 0
+            if f != model._posterior.design.integrated
+            else np.full(len(X), True)
+        )
+        mean = mean + np.where(out, 0.0, factor.offset(X, np.maximum(codes[:, f], 0)))
+        cov += np.outer(out, out) * factor.covariance(X, everyone[:, f])
+    return mean, cov
+
+
+def all_codes(groups):
+    return np.column_stack([pd.factorize(groups[name])[0] for name in groups])
+
+
+@quiet
+@pytest.mark.parametrize(
+    ("structure", "new"),
+    # A new school's own scale is drawn: another test is of these.
+    [(s, new) for s in CROSSED for new in NEW if s != "by group" or "c" not in NEW[new]],
+)
+def test_weights_are_ratios_of_densities(structure, new):
+    rows = crossed_rows(1, errors=structure == "known errors")
+    first, second, later = split(rows, NEW[new])
+    model = crossed_fit(structure, first, **SMALL)
+    X, y, groups, *errors = rows
+    codes = codes_among(model, groups)
+    actual = condition(model, second)._origin.log_weights
+    for s, draw in crossed_draws_of(model, every=7):
+        mean, cov = parts_of(model, draw, X, codes, all_codes(groups))
+        cov = cov + np.diag(draw.noise(codes, errors) ** 2)
+        expected = dense_log_density(y - mean, cov)
+        expected -= dense_log_density((y - mean)[~later], cov[np.ix_(~later, ~later)])
+        if errors:
+            # Densities of targets over their errors: those weights are the same.
+            expected += np.log(errors[0][later]).sum()
+        assert actual[s] == pytest.approx(expected, abs=1e-7)
+
+
+#: Structure, new levels, number of steps.
+REFITS = {
+    "known levels": ("intercepts", "", 1),
+    "a new school, integrated out": ("intercepts", "c", 1),
+    "a new town, sampled": ("intercepts", "t", 1),
+    "both new": ("intercepts", "ct", 1),
+    "both new, in two steps": ("intercepts", "ct", 2),
+    "slopes, both new": ("slopes of both", "ct", 1),
+    "by group, both new": ("by group", "ct", 1),
+    "known errors, both new": ("known errors", "ct", 1),
+}
+
+
+def assert_same_posterior(actual, expected):
+    """Compare two estimates with the Monte Carlo error of weighted and of other draws."""
+    n_effective = actual.diagnostics_["min_ess"]
+    ours, theirs = (m.posterior_["posterior"].to_dataset() for m in (actual, expected))
+    for name in theirs.data_vars:
+        a, b = ours[name].to_numpy(), theirs[name].to_numpy()
+        assert a.shape == b.shape
+        if name.startswith("corr_"):
+            a, b = a[..., 0, 1], b[..., 0, 1]
+        sd = b.std(axis=(0, 1))
+        error = np.hypot(sd / np.sqrt(n_effective), mcse(b))
+        assert np.all(np.abs(a.mean(axis=(0, 1)) - b.mean(axis=(0, 1))) <= 5 * error)
+        error = np.hypot(sd / np.sqrt(n_effective), mcse(b, "sd"))
+        assert np.all(np.abs(a.std(axis=(0, 1)) - sd) <= 6 * error)
+
+
+@pytest.mark.parametrize("case", REFITS)
+def test_conditioning_equals_a_refit(case):
+    structure, new, n_steps = REFITS[case]
+    known = structure == "known errors"
+    rows = crossed_rows(4, n=120, n_schools=9, n_towns=8, errors=known)
+    priors = {name: prior for name, prior in EXPLICIT.items() if name != "sigma" or not known}
+    if structure == "by group":
+        # The hierarchical prior is scaled by the data; an explicit one is not.
+        priors["sigma"] = Prior("LogNormal", mu=0.0, sigma=0.4)
+    first, second, _ = split(rows, new, every=20)
+    actual = crossed_fit(structure, first, priors=priors, draws=1000)
+    for step in range(n_steps):
+        actual = condition(actual, [a[step::n_steps] for a in second])
+    expected = crossed_fit(structure, rows, priors=priors, draws=1000)
+    assert actual.diagnostics_["pareto_k"] < 0.7
+    for name, labels in expected.groups_.items():
+        np.testing.assert_array_equal(actual.groups_[name], labels)
+    np.testing.assert_allclose(actual._statistics.n, expected._statistics.n)
+    np.testing.assert_allclose(actual._posterior.design.n, expected._posterior.design.n)
+    assert_same_posterior(actual, expected)
+    X, _, groups = rows[:3]
+    for labels in (groups, groups.assign(town="z"), groups.assign(school="z")):
+        (m, s), (m_0, s_0) = (e.predict(X, labels, return_std=True) for e in (actual, expected))
+        error = s_0 / np.sqrt(actual.diagnostics_["min_ess"])
+        assert np.all(np.abs(m - m_0) <= 6 * error + 0.01)
+        np.testing.assert_allclose(s, s_0, rtol=0.08, atol=1e-3)
+
+
+@quiet
+@pytest.mark.parametrize("structure", [s for s in CROSSED if s != "by group"])
+def test_effects_of_new_levels_are_drawn_from_their_conditional(structure):
+    rows = crossed_rows(1, errors=structure == "known errors")
+    X, y, groups, *errors = rows
+    model = crossed_fit(structure, rows, **SMALL)
+    codes = codes_among(model, groups)
+    integrated = model._posterior.design.integrated
+    # The sampled factor's first level, as if it had no draws.
+    coded = group_rows(model._posterior, model._statistics).without_draws(0, 0)
+    sigma = model._posterior.conditions()[1]
+    said = undrawn(model._posterior, coded, sigma)
+    of_level = codes[:, 1 - integrated] == 0
+    for s, draw in crossed_draws_of(model, every=9):
+        hidden = codes.copy()
+        hidden[of_level, 1 - integrated] = -1
+        mean, cov = parts_of(model, draw, X, hidden, codes)
+        cov = cov + np.diag(draw.noise(codes, errors) ** 2)
+        factor = draw.factors[1 - integrated]
+        cross = factor.cov @ (factor.terms(X) * of_level[:, None]).T
+        gain = cross @ np.linalg.inv(cov)
+        expected = gain @ (y - mean), factor.cov - gain @ cross.T
+        unit = model._posterior.design.scaling.effect_units(
+            model._posterior.design.others[0].terms
+        )
+        root = unit[:, None] * said.root[s]
+        np.testing.assert_allclose(root @ said.center[s], expected[0], atol=1e-7)
+        np.testing.assert_allclose(root @ root.T, expected[1], atol=1e-7)
+    assert said.draw(np.random.default_rng(0)).shape == said.center.shape
+
+
+@quiet
+def test_weights_of_a_new_group_average_over_its_scale():
+    rows = crossed_rows(1)
+    first, second, later = split(rows, "ct")
+    model = crossed_fit("by group", first, **SMALL)
+    log_weights = condition(model, second)._origin.log_weights
+    X, y, groups = rows
+    codes, everyone = codes_among(model, groups), all_codes(groups)
+    new = codes[:, 0] < 0
+    expected = []
+    for s, draw in crossed_draws_of(model):
+        mean, cov = parts_of(model, draw, X, codes, everyone)
+        noise = draw.noise(codes) ** 2
+        mu, sd = model._posterior.log_sigma.reshape(-1, 2)[s]
+        grid = np.exp(stats.norm(mu, sd).ppf((np.arange(40) + 0.5) / 40))
+        each = []
+        for t in grid:
+            full = cov + np.diag(np.where(new, t**2, noise))
+            part = np.ix_(~later, ~later)
+            density = dense_log_density(y - mean, full)
+            each.append(density - dense_log_density((y - mean)[~later], full[part]))
+        expected.append(log_mean_exp(np.array(each)))
+    ratio = np.exp(log_weights - expected)
+    assert abs(ratio.mean() - 1) <= 5 * ratio.std() / np.sqrt(len(ratio)) + 0.01
+    assert ratio.std() < 0.5
+
+
+@pytest.fixture(scope="module")
+def plain():
+    rows = crossed_rows(1)
+    return crossed_fit("intercepts", rows, draws=200, tune=200), rows
+
+
+NEW_ROWS = (
+    np.array([[0.5, 1.0], [-1.0, 0.3]]),
+    np.array([2.5, 1.0]),
+    pd.DataFrame({"school": ["z", "a"], "town": ["s", "z"]}),
+)
+
+
+@quiet
+def test_everything_works_afterwards(plain):
+    model, (X, y, groups) = plain
+    before = pickle.dumps(model)
+    new = model.condition_on(*NEW_ROWS)
+    assert pickle.dumps(model) == before
+    assert new.n_groups_ == {"school": 8, "town": 5}
+    table = new.shrinkage_.set_index(["factor", "group"])["n"]
+    assert table["school", "z"] == table["town", "z"] == 1
+    assert len(new.variance_components_) == 3
+    posterior = new.posterior_["posterior"]
+    assert posterior["effect_school"].shape == (4, 200, 8, 1)
+    assert posterior["effect_town"].shape == (4, 200, 5, 1)
+    assert np.all(np.isfinite(new.predict(X, groups, return_std=True)))
+    assert new.sample_y(*NEW_ROWS[::2], n_samples=3).shape == (2, 3)
+    assert list(new.model_.coords["town"]) == [*"stuvz"]
+    everything = [np.concatenate([X, NEW_ROWS[0]]), np.concatenate([y, NEW_ROWS[1]])]
+    labels = pd.concat([groups, NEW_ROWS[2]])
+    for unit in ("row", "school", "town"):
+        new.log_likelihood(*everything, labels, unit=unit)
+    copy = pickle.loads(pickle.dumps(new))
+    np.testing.assert_array_equal(copy.predict(X, groups), new.predict(X, groups))
+    again = copy.condition_on(*NEW_ROWS[:2], NEW_ROWS[2].assign(town="y"))
+    assert again.n_groups_ == {"school": 8, "town": 6}
+    same = model.condition_on(*NEW_ROWS)._posterior
+    np.testing.assert_array_equal(same.sampled, new._posterior.sampled)
+
+
+@quiet
+def test_labels_of_other_types_keep_their_draws():
+    """Sorted with others, known labels may come in another order."""
+    X, y, groups = crossed_rows(1)
+    numbers = groups["town"].map({"s": 2, "t": 10, "u": 3, "v": 30})
+    model = crossed_fit("by group", (X, y, groups.assign(school=numbers)), **SMALL)
+    later = pd.DataFrame({"school": [2, 10, "x"], "town": ["s", "t", "z"]})
+    new_rows = np.vstack([NEW_ROWS[0], [[0.0, 0.0]]]), np.append(NEW_ROWS[1], 2.0), later
+    with pytest.warns(UserWarning, match="Labels like 'x' cannot be groups"):
+        new = model.condition_on(*new_rows)
+    assert list(new.groups_["school"]) == [10, 2, 3, 30, "x"]
+    old, extended = model._posterior, new._origin.posterior
+    np.testing.assert_array_equal(extended.sigma[:, :, [1, 2, 0, 3]], old.sigma)
+    np.testing.assert_array_equal(extended.working_effects(0)[:, :, :4], old.working_effects(0))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"groups": NEW_ROWS[2][["school"]]}, r"`groups` has no labels of \['town'\]"),
+        ({"groups": None}, r"`groups` has no labels of \['school', 'town'\]"),
+        ({"groups": NEW_ROWS[2].assign(town=["s", None])}, "1 missing labels of 2"),
+        ({"groups": NEW_ROWS[2].assign(village="s")}, r"of which \['village'\] is not one"),
+        ({"y_err": np.ones(2)}, "`y_err` must be given for a model with .* and for no other"),
+        ({"y": NEW_ROWS[1] * 1e200}, "check their units"),
+    ],
+)
+def test_bad_rows_are_an_error(plain, change, message):
+    model, _ = plain
+    arguments = {**dict(zip(("X", "y", "groups"), NEW_ROWS, strict=True)), **change}
+    with np.errstate(all="ignore"), pytest.raises(ValueError, match=message):
+        model.condition_on(**arguments)
+
+
+def test_known_errors_of_one_factor():
+    """A meta-analysis that studies join, one of a new label and one more of a known."""
+    rng = np.random.default_rng(0)
+    errors = rng.uniform(0.3, 1.2, size=12)
+    groups = np.append(np.arange(11), 3)
+    y = 1 + rng.standard_normal(11)[groups] + errors * rng.standard_normal(12)
+    model = HierarchicalNormalRegressor(
+        random_state=0, residual_scale="known", draws=1000,
+        priors={k: EXPLICIT[k] for k in ("intercept", "tau")},
+    )  # fmt: skip
+    expected = clone(model).fit(None, y, groups=groups, y_err=errors)
+    first = model.fit(None, y[:10], groups=groups[:10], y_err=errors[:10])
+    actual = first.condition_on(None, y[10:], groups[10:], y_err=errors[10:])
+    assert_same_posterior(actual, expected)
+    for wrong in (None, errors[:1], -errors[10:]):
+        with pytest.raises(ValueError, match="`y_err` must"):
+            first.condition_on(None, y[10:], groups[10:], y_err=wrong)

@@ -1,0 +1,229 @@
+"""Leave-one-out densities with several factors and known errors, against dense algebra."""
+
+import arviz_stats
+import numpy as np
+import pytest
+from reference import dense_log_density, mcse
+from scipy import stats
+from structures import (
+    CROSSED,
+    EXPLICIT,
+    codes_among,
+    crossed_draws_of,
+    crossed_fit,
+    crossed_rows,
+)
+
+from skhbm import HierarchicalNormalRegressor
+from skhbm._loo import left_out_rows, marginal_densities
+from skhbm._psis import log_mean_exp
+from skhbm._reading import read_rows_again
+
+pytestmark = [
+    pytest.mark.filterwarnings(
+        "ignore:.*(R-hat|diverged):sklearn.exceptions.ConvergenceWarning"
+    ),
+    pytest.mark.filterwarnings("ignore:(Pareto k|Estimated shape parameter):UserWarning"),
+]
+
+SMALL = {"draws": 20, "tune": 30, "chains": 2}
+
+
+@pytest.fixture(scope="module", params=CROSSED)
+def crossed(request):
+    rows = crossed_rows(1, errors=request.param == "known errors")
+    return crossed_fit(request.param, rows, **SMALL), rows
+
+
+def again(model, rows):
+    X, y, groups, *errors = rows
+    return read_rows_again(model, X, y, groups, *errors)
+
+
+def given_sampled(model, draw, X, codes, *, but=None):
+    """Mean and covariance of rows: the integrated factor's effects are, the others' are not.
+
+    `but` is a factor and a level whose effects are integrated out as well.
+    """
+    mean, cov = draw.mean(X), np.zeros((len(X), len(X)))
+    for f, (factor, code) in enumerate(zip(draw.factors, codes.T, strict=True)):
+        out = np.full(len(X), f == model._posterior.design.integrated)
+        if but is not None and f == but[0]:
+            out |= code == but[1]
+        mean = mean + np.where(out, 0.0, factor.offset(X, code))
+        cov += np.outer(out, out) * factor.covariance(X, code)
+    return mean, cov
+
+
+def test_rows_left_out_are_conditional_densities(crossed):
+    model, rows = crossed
+    X, y, groups, *errors = rows
+    codes = codes_among(model, groups)
+    ((_, actual, _),) = left_out_rows(model._posterior, *again(model, rows))
+    for s, draw in crossed_draws_of(model, every=7):
+        mean, cov = given_sampled(model, draw, X, codes)
+        precision = np.linalg.inv(cov + np.diag(draw.noise(codes, errors) ** 2))
+        residual = (precision @ (y - mean)) / np.diag(precision)
+        expected = stats.norm(0, np.diag(precision) ** -0.5).logpdf(residual)
+        np.testing.assert_allclose(actual[:, s], expected, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("factor", [0, 1])
+def test_levels_are_conditional_densities_of_their_rows(crossed, factor):
+    model, rows = crossed
+    X, y, groups, *errors = rows
+    codes = codes_among(model, groups)
+    arguments, (coded, _, known) = (model._posterior, model._statistics), again(model, rows)
+    actual = marginal_densities(*arguments, factor, coded, known)
+    averaged = factor == 0 and model.residual_scale == "by_group"
+    for s, draw in crossed_draws_of(model, every=13):
+        for level in range(actual.shape[0]):
+            own = codes[:, factor] == level
+            mean, cov = given_sampled(model, draw, X, codes, but=(factor, level))
+
+            def density(kept, noise, mean=mean, cov=cov):
+                full = (cov + np.diag(noise**2))[np.ix_(kept, kept)]
+                return dense_log_density((y - mean)[kept], full) if kept.any() else 0.0
+
+            noise, every = draw.noise(codes, errors), np.full(len(y), True)
+            if averaged:
+                mu, sd = model._posterior.log_sigma.reshape(-1, 2)[s]
+                grid = mu + sd * np.linspace(-6, 6, 301)
+                each = [density(own, np.full(len(y), np.exp(t))) for t in grid]
+                each = np.array(each) + stats.norm(mu, sd).logpdf(grid)
+                expected = log_mean_exp(each) + np.log(301 * (grid[1] - grid[0]))
+            else:
+                expected = density(every, noise) - density(~own, noise)
+            assert actual[level, s] == pytest.approx(expected, rel=1e-6, abs=1e-6)
+
+
+def test_density_inside_is_that_of_predictions(crossed):
+    model, rows = crossed
+    if model.residual_scale == "known":
+        return
+    ((_, _, inside),) = left_out_rows(model._posterior, *again(model, rows))
+    expected = model.log_predictive_density(*rows)
+    np.testing.assert_allclose(inside, expected, rtol=1e-10, atol=1e-10)
+
+
+def test_conditional_likelihood_is_normal_given_the_effects(crossed):
+    model, rows = crossed
+    X, y, groups, *errors = rows
+    codes = codes_among(model, groups)
+    tree = model.log_likelihood(X, y, groups, y_err=errors[0] if errors else None)
+    actual = tree["log_likelihood"]["y"].to_numpy().reshape(-1, len(y))
+    for s, draw in crossed_draws_of(model, every=7):
+        mean = draw.mean(X)
+        for factor, code in zip(draw.factors, codes.T, strict=True):
+            mean = mean + factor.offset(X, code)
+        expected = stats.norm(mean, draw.noise(codes, errors)).logpdf(y)
+        np.testing.assert_allclose(actual[s], expected, rtol=1e-8)
+
+
+@pytest.fixture(scope="module")
+def large():
+    rows = crossed_rows(2, n=150, n_schools=10, n_towns=8)
+    return crossed_fit("intercepts", rows, priors=EXPLICIT), rows
+
+
+@pytest.mark.parametrize("unit", ["row", "school", "town"])
+def test_arviz_agrees(large, unit):
+    model, rows = large
+    actual = model.loo(*rows, unit=unit)
+    tree = model.log_likelihood(*rows, unit=unit)
+    assert tree["log_likelihood"]["y"].dims == ("chain", "draw", unit)
+    efficiency = min(1.0, model.diagnostics_["min_ess"] / 4000)
+    expected = arviz_stats.loo(tree, pointwise=True, reff=efficiency)
+    if unit == "row":
+        # Of ArviZ's ratios, which condition on all drawn effects, some are large.
+        assert actual.elpd == pytest.approx(expected.elpd, abs=0.3)
+        assert actual.pareto_k.max() < 0.7
+        return
+    np.testing.assert_allclose(actual.elpd_i, expected.elpd_i, atol=1e-6)
+    assert list(actual.elpd_i[unit].to_numpy()) == list(model.groups_[unit])
+
+
+@pytest.mark.parametrize("unit", ["school", "town"])
+def test_levels_left_out_equal_refits(large, unit):
+    model, (X, y, groups) = large
+    factor = list(model.groups_).index(unit)
+    left_out = model.loo(X, y, groups, unit=unit).elpd_i.to_numpy()
+    for level in (0, 3):
+        own = (groups[unit] == model.groups_[unit][level]).to_numpy()
+        refit = crossed_fit(
+            "intercepts", (X[~own], y[~own], groups[~own]), priors=EXPLICIT, draws=500
+        )
+        codes = codes_among(refit, groups[own])
+        densities = []
+        for _, draw in crossed_draws_of(refit):
+            mean, cov = draw.mean(X[own]), np.diag(draw.noise(codes) ** 2)
+            for f, (varying, code) in enumerate(zip(draw.factors, codes.T, strict=True)):
+                if f == factor:
+                    cov = cov + varying.covariance(X[own], code)
+                else:
+                    mean = mean + varying.offset(X[own], code)
+            densities.append(dense_log_density(y[own] - mean, cov))
+        expected = log_mean_exp(np.array(densities))
+        share = np.exp(densities - expected).reshape(4, -1, 1)
+        assert abs(left_out[level] - expected) <= 6 * mcse(share)[0]
+
+
+@pytest.fixture(scope="module")
+def studies():
+    """A meta-analysis: as many groups as rows."""
+    rng = np.random.default_rng(0)
+    errors = rng.uniform(0.3, 1.2, size=10)
+    y = 1 + rng.standard_normal(10) + errors * rng.standard_normal(10)
+    groups = np.arange(10)
+    model = HierarchicalNormalRegressor(random_state=0, residual_scale="known")
+    return model.fit(None, y, groups=groups, y_err=errors), (None, y, groups), errors
+
+
+def test_a_study_left_out_is_its_row(studies):
+    model, rows, errors = studies
+    by_row = model.loo(*rows, y_err=errors)
+    by_group = model.loo(*rows, unit="group", y_err=errors)
+    np.testing.assert_allclose(by_row.elpd_i, by_group.elpd_i, atol=1e-8)
+    posterior = model.posterior_["posterior"]
+    mean = posterior["intercept"].to_numpy().ravel()
+    tau = posterior["tau_group"].to_numpy().ravel()
+    scale = np.sqrt(tau**2 + errors[:, None] ** 2)
+    tree = model.log_likelihood(*rows, unit="group", y_err=errors)
+    actual = tree["log_likelihood"]["y"].to_numpy().reshape(-1, len(errors)).T
+    expected = stats.norm(mean, scale).logpdf(rows[1][:, None])
+    np.testing.assert_allclose(actual, expected)
+
+
+def test_errors_must_be_given_where_they_belong(studies, large):
+    model, rows, errors = studies
+    for method in (model.loo, model.log_likelihood):
+        with pytest.raises(ValueError, match="`y_err` must be given for a model with"):
+            method(*rows)
+        with pytest.raises(ValueError, match=r"`y_err` must have shape \(10,\)"):
+            method(*rows, y_err=errors[1:])
+        with pytest.raises(ValueError, match="`y_err` must be positive"):
+            method(*rows, y_err=0 * errors)
+        with pytest.raises(ValueError, match="1 of 10 groups, the first group 3, the errors"):
+            method(*rows, y_err=errors * np.where(np.arange(10) == 3, 2, 1))
+    model, rows = large
+    with pytest.raises(ValueError, match="and for no other"):
+        model.loo(*rows, y_err=np.ones(len(rows[1])))
+
+
+def test_labels_of_each_factor_must_be_given(large):
+    model, (X, y, groups) = large
+    with pytest.raises(ValueError, match=r"`groups` has no labels of \['town'\]"):
+        model.loo(X, y, groups[["school"]])
+    with pytest.raises(ValueError, match=r"`groups` has no labels of \['school', 'town'\]"):
+        model.loo(X, y)
+    with pytest.raises(ValueError, match="1 missing labels"):
+        model.loo(X, y, groups.assign(town=[None, *groups["town"][1:]]))
+    with pytest.raises(ValueError, match="combinations of groups are not those of fit"):
+        model.loo(X, y, groups.assign(town=np.roll(groups["town"], 1)))
+
+
+def test_unit_names_a_factor(large):
+    model, rows = large
+    for unit in ("group", "village"):
+        with pytest.raises(ValueError, match=rf"one of the grouping factors .* Got '{unit}'"):
+            model.loo(*rows, unit=unit)
