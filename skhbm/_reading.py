@@ -342,10 +342,11 @@ def _as_fitted(columns: Any, factors: tuple[Levels, ...]) -> list[tuple[str | No
         return [(name, labels) for name, (_, labels) in zip(names, columns, strict=True)]
     unknown = [name for name in given if name not in names]
     if unknown:
+        count = f"{len(given)} factor{'s' * (len(given) != 1)}"
+        what = f"{count} without names" if None in given else f"{count} named {given[:5]}"
         msg = (
-            f"The model was fitted with the grouping factors {names}. Got "
-            f"{len(given)} factor{'s' * (len(given) != 1)}, of which {unknown[:5]} is not one "
-            "of them: pass `groups` with one column for each, named as in fit."
+            f"The model was fitted with the grouping factors {names}. Got {what}: pass "
+            "`groups` with one column for each, named as in fit; columns may be left out."
         )
         raise ValueError(msg)
     found = dict(columns)

@@ -226,6 +226,10 @@ class GroupedStatistics:
         squares = np.diagonal(self.cross, axis1=1, axis2=2)
         return (self.n <= self.n_features + 2) | np.all(squares == 0, axis=1)
 
+    def __radd__(self, other: Any) -> Self:
+        """Let ``sum(statistics)`` begin with 0."""
+        return self if isinstance(other, int) and other == 0 else NotImplemented
+
     @property
     def n_features(self) -> int:
         """Number of features, the target not counted."""

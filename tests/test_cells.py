@@ -439,3 +439,12 @@ def test_names_of_features_are_kept_from_the_part_that_has_them():
 def test_statistics_add_to_statistics_only():
     with pytest.raises(TypeError, match="unsupported operand"):
         statistics_of() + 1
+
+
+def test_statistics_of_sites_are_summed():
+    X, y, groups = np.arange(12.0).reshape(6, 2), np.arange(6.0), list("aabbcc")
+    parts = [GroupedStatistics.from_arrays(X[i::2], y[i::2], groups[i::2]) for i in (0, 1)]
+    total = sum(parts)
+    np.testing.assert_array_equal(total.n, (parts[0] + parts[1]).n)
+    with pytest.raises(TypeError, match="unsupported operand"):
+        1 + parts[0]

@@ -852,8 +852,8 @@ BAD_FITS = {
             f"The labels are named '{name}', which cannot be the name of a dimension",
         )
         for name in (
-            "intercept", "coef", "sigma", "chain", "feature", "cell", "tau_year", "effect_school",
-            "corr_year", "year_term", "school_term_bis", "year_of_cell", "a/b",
+            "intercept", "coef", "sigma", "chain", "feature", "cell", "tau_year",
+            "effect_school", "corr_year", "year_term", "school_term_bis", "year_of_cell", "a/b",
         )
     },
 }  # fmt: skip
@@ -889,11 +889,11 @@ BAD_ROWS = {
         r"fitted with the grouping factors \['school', 'year'\]. Got 1 factor",
     ),
     "a factor too many": (
-        lambda d: pair(d, town=d.school), r"Got 3 factors, of which \['town'\] is not one",
+        lambda d: pair(d, town=d.school), r"Got 3 factors named .*'town'",
     ),
     "another factor": (
         lambda d: {"school": d.groups["school"], "town": d.school},
-        r"Got 2 factors, of which \['town'\] is not one of them",
+        r"Got 2 factors named .*'town'",
     ),
     "three columns": (
         lambda _: np.zeros((N_ROWS, 3)), "fitted with the grouping factors .* Got 3 factors",
