@@ -444,7 +444,8 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
         -----
         Default priors stay those of the fit, scaled by its rows. With
         ``residual_scale="by_group"`` a new group's scale is drawn from its
-        conditional distribution given each draw, in 32 candidates.
+        conditional distribution given each draw, in 32 candidates. With several factors, so
+        are the effects of new groups of all but one, which is integrated out.
 
         References
         ----------
@@ -724,11 +725,14 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
             The rows of fit, in any order. A row of weight 2 must come twice.
         y : array-like of shape (n_samples,)
             Their target.
-        groups : array-like of shape (n_samples,), default=None
+        groups : array-like of shape (n_samples,) or (n_samples, n_factors), default=None
             Their labels.
-        unit : {"row", "group"}, default="row"
+        unit : {"row", "group"} or str, default="row"
             What is left out: one row, predicted from all others, those of its group too; or
-            one group, predicted from the other groups.
+            one group, predicted from the other groups. With several factors the name of
+            the one whose groups are left out.
+        y_err : array-like of shape (n_samples,), default=None
+            Their known standard errors, if ``residual_scale="known"``.
 
         Returns
         -------
@@ -743,7 +747,8 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
         NotFittedError
             Before fit.
         ValueError
-            If the rows are not those of fit, or `unit` is "group" in a model without groups.
+            If the rows are not those of fit, or `unit` is "group" in a model without groups
+            or with several factors.
 
         Warns
         -----
@@ -754,7 +759,9 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
         -----
         Default priors, which are scaled by the data, stay as they are when a unit is left
         out. With ``residual_scale="by_group"`` a group that is left out takes its residual
-        scale with it, and Pareto k tends to be high.
+        scale with it: under the default prior that is integrated out, under an explicit one
+        Pareto k tends to be high. With several factors the effects of one, and of
+        the group that is left out, are integrated out; those of the others are draws.
 
         References
         ----------
@@ -793,9 +800,12 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
         ----------
         X, y, groups
             As in :meth:`loo`.
-        unit : {"row", "group"}, default="row"
+        unit : {"row", "group"} or str, default="row"
             Of rows the conditional likelihood, given the draws of the group effects in
-            `posterior_`; of groups the marginal one, effects integrated out.
+            `posterior_`; of groups, as in :meth:`loo`, the marginal one, given the rows of
+            other groups, effects integrated out.
+        y_err : array-like of shape (n_samples,), default=None
+            As in :meth:`loo`.
 
         Returns
         -------
@@ -809,7 +819,7 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
         NotFittedError
             Before fit.
         ValueError
-            If the rows are not those of fit, or `unit` is "group" in a model without groups.
+            As in :meth:`loo`.
         """
         factor = self._left_out(unit)
         rows, target, errors = read_rows_again(self, X, y, groups, y_err)

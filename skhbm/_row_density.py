@@ -16,11 +16,10 @@ of `skhbm._group_density`, Y = F^-1 Q_j'Z / sigma_j and Z~ = Z - Q Q'Z,
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numba import njit
-from scipy import sparse
 
 from skhbm._cells import make_cells
 from skhbm._design import make_parts
@@ -131,13 +130,9 @@ def undrawn(posterior: Posterior, rows: GroupRows, sigma: Float) -> Undrawn:
     A, b = np.zeros((n_draws, d, d)), np.zeros((n_draws, d))
     if not d:
         return Undrawn(value, A, b)
-    Q = _bases(rows)
-    QZ = Q @ Z
-    rest = (Z - Q.T @ QZ).toarray()
-    QZ = QZ.toarray().reshape(*left.R.shape[:2], d)
-    ends = np.append(rows.starts[1:], len(rest))
+    QZ = _project(rows.cells.Q, rows.starts, Z)
     L, _, _ = posterior.conditions()
-    _add_groups(L, sigma, left.R, left.between, QZ, residual, rest, rows.starts, ends, A, b)
+    _add_groups(L, sigma, left.R, left.between, QZ, residual, Z, rows.starts, A, b)
     C = np.linalg.cholesky(np.eye(d) + K.mT @ A @ K)
     center = np.linalg.solve(C, np.einsum("sba,sb->sa", K, b)[:, :, None])[:, :, 0]
     logdet = np.sum(np.log(np.einsum("saa->sa", C)), axis=1)
@@ -150,68 +145,76 @@ def _left(posterior: Posterior, rows: GroupRows) -> tuple[Left, Float]:
     cells, parts = rows.cells, rows.parts
     _, _, w = posterior.conditions()
     v = np.hstack([-w, np.ones((len(w), 1))])
-    offset = np.zeros((len(cells.xy), len(w)))
+    residual = cells.xy @ v.T
     sizes = [other.n_groups for other in posterior.design.others]
     widths = np.array([z.shape[1] for z in cells.terms])
     first = first_effects(rows.keys, list(widths), sizes)
-    row_offsets(flat(posterior.sampled), first, np.hstack(cells.terms), widths, offset)
-    residual = cells.xy @ v.T - offset
-    Q = _bases(rows)
-    between = Q @ residual
-    residual -= Q.T @ between
+    row_offsets(flat(posterior.sampled), first, -np.hstack(cells.terms), widths, residual)
+    between = _project(cells.Q, rows.starts, residual)
     within = np.add.reduceat(residual**2, rows.starts)
     within += quadratics(v, cells.rest, parts.weight * posterior.design.rounding)
-    n_groups, q = len(parts.n), cells.own.shape[1]
-    R = np.ascontiguousarray(parts.roots[:, :, :q])
-    between = between.reshape(n_groups, q, len(w))
+    R = np.ascontiguousarray(parts.roots[:, :, : cells.own.shape[1]])
     return Left(R, between, within, parts.n), residual
 
 
-def _bases(rows: GroupRows) -> Any:
-    """Return the groups' bases Q' as one sparse matrix (n_groups q, n_rows)."""
-    n_rows, q = rows.cells.Q.shape
-    form = rows.cells.group[:, None] * q + np.arange(q)
-    at = (form.ravel(), np.repeat(np.arange(n_rows), q))
-    shape = (len(rows.groups) * q, n_rows)
-    return sparse.coo_array((rows.cells.Q.ravel(), at), shape).tocsr()
-
-
-def _undrawn_terms(posterior: Posterior, rows: GroupRows) -> tuple[Any, Float]:
+def _undrawn_terms(posterior: Posterior, rows: GroupRows) -> tuple[Float, Float]:
     """Return Z (n_rows, d) of the effects without draws, and the roots K (n_draws, d, d)."""
-    d, at, entries, blocks = 0, [], [], []
+    columns, roots = [np.zeros((len(rows.cells.xy), 0))], []
     for keys, z, cov in zip(
         rows.keys, rows.cells.terms, posterior.other_covariances(), strict=True
     ):
-        new, q = np.flatnonzero(keys < 0), z.shape[1]
-        columns = d + (-1 - keys[new])[:, None] * q + np.arange(q)
-        at.append((np.repeat(new, q), columns.ravel()))
-        entries.append(z[new].ravel())
         n_new = int(-keys.min(initial=0))
-        blocks += [(d + k * q, covariance_roots(cov)) for k in range(n_new)]
-        d += n_new * q
-    K = np.zeros((posterior.n_draws, d, d))
-    for first, root in blocks:
+        own = np.zeros((len(z), n_new, z.shape[1]))
+        new = np.flatnonzero(keys < 0)
+        own[new, -1 - keys[new]] = z[new]
+        columns.append(own.reshape(len(z), -1))
+        roots += [covariance_roots(cov)] * n_new
+    Z = np.hstack(columns)
+    K = np.zeros((posterior.n_draws, Z.shape[1], Z.shape[1]))
+    first = 0
+    for root in roots:
         last = first + root.shape[1]
         K[:, first:last, first:last] = root
-    where = tuple(np.concatenate(part) for part in zip(*at, strict=True))
-    shape = (len(rows.cells.xy), d)
-    return sparse.coo_array((np.concatenate(entries), where), shape).tocsr(), K
+        first = last
+    return Z, K
 
 
 @njit(**JIT)
-def _add_groups(L, sigma, R, between, QZ, residual, rest, starts, ends, A, b):
+def _project(Q, starts, values):
+    """Return Q_j' values (n_groups, q, k) of each group, and take that part off values (n, k).
+
+    Its rows begin at starts.
+    """
+    (n, q), k = Q.shape, values.shape[1]
+    out = np.zeros((len(starts), q, k))
+    for j in range(len(starts)):
+        end = starts[j + 1] if j + 1 < len(starts) else n
+        for i in range(starts[j], end):
+            for a in range(q):
+                for s in range(k):
+                    out[j, a, s] += Q[i, a] * values[i, s]
+        for i in range(starts[j], end):
+            for a in range(q):
+                for s in range(k):
+                    values[i, s] -= Q[i, a] * out[j, a, s]
+    return out
+
+
+@njit(**JIT)
+def _add_groups(L, sigma, R, between, QZ, residual, rest, starts, A, b):
     """Add the sums over groups to A (s, d, d) and b (s, d).
 
     QZ (n_groups, q, d) and rest (n_rows, d) are the effects' terms between and within groups,
-    whose rows are from starts to ends.
+    whose rows begin at starts.
     """
     n_draws, q, _ = L.shape
     d = rest.shape[1]
     F, RL, Y, y = np.empty((q, q)), np.empty((q, q)), np.empty((q, d)), np.empty(q)
     within = np.empty((d, d))
     for j in range(len(starts)):
+        end = starts[j + 1] if j + 1 < len(starts) else len(rest)
         within[:] = 0.0
-        for i in range(starts[j], ends[j]):
+        for i in range(starts[j], end):
             for a in range(d):
                 if rest[i, a] != 0.0:
                     for c in range(d):
@@ -229,7 +232,7 @@ def _add_groups(L, sigma, R, between, QZ, residual, rest, starts, ends, A, b):
                 y[a] /= F[a, a]
                 Y[a] /= F[a, a]
             for a in range(d):
-                for i in range(starts[j], ends[j]):
+                for i in range(starts[j], end):
                     b[s, a] += rest[i, a] * residual[i, s] / scale**2
                 for e in range(q):
                     b[s, a] += Y[e, a] * y[e]
