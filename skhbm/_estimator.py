@@ -439,8 +439,16 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
            https://jmlr.org/papers/v25/19-556.html
         """
         started = time.perf_counter()
-        features, target, factors, errors = read_more_rows(self, X, y, groups, y_err)
+        check_is_fitted(self)
         known = self._statistics
+        if len(known.factors) > 1:
+            msg = (
+                "condition_on needs a model with one grouping factor at most. This one has "
+                f"{[levels.name for levels in known.factors]}; use partial_fit, which samples "
+                "again."
+            )
+            raise ValueError(msg)
+        features, target, factors, errors = read_more_rows(self, X, y, groups, y_err)
         new = statistics_of_rows(features, target, factors, None, errors, known.feature_names)
         for ours, theirs in zip(known.factors, new.factors, strict=True):
             _, unseen, _ = ours.encode(theirs.labels, len(theirs))
@@ -756,10 +764,11 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
         posterior = self._posterior
         efficiency = self.diagnostics_["min_ess"] / posterior.n_draws
         if unit == "row":
-            blocks = _loo.left_out_rows(posterior, rows, target)
+            blocks = _loo.left_out_rows(posterior, rows, target, errors)
             names, dim = np.arange(len(rows)), "row"
         else:
-            blocks = _loo.left_out_groups(posterior, self._statistics)
+            logs = self._log_errors(rows, errors)
+            blocks = _loo.left_out_groups(posterior, self._statistics, logs)
             names, dim = self.groups_, posterior.design.levels.name
         return _loo.make_elpd(blocks, posterior.n_draws, dim, names, efficiency)
 
@@ -801,10 +810,11 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
 
         posterior = self._posterior
         if unit == "row":
-            values = _loo.conditional_densities(posterior, rows, target)
+            values = _loo.conditional_densities(posterior, rows, target, errors)
             names, dim = np.arange(len(rows)), "row"
         else:
-            values = _loo.marginal_densities(posterior, self._statistics)
+            logs = self._log_errors(rows, errors)
+            values = _loo.marginal_densities(posterior, self._statistics, logs)
             names, dim = self.groups_, posterior.design.levels.name
         tree = self.posterior_
         add_log_likelihood(tree, values.T.reshape(*posterior.shape, -1), dim, names)
@@ -961,7 +971,20 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
         if unit == "group" and not self.n_groups_:
             msg = 'unit="group" needs a model with groups. Pass `groups=` to fit.'
             raise ValueError(msg)
+        if unit == "group" and isinstance(self.n_groups_, dict):
+            msg = (
+                'unit="group" needs a model with one grouping factor: the rows of a group are '
+                f"not independent of the others, given {list(self.n_groups_)}. Use "
+                'unit="row".'
+            )
+            raise ValueError(msg)
         return read_rows_again(self, X, y, groups, y_err)
+
+    def _log_errors(self, rows: Rows, errors: Float | None) -> Float | None:
+        """Return the sums of the logs of known errors over the rows of each group."""
+        if errors is None:
+            return None
+        return np.bincount(rows.keys, np.log(errors), self._posterior.design.n_groups)
 
     def _group_coefficients(self, factor: int) -> Float:
         return group_coefficients(self._posterior, self._moments(), factor)

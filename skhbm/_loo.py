@@ -42,20 +42,25 @@ BLOCK = 512
 
 
 def left_out_rows(
-    posterior: Posterior, rows: Rows, y: Float
+    posterior: Posterior, rows: Rows, y: Float, errors: Float | None = None
 ) -> Iterator[tuple[slice, Float, Float]]:
     """Yield blocks of rows with log p(y_i | y_-i, theta, w) and log p(y_i | y).
 
     The first are (rows, n_draws), the second, (rows,), densities of the mixture over draws
     that a prediction for the row would be. Of a row with residual e_i about the conditional
     mean and leverage h_i = z_i' Cov[u_j] z_i / sigma^2 the rest of its group predicts
-    y_i with residual e_i / (1 - h_i) and variance sigma^2 / (1 - h_i).
+    y_i with residual e_i / (1 - h_i) and variance sigma^2 / (1 - h_i). Effects of other
+    factors, which are sampled, belong to theta. sigma is the row's known error, if there are.
     """
     scaling = posterior.design.scaling
     standard = (y - scaling.y_mean) / scaling.y_scale
     _, sigma, _ = posterior.conditions()
     for block, mean, sd in mixtures(posterior, rows):
-        scale = sigma[:, rows.codes[block] % sigma.shape[1]].T
+        if errors is None:
+            scale = sigma[:, rows.codes[block] % sigma.shape[1]].T
+        else:
+            scale = errors[block, None] / scaling.y_scale
+            sd = np.hypot(sd, scale)
         # sd^2 = sigma^2 (1 + h); an h of one but for rounding is a row alone in its group.
         kept = np.maximum(2.0 - (sd / scale) ** 2, np.finfo(float).eps)
         residual = standard[block, None] - mean
@@ -67,12 +72,13 @@ def left_out_rows(
 
 
 def left_out_groups(
-    posterior: Posterior, statistics: GroupedStatistics
+    posterior: Posterior, statistics: GroupedStatistics, log_errors: Float | None = None
 ) -> Iterator[tuple[slice, Float, Float]]:
     """Yield blocks of groups with log p(y_j | theta, w), and the log of its mean over draws.
 
     The first are (groups, n_draws): with its effects integrated out the rows of a group are
-    independent of those of others, given the draw.
+    independent of those of others, given the draw. `log_errors` (n_groups,) are the sums of the
+    logs of known errors, which statistics do not have.
     """
     design = posterior.design
     parts = make_parts(statistics, design.scaling, design.terms)
@@ -82,15 +88,22 @@ def left_out_groups(
         own = sigma if sigma.shape[1] == 1 else sigma[:, block]
         some = Parts(*(array[block] for array in parts))
         values = group_log_densities(posterior, some, own)
+        if log_errors is not None:
+            values -= log_errors[block, None]
         yield block, values, log_mean_exp(values)
 
 
-def marginal_densities(posterior: Posterior, statistics: GroupedStatistics) -> Float:
+def marginal_densities(
+    posterior: Posterior, statistics: GroupedStatistics, log_errors: Float | None = None
+) -> Float:
     """Return log p(y_j | theta, w) of all groups (n_groups, n_draws)."""
-    return np.concatenate([v for _, v, _ in left_out_groups(posterior, statistics)])
+    blocks = left_out_groups(posterior, statistics, log_errors)
+    return np.concatenate([values for _, values, _ in blocks])
 
 
-def conditional_densities(posterior: Posterior, rows: Rows, y: Float) -> Float:
+def conditional_densities(
+    posterior: Posterior, rows: Rows, y: Float, errors: Float | None = None
+) -> Float:
     """Return log p(y_i | theta, w, u) of rows given drawn effects (n, n_draws)."""
     scaling, terms = posterior.design.scaling, posterior.design.terms
     _, sigma, w = posterior.conditions()
@@ -100,7 +113,15 @@ def conditional_densities(posterior: Posterior, rows: Rows, y: Float) -> Float:
     residual = ((y - scaling.y_mean) / scaling.y_scale)[:, None] - fixed @ w.T
     for a in range(varying.shape[1]):
         residual -= varying[:, a, None] * u[:, rows.codes, a].T
-    scale = sigma[:, rows.codes % sigma.shape[1]].T
+    for f, (other, codes) in enumerate(zip(posterior.design.others, rows.others, strict=True)):
+        varying = scaling.features(rows.X, other.terms)[1]
+        u = posterior.working_effects(f).reshape(posterior.n_draws, other.n_groups, -1)
+        for a in range(varying.shape[1]):
+            residual -= varying[:, a, None] * u[:, codes, a].T
+    if errors is not None:
+        scale = errors[:, None] / scaling.y_scale
+    else:
+        scale = sigma[:, rows.codes % sigma.shape[1]].T
     return _log_normal(residual, scale) - np.log(scaling.y_scale)
 
 

@@ -1,9 +1,11 @@
 """Leave-one-out densities against dense algebra, ArviZ and refits."""
 
+from dataclasses import dataclass
+
 import arviz_stats
 import numpy as np
 import pytest
-from reference import dense_log_density, mcse
+from reference import dense_covariance, dense_log_density, mcse
 from scipy import stats
 from structures import EXPLICIT, STRUCTURES, draws_of, fit, rows_of
 
@@ -225,3 +227,142 @@ def test_equal_ratios_have_no_tail():
 
 def test_few_draws_cannot_tell():
     assert pareto_smooth(np.arange(12.0)[None])[1] == np.inf
+
+
+@dataclass
+class Rows:
+    """Rows of two factors, with errors that may be known."""
+
+    X: np.ndarray
+    y: np.ndarray
+    groups: dict
+    errors: np.ndarray
+
+    def arguments(self, model):
+        known = model.residual_scale == "known"
+        return (self.X, self.y, self.groups), {"y_err": self.errors if known else None}
+
+
+CROSSED = {
+    "two factors": {},
+    "two factors, slopes": {"varying_slopes": [0]},
+    "two factors, by group": {"residual_scale": "by_group"},
+    "two factors, known errors": {"residual_scale": "known", "varying_slopes": [0]},
+    "known errors": {"residual_scale": "known"},
+}
+
+
+@pytest.fixture(scope="module", params=CROSSED)
+def crossed(request):
+    rng = np.random.default_rng(67)
+    n = 40
+    groups = {"a": rng.integers(0, 6, n), "b": rng.integers(0, 4, n)}
+    if request.param == "known errors":
+        del groups["b"]
+    errors = np.exp(rng.normal(0, 0.5, n))
+    y = sum(rng.standard_normal(6)[codes] for codes in groups.values())
+    rows = Rows(rng.standard_normal((n, 1)), y + errors * rng.standard_normal(n), groups, errors)
+    model = HierarchicalNormalRegressor(random_state=0, **SMALL, **CROSSED[request.param])
+    (X, y, groups), known = rows.arguments(model)
+    return model.fit(X, y, groups=groups, **known), rows
+
+
+def by_draw(model, rows):
+    """Yield residuals (n,) given coefficients, and terms, covariance and codes by factor."""
+    posterior = model.posterior_["posterior"].to_dataset()
+    flat = {k: v.to_numpy().reshape(-1, *v.shape[2:]) for k, v in posterior.items()}
+    Z = {
+        f: np.hstack([np.ones((len(rows.y), 1)), rows.X])[:, : posterior.sizes[f"{f}_term"]]
+        for f in rows.groups
+    }
+    for s in range(0, len(flat["intercept"]), 5):
+        residual = rows.y - flat["intercept"][s] - rows.X @ flat["coef"][s]
+        cov, effects = {}, {}
+        for f, codes in rows.groups.items():
+            tau = flat[f"tau_{f}"][s]
+            cov[f] = flat.get(f"corr_{f}", np.ones((s + 1, 1, 1)))[s] * np.outer(tau, tau)
+            effects[f] = np.sum(Z[f] * flat[f"effect_{f}"][s][codes], axis=1)
+        sigma = flat["sigma"][s] if "sigma" in flat else rows.errors
+        if model.residual_scale == "by_group":
+            sigma = sigma[rows.groups["a"]]
+        yield s, residual, Z, cov, effects, np.broadcast_to(sigma, len(rows.y))
+
+
+def test_likelihood_of_rows_is_normal_given_all_effects_and_errors(crossed):
+    model, rows = crossed
+    (X, y, groups), known = rows.arguments(model)
+    values = model.log_likelihood(X, y, groups, **known)["log_likelihood"]["y"].to_numpy()
+    values = values.reshape(-1, len(y))
+    for s, residual, _, _, effects, sigma in by_draw(model, rows):
+        expected = stats.norm(0, sigma).logpdf(residual - sum(effects.values()))
+        np.testing.assert_allclose(values[s], expected, rtol=1e-9, atol=1e-9)
+
+
+def test_rows_left_out_are_conditional_densities_given_sampled_effects(crossed):
+    """The factor with more groups is integrated out."""
+    model, rows = crossed
+    (X, y, groups), known = rows.arguments(model)
+    coded, target, errors = read_rows_again(model, X, y, groups, **known)
+    ((_, actual, _),) = left_out_rows(model._posterior, coded, target, errors)
+    for s, residual, Z, cov, effects, sigma in by_draw(model, rows):
+        own = dense_covariance(Z["a"], rows.groups["a"], cov["a"], sigma)
+        precision = np.linalg.inv(own)
+        rest = residual - sum(effect for f, effect in effects.items() if f != "a")
+        conditional = (precision @ rest) / np.diag(precision)
+        expected = stats.norm(0, np.diag(precision) ** -0.5).logpdf(conditional)
+        np.testing.assert_allclose(actual[:, s], expected, rtol=1e-8, atol=1e-8)
+
+
+def test_likelihood_of_groups_counts_known_errors(crossed):
+    model, rows = crossed
+    (X, y, groups), known = rows.arguments(model)
+    if len(groups) > 1:
+        for method in (model.log_likelihood, model.loo):
+            with pytest.raises(ValueError, match='unit="group" needs a model with one group'):
+                method(X, y, groups, unit="group", **known)
+        return
+    tree = model.log_likelihood(X, y, groups, unit="group", **known)
+    values = tree["log_likelihood"]["y"].to_numpy().reshape(-1, 6)
+    for s, residual, Z, cov, _, sigma in by_draw(model, rows):
+        dense = dense_covariance(Z["a"], groups["a"], cov["a"], sigma)
+        for j in range(6):
+            at = np.flatnonzero(groups["a"] == j)
+            expected = dense_log_density(residual[at], dense[np.ix_(at, at)])
+            assert values[s, j] == pytest.approx(expected, rel=1e-9, abs=1e-9)
+
+
+def test_conditioning_is_for_one_factor(crossed):
+    model, rows = crossed
+    (X, y, groups), known = rows.arguments(model)
+    if len(groups) > 1:
+        with pytest.raises(ValueError, match=r"one grouping factor at most.*\['a', 'b'\]"):
+            model.condition_on(X, y, groups, **known)
+    else:
+        assert model.condition_on(X[:1], y[:1], [99], y_err=[5.0]).n_groups_ == 7
+
+
+def test_schools_left_out_equal_refits():
+    """Known errors; each school is one row, so that rows and groups are the same units."""
+    rng = np.random.default_rng(71)
+    errors = np.array([15.0, 10, 16, 11, 9, 11, 10, 18])
+    y = 8 + 4 * rng.standard_normal(8) + errors * rng.standard_normal(8)
+    priors = {
+        "intercept": Prior("Normal", mu=0, sigma=10), "tau": Prior("HalfNormal", sigma=10),
+    }  # fmt: skip
+    model = HierarchicalNormalRegressor(residual_scale="known", priors=priors, random_state=0)
+    names = np.arange(8)
+    model.fit(None, y, groups=names, y_err=errors)
+    by_row = model.loo(None, y, names, y_err=errors)
+    by_group = model.loo(None, y, names, y_err=errors, unit="group")
+    assert by_row.elpd == pytest.approx(by_group.elpd, rel=1e-9)
+    for j in range(8):
+        rest = names != j
+        other = HierarchicalNormalRegressor(
+            residual_scale="known", priors=priors, random_state=1
+        ).fit(None, y[rest], groups=names[rest], y_err=errors[rest])
+        posterior = other.posterior_["posterior"]
+        sd = np.hypot(posterior["tau_group"].to_numpy()[..., 0], errors[j])
+        density = stats.norm.pdf(y[j], posterior["intercept"].to_numpy(), sd)
+        # The errors of both, that of importance sampling about that of plain draws.
+        error = np.sqrt(2) * mcse(density) / density.mean()
+        assert abs(by_row.elpd_i.to_numpy()[j] - np.log(density.mean())) <= 5 * error
