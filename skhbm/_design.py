@@ -216,8 +216,8 @@ class Design:
     def log_counts(self) -> Float:
         """How often the log of each residual scale counts: not at all where errors are known.
 
-        It would be a constant, in which the density would drown if the errors are small numbers:
-        `counts` is then the sum of 1 / y_err^2.
+        It would be a constant, in which the density would drown if the errors are small
+        numbers: `counts` is then the sum of 1 / y_err^2.
         """
         return self.counts * (not self.terms.known)
 

@@ -257,7 +257,11 @@ class CrossedOracle:
     def sizes(self):
         """Number of values (tau, correlations, effects) of each sampled factor."""
         return [
-            (one.structure.q, one.structure.n_correlations, one.table.n_groups * one.structure.q)
+            (
+                one.structure.q,
+                one.structure.n_correlations,
+                one.table.n_groups * one.structure.q,
+            )
             for one in self.others
         ]
 

@@ -57,11 +57,11 @@ def nested(rng, *sizes):
 LAYOUTS = {
     "crossed": lambda rng: crossed(rng, 40, 6, 4),
     "three factors": lambda rng: crossed(rng, 50, 5, 7, 3),
-    "one row per cell": lambda rng: np.array([*itertools.product(range(5), range(6))]),
+    "one row per cell": lambda _: np.array([*itertools.product(range(5), range(6))]),
     "many rows per cell": lambda rng: crossed(rng, 90, 2, 3),
     "one or two rows in a group": lambda rng: crossed(rng, 14, 9, 8),
     "nested": lambda rng: np.repeat(nested(rng, 4, 3, 3), 2, axis=0),
-    "the same factor twice": lambda rng: np.repeat(np.arange(5), 4)[:, None] * [1, 1],
+    "the same factor twice": lambda _: np.repeat(np.arange(5), 4)[:, None] * [1, 1],
 }
 
 
@@ -230,9 +230,7 @@ def test_gradients_of_the_marginal_are_its_differences(name, varying, by_group, 
         lower[below] = entries
         return lower + np.tril(lower, -1).T, sigma, offset, effects, T
 
-    expected, error = differentiate(
-        lambda x: evaluate_crossed(design, *parts(x))[0], x, 5e-4
-    )
+    expected, error = differentiate(lambda x: evaluate_crossed(design, *parts(x))[0], x, 5e-4)
     _, d_cov, *gradients = evaluate_crossed(design, *parts(x))
     # One entry below the diagonal of a symmetric matrix stands for two.
     d_lower = (d_cov + d_cov.T - np.diag(np.diag(d_cov)))[below]

@@ -236,7 +236,9 @@ def test_data_of_the_tree_are_those_of_the_cells(data, model):
     if "known" in model.residual_scale:
         cells["w"] = data.errors**-2.0
     cells["y"] *= cells["w"]
-    found = cells.groupby(["school", "year"]).agg(n=("y", "size"), y=("y", "sum"), w=("w", "sum"))
+    found = cells.groupby(["school", "year"]).agg(
+        n=("y", "size"), y=("y", "sum"), w=("w", "sum")
+    )
     index = pd.MultiIndex.from_arrays(
         [constant[f"{f}_of_cell"].to_numpy() for f in ("school", "year")]
     )
@@ -303,9 +305,7 @@ class BruteForce:
         else:
             new = np.abs(2 * rng.standard_normal(shape))
         known = {label: j for j, label in enumerate(SCHOOLS.tolist())}
-        return np.stack(
-            [sigma[..., known[s]] if s in known else new for s in schools], axis=2
-        )
+        return np.stack([sigma[..., known[s]] if s in known else new for s in schools], axis=2)
 
     def below(self, x):
         """Probability of less than x in each draw; a known value is or is not less."""
@@ -442,7 +442,9 @@ def test_shrinkage_has_a_row_per_factor_group_and_term(data, model, terms):
         for group in model.groups_[f].tolist()
         for term in terms[f]
     ]
-    assert [*zip(table["factor"], table["group"], table["coefficient"], strict=True)] == expected
+    assert [
+        *zip(table["factor"], table["group"], table["coefficient"], strict=True)
+    ] == expected
     counts = {"school": np.bincount(data.school), "year": np.bincount(data.year)}
     for f, names in terms.items():
         n = table_of(model, f)["n"].to_numpy().reshape(5, len(names))
@@ -727,16 +729,14 @@ def test_equal_known_errors_are_a_known_scale_with_several_factors(data):
     equal = Data(data.X, data.y, data.school, data.year, np.full(len(data.y), 0.9))
     known = fit(equal, residual_scale="known", priors=priors)
     shared = fit(equal, priors={**priors, "sigma": known_scale(0.9, 1e-4)})
-    names = [n for n in dataset(known).data_vars]
+    names = list(dataset(known).data_vars)
     assert_same_posterior(known, shared, names={n: n for n in names}, slack=1e-3)
 
 
 def test_a_row_of_infinite_error_says_nothing(measured):
     """An error of 1e8 leaves a group with its prior."""
     y, trial, errors = measured
-    model = fit_known(
-        np.append(y, 1e3), np.append(trial, 99), np.append(errors, 1e8)
-    )
+    model = fit_known(np.append(y, 1e3), np.append(trial, 99), np.append(errors, 1e8))
     without = fit_known(y, trial, errors)
     names = ["intercept", "tau_group"]
     assert_same_posterior(model, without, names={n: n for n in names}, slack=1e-6)
@@ -852,8 +852,8 @@ BAD_FITS = {
             f"The labels are named '{name}', which cannot be the name of a dimension",
         )
         for name in (
-            "intercept", "coef", "sigma", "chain", "feature", "cell", "tau_year", "effect_school",
-            "corr_year", "year_term", "school_term_bis", "year_of_cell", "a/b",
+            "intercept", "coef", "sigma", "chain", "feature", "cell", "tau_year",
+            "effect_school", "corr_year", "year_term", "school_term_bis", "year_of_cell", "a/b",
         )
     },
 }  # fmt: skip
@@ -896,7 +896,7 @@ BAD_ROWS = {
         r"Got 2 factors, of which \['town'\] is not one of them",
     ),
     "three columns": (
-        lambda d: np.zeros((N_ROWS, 3)), "fitted with the grouping factors .* Got 3 factors",
+        lambda _: np.zeros((N_ROWS, 3)), "fitted with the grouping factors .* Got 3 factors",
     ),
     "too few labels": (
         lambda d: pair(d, year=d.groups["year"][1:]), "109 entries .* 110 rows",

@@ -175,7 +175,10 @@ def test_rows_in_any_order(small):
     ("change", "message"),
     [
         (lambda X, y, g: (X[1:], y[1:], g[1:]), "not those of fit"),
-        (lambda X, y, g: (X, y + (g == "c"), g), r"1 of 6 groups, the first group 'c', the means"),
+        (
+            lambda X, y, g: (X, y + (g == "c"), g),
+            r"1 of 6 groups, the first group 'c', the means",
+        ),
         (lambda X, y, g: (X + 1e-3, y, g), r"6 of 6 groups, the first group 'a', the means"),
         (lambda X, y, g: (X, y, np.where(g == "a", "z", g)), r"\['a', 'z'\] are in one"),
         (lambda X, y, _: (X, y, None), "`groups` has no labels of"),
@@ -261,7 +264,9 @@ def crossed(request):
         del groups["b"]
     errors = np.exp(rng.normal(0, 0.5, n))
     y = sum(rng.standard_normal(6)[codes] for codes in groups.values())
-    rows = Rows(rng.standard_normal((n, 1)), y + errors * rng.standard_normal(n), groups, errors)
+    rows = Rows(
+        rng.standard_normal((n, 1)), y + errors * rng.standard_normal(n), groups, errors
+    )
     model = HierarchicalNormalRegressor(random_state=0, **SMALL, **CROSSED[request.param])
     (X, y, groups), known = rows.arguments(model)
     return model.fit(X, y, groups=groups, **known), rows

@@ -189,9 +189,7 @@ def fit_case(case, cases_folder, **settings):
     parameters = {"priors": case.priors, **case.parameters, **settings}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        model = fit(
-            data, case.target, case.group, case.features, case.errors, **parameters
-        )
+        model = fit(data, case.target, case.group, case.features, case.errors, **parameters)
     reference = reference[case.prior] if case.prior else reference
     return Fitted(case, model, reference.get("params", reference), caught, data)
 
