@@ -318,7 +318,8 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
         """Merge more rows with those of earlier fits and sample the posterior of all.
 
         The posterior is that of one fit on all rows, whatever the batches and their order: rows
-        are kept as :class:`GroupedStatistics`, which add exactly. The first call is a fit.
+        are kept as :class:`GroupedStatistics`, which add exactly. The first call is a fit, but
+        that variances which its rows cannot tell are a warning.
 
         Parameters
         ----------
@@ -335,15 +336,15 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
         TypeError, ValueError
             If the data cannot be used, or are not of the features and factors of the fit.
         """
-        if not self.__sklearn_is_fitted__():
-            return self.fit(X, y, groups, sample_weight, y_err)
         started = time.perf_counter()
         check_parameters(self)
         fitted = self._unfitted_copy()
-        fitted._keep_columns(self)
-        known = self._statistics
+        known = self._statistics if self.__sklearn_is_fitted__() else None
+        if known is not None:
+            fitted._keep_columns(self)
         batch = read_statistics(fitted, X, y, groups, sample_weight, y_err, known)
-        return self._fit(fitted, known + batch, started)
+        statistics = batch if known is None else known + batch
+        return self._fit(fitted, statistics, started, more_to_come=True)
 
     def fit_statistics(self, statistics: GroupedStatistics) -> Self:
         """Sample the posterior given the statistics of the rows.
@@ -369,9 +370,17 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
         check_statistics(fitted, statistics)
         return self._fit(fitted, statistics, started)
 
-    def _fit(self, fitted: Self, statistics: GroupedStatistics, started: float) -> Self:
+    def _fit(
+        self,
+        fitted: Self,
+        statistics: GroupedStatistics,
+        started: float,
+        *,
+        more_to_come: bool = False,
+    ) -> Self:
         """Sample the posterior and take over from an unfitted copy what it has learned."""
-        design = make_design(statistics, make_terms(fitted, statistics))
+        terms = make_terms(fitted, statistics, more_to_come=more_to_come)
+        design = make_design(statistics, terms)
         priors = resolve_priors(self.priors, design)
 
         from skhbm._diagnostics import diagnose, warn_if_not_converged

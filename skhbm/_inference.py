@@ -42,7 +42,9 @@ def infer(
         target, start = _target(design, priors, coefficients, basis)
         model = prepare(target, start)
     if design.terms.varying:
-        fewest = min(*(factor.n_groups for factor in design.factors), FEW_GROUPS)
+        # Where effects are sampled each of the terms needs as many.
+        sampled = [other.n_groups / len(other.terms.varying) for other in design.others]
+        fewest = min(design.n_groups, *sampled, FEW_GROUPS)
         target_accept = 1 - (1 - target_accept) * fewest / FEW_GROUPS
     draws = sample(model, seed=seed, target_accept=target_accept, **settings)
     posterior = make_posterior(design, basis, target, draws.values, seed)

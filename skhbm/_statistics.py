@@ -241,7 +241,18 @@ class GroupedStatistics:
         return self.factors[0] if self.factors else encode_levels(None, 0)[0]
 
     def among(self, levels: Levels) -> Self:
-        """Return the statistics of groups of these levels; empty for those not here."""
+        """Return the statistics of groups of these levels; empty for those not here.
+
+        Parameters
+        ----------
+        levels : Levels
+            Of the only factor.
+
+        Returns
+        -------
+        GroupedStatistics
+            One cell for each level.
+        """
         codes, _, _ = self.levels.encode(levels.labels, len(levels))
         here = codes >= 0
 
@@ -261,7 +272,17 @@ class GroupedStatistics:
         )
 
     def of_cells(self, cells: NDArray[np.bool_]) -> Self:
-        """Return the statistics of some cells, with the levels that occur in them."""
+        """Return the statistics of some cells, with the levels that occur in them.
+
+        Parameters
+        ----------
+        cells : ndarray of bool of shape (n_cells,)
+            The cells that are wanted.
+
+        Returns
+        -------
+        GroupedStatistics
+        """
         factors, columns = [], []
         for levels, codes in zip(self.factors, self.codes[cells].T, strict=True):
             there, column = np.unique(codes, return_inverse=True)

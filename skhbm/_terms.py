@@ -21,8 +21,12 @@ if TYPE_CHECKING:
 __all__ = ["make_terms"]
 
 
-def make_terms(estimator: Any, statistics: GroupedStatistics) -> tuple[Terms, ...]:
+def make_terms(
+    estimator: Any, statistics: GroupedStatistics, *, more_to_come: bool = False
+) -> tuple[Terms, ...]:
     """Return the terms of each grouping factor, of one that does not vary if there is none.
+
+    A variance that is not identified is an error, or a warning if there is more data to come.
 
     Raises
     ------
@@ -49,7 +53,11 @@ def make_terms(estimator: Any, statistics: GroupedStatistics) -> tuple[Terms, ..
         _factor_terms(estimator, features, columns, names, f, factors) for f in factors
     )
     for f, one in enumerate(terms):
-        _check_identified(statistics, f, one)
+        problem = _unidentified(statistics, f, one)
+        if problem and not more_to_come:
+            raise ValueError(problem)
+        if problem:
+            warnings.warn(f"{problem} Or go on with more rows.", UserWarning, stacklevel=4)
     warn_of_implicit_nesting(statistics)
     return terms
 
@@ -118,27 +126,26 @@ def _warn_ungrouped() -> None:
     )
 
 
-def _check_identified(statistics: GroupedStatistics, f: int, terms: Terms) -> None:
-    """Raise ValueError if the variance between the groups of a factor is not identified."""
+def _unidentified(statistics: GroupedStatistics, f: int, terms: Terms) -> str | None:
+    """Say why the variance between the groups of a factor is not identified, if it is not."""
     levels = statistics.factors[f]
     tau = f"the standard deviation between its groups (tau_{levels.name})"
     if len(levels) == 1 and len(statistics.factors) > 1:
-        msg = (
+        return (
             f"The grouping factor {levels.name!r} has one level only "
             f"({hashables(levels.labels)[0]!r}), so {tau} is not identified: nothing tells it "
             "from the intercept. Leave this factor out."
         )
-        raise ValueError(msg)
-    if not terms.varying_intercept or terms.residual == "known" or len(levels) == 1:
-        return
-    if len(levels) >= statistics.n.sum():
-        msg = (
-            f"The grouping factor {levels.name!r} has as many levels as there are rows "
-            f"({len(levels)}), so {tau} and the residual scale (sigma) are not identified: "
-            "only the sum of their variances is. Leave this factor out or, if the standard "
-            "errors of y are known, set residual_scale='known' and pass `y_err=` to fit."
-        )
-        raise ValueError(msg)
+    if not terms.varying_intercept or terms.known or len(levels) == 1:
+        return None
+    if len(levels) < statistics.n.sum():
+        return None
+    return (
+        f"The grouping factor {levels.name!r} has as many levels as there are rows "
+        f"({len(levels)}), so {tau} and the residual scale (sigma) are not identified: "
+        "only the sum of their variances is. Leave this factor out or, if the standard "
+        "errors of y are known, set residual_scale='known' and pass `y_err=` to fit."
+    )
 
 
 def _feature_columns(estimator: Any) -> tuple[NDArray[np.int64], Any]:
