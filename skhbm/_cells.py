@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from skhbm._design import Scaling, Terms
+    from skhbm._scaling import Scaling, Terms
     from skhbm._statistics import GroupedStatistics
 
     Float = NDArray[np.float64]

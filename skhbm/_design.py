@@ -1,9 +1,4 @@
-"""Statistics -> the standardised roots that the marginal likelihood works on.
-
-Features and target are centred and scaled, so that every later step sees numbers near
-one whatever the units. Varying terms keep their origin, x = 0, which their covariance
-refers to; they are scaled only.
-"""
+"""Statistics -> the standardised roots that the marginal likelihood works on."""
 
 from __future__ import annotations
 
@@ -14,6 +9,7 @@ import numpy as np
 
 from skhbm._cells import make_cells
 from skhbm._labels import hashables
+from skhbm._scaling import make_scaling
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +18,7 @@ if TYPE_CHECKING:
 
     from skhbm._cells import Cells
     from skhbm._labels import Levels
+    from skhbm._scaling import Scaling, Terms
     from skhbm._statistics import GroupedStatistics
 
     Float = NDArray[np.float64]
@@ -30,8 +27,6 @@ __all__ = [
     "Design",
     "Parts",
     "Sampled",
-    "Scaling",
-    "Terms",
     "add_rows",
     "make_design",
     "make_parts",
@@ -40,103 +35,6 @@ __all__ = [
 
 #: Directions of a group's Z with less than this share of the largest are not spanned.
 RANK_TOLERANCE = 1e-13
-#: A column whose standard deviation is less than this share of its mean is constant.
-CONSTANT = 1e-14
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Terms:
-    """What the linear predictor is made of.
-
-    Parameters
-    ----------
-    features : tuple of str
-        Names of the features, in the order of their coefficients.
-    slopes : ndarray of int
-        Positions of the features whose coefficients vary.
-    intercept, varying_intercept, correlated : bool
-    residual : {"shared", "by_group", "known"}
-        As in the parameters of the estimator.
-    """
-
-    features: tuple[str, ...]
-    slopes: NDArray[np.int64]
-    intercept: bool
-    varying_intercept: bool
-    correlated: bool
-    residual: str
-
-    @property
-    def by_group(self) -> bool:
-        """Whether each group has a residual scale."""
-        return self.residual == "by_group"
-
-    @property
-    def known(self) -> bool:
-        """Whether residual scales are known: rows are weighted by 1 / y_err^2."""
-        return self.residual == "known"
-
-    @property
-    def varying(self) -> tuple[str, ...]:
-        """Names of the varying terms, the intercept first."""
-        names = tuple(self.features[k] for k in self.slopes)
-        return ("intercept", *names) if self.varying_intercept else names
-
-    @property
-    def varying_positions(self) -> NDArray[np.int64]:
-        """Positions of the varying terms among (intercept, features...)."""
-        slopes = self.slopes + 1
-        return np.concatenate([[0], slopes]) if self.varying_intercept else slopes
-
-    @property
-    def n_fixed(self) -> int:
-        """Number of population coefficients, the intercept included."""
-        return len(self.features) + self.intercept
-
-    @property
-    def n_correlations(self) -> int:
-        """Number of free correlations among the effects of a group."""
-        q = len(self.varying)
-        return q * (q - 1) // 2 if self.correlated else 0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Scaling:
-    """Working coordinates: (x - x_mean) / x_scale and (y - y_mean) / y_scale.
-
-    The means are zero when the model has no intercept to take them up.
-    """
-
-    x_mean: Float
-    x_scale: Float
-    y_mean: float
-    y_scale: float
-
-    def features(self, X: Float, terms: Terms) -> tuple[Float, Float]:
-        """Return the rows of the fixed (n, n_fixed) and of the varying terms (n, q)."""
-        one = np.ones((len(X), 1))
-        fixed = (X - self.x_mean) / self.x_scale
-        varying = X[:, terms.slopes] / self.x_scale[terms.slopes]
-        return (
-            np.hstack([one, fixed]) if terms.intercept else fixed,
-            np.hstack([one, varying]) if terms.varying_intercept else varying,
-        )
-
-    def natural(self, working: Float, terms: Terms) -> Float:
-        """Return (intercept at x = 0, coefficients) of working ones (..., n_fixed).
-
-        The intercept is zero if the model has none.
-        """
-        slopes = working[..., int(terms.intercept) :] * (self.y_scale / self.x_scale)
-        intercept = np.zeros(working.shape[:-1])
-        if terms.intercept:
-            intercept = self.y_mean + self.y_scale * working[..., 0] - slopes @ self.x_mean
-        return np.concatenate([intercept[..., None], slopes], axis=-1)
-
-    def effect_units(self, terms: Terms) -> Float:
-        """Return the natural size of one working unit of each varying term (q,)."""
-        units = self.y_scale / self.x_scale[terms.slopes]
-        return np.concatenate([[self.y_scale], units]) if terms.varying_intercept else units
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -267,7 +165,7 @@ def make_design(
     """
     integrated = _choose(statistics, terms) if integrated is None else integrated
     own, groups = terms[integrated], statistics.of_factor(integrated)
-    scaling = scaling or _scaling(groups, centred=own.intercept)
+    scaling = scaling or make_scaling(groups, centred=own.intercept)
     parts = make_parts(groups, scaling, own)
     R, E = np.split(parts.roots, [len(own.varying)], axis=2)
     others = [f for f in range(len(terms)) if f != integrated]
@@ -341,28 +239,6 @@ def _choose(statistics: GroupedStatistics, terms: Sequence[Terms]) -> int:
 def _levels_and_counts(statistics: GroupedStatistics, f: int) -> tuple[Levels, Float]:
     levels = statistics.factors[f]
     return levels, np.bincount(statistics.codes[:, f], statistics.n, minlength=len(levels))
-
-
-def _scaling(statistics: GroupedStatistics, *, centred: bool) -> Scaling:
-    """Find the overall means and standard deviations (about zero if not centred)."""
-    share = statistics.weight / statistics.weight.sum()
-    origin = share @ statistics.mean
-    size = np.abs(origin)
-    if not centred:
-        origin = np.zeros_like(origin)
-    shift = statistics.mean - origin
-    within = np.einsum("jkk->k", statistics.cross) / statistics.weight.sum()
-    scale = np.sqrt(within + share @ shift**2)
-    # A constant feature has no spread: its size is its unit.
-    constant = scale <= CONSTANT * size
-    if constant[-1]:
-        msg = (
-            f"`y` is constant ({statistics.mean[0, -1]:g} in all rows), so there is no "
-            "residual scale to estimate. Check that this is the target you mean."
-        )
-        raise ValueError(msg)
-    scale = np.where(constant, np.where(size > 0, size, 1.0), scale)
-    return Scaling(origin[:-1], scale[:-1], float(origin[-1]), float(scale[-1]))
 
 
 def split_roots(

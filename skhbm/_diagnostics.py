@@ -13,8 +13,8 @@ from skhbm._datatree import coordinates, hyperparameters
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from skhbm._design import Scaling, Terms
     from skhbm._posterior import Posterior
+    from skhbm._scaling import Scaling, Terms
 
 __all__ = ["diagnose", "warn_if_not_converged"]
 

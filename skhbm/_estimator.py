@@ -14,8 +14,8 @@ from sklearn.utils.validation import check_is_fitted
 from skhbm import _predictive
 from skhbm._design import make_design
 from skhbm._inputs import as_target
+from skhbm._moments import add_moments, start_moments
 from skhbm._parameters import check_parameters
-from skhbm._posterior import add_moments, start_moments
 from skhbm._reading import (
     check_statistics,
     read_more_rows,
@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from skhbm._conditioning import Origin
-    from skhbm._posterior import GroupMoments, Posterior
+    from skhbm._moments import GroupMoments
+    from skhbm._posterior import Posterior
     from skhbm._statistics import GroupedStatistics
 
     Float = NDArray[np.float64]

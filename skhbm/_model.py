@@ -18,8 +18,9 @@ from skhbm._observed import observe_groups, observe_rows
 from skhbm._priors import hierarchical_priors
 
 if TYPE_CHECKING:
-    from skhbm._design import Design, Sampled, Terms
+    from skhbm._design import Design, Sampled
     from skhbm._priors import Priors
+    from skhbm._scaling import Terms
 
 __all__ = ["build_model"]
 

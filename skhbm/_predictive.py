@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from skhbm._posterior import GroupMoments, Posterior
+    from skhbm._moments import GroupMoments
+    from skhbm._posterior import Posterior
     from skhbm._rows import Rows
 
     Float = NDArray[np.float64]

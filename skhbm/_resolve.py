@@ -15,7 +15,8 @@ from skhbm._priors import Prior, Priors
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from skhbm._design import Design, Scaling, Terms
+    from skhbm._design import Design
+    from skhbm._scaling import Scaling, Terms
 
 __all__ = ["resolve_priors"]
 

@@ -11,8 +11,9 @@ from skhbm._effects import covariance_roots, pooling_factors
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from skhbm._design import Terms
-    from skhbm._posterior import GroupMoments, Posterior
+    from skhbm._moments import GroupMoments
+    from skhbm._posterior import Posterior
+    from skhbm._scaling import Terms
 
     Float = NDArray[np.float64]
 

@@ -282,6 +282,7 @@ class GroupedStatistics:
         Returns
         -------
         GroupedStatistics
+            Of these cells.
         """
         factors, columns = [], []
         for levels, codes in zip(self.factors, self.codes[cells].T, strict=True):

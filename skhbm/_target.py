@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 
     from skhbm._basis import Basis
     from skhbm._coefficients import Coefficients
-    from skhbm._design import Design, Terms
+    from skhbm._design import Design
     from skhbm._likelihood import Marginal
     from skhbm._priors import Prior, Priors
+    from skhbm._scaling import Terms
 
     Float = NDArray[np.float64]
 

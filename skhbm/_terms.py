@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skhbm._columns import find_columns
-from skhbm._design import Terms
 from skhbm._labels import hashables
 from skhbm._nesting import warn_of_implicit_nesting
 from skhbm._parameters import for_factor
+from skhbm._scaling import Terms
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

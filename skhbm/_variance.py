@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from skhbm._design import Terms
     from skhbm._posterior import Posterior
+    from skhbm._scaling import Terms
     from skhbm._statistics import GroupedStatistics
 
     Float = NDArray[np.float64]

@@ -9,11 +9,12 @@ from skhbm._basis import make_basis
 from skhbm._coefficients import make_coefficients
 from skhbm._crossed import Crossed
 from skhbm._crossed_target import make_crossed_target
-from skhbm._design import Terms, make_design
+from skhbm._design import make_design
 from skhbm._forms import make_forms
 from skhbm._likelihood import make_marginal
 from skhbm._model import build_model
 from skhbm._resolve import resolve_priors
+from skhbm._scaling import Terms
 from skhbm._target import make_target
 
 
