@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skhbm import _predictive
 from skhbm._design import make_design
-from skhbm._inputs import as_target
+from skhbm._inputs import as_errors, as_target
 from skhbm._moments import add_moments, start_moments
 from skhbm._parameters import check_parameters
 from skhbm._reading import (
@@ -652,7 +652,11 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
         return _predictive.samples(self._posterior, rows, int(n_samples), rng)
 
     def log_predictive_density(
-        self, X: ArrayLike | None, y: ArrayLike, groups: Any = None
+        self,
+        X: ArrayLike | None,
+        y: ArrayLike,
+        groups: Any = None,
+        y_err: ArrayLike | None = None,
     ) -> Float:
         """Return the log posterior predictive density of each row's target.
 
@@ -662,8 +666,11 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
             As in :meth:`predict`.
         y : array-like of shape (n_samples,)
             Target.
-        groups : array-like of shape (n_samples,), default=None
+        groups : array-like of shape (n_samples,) or (n_samples, n_factors), default=None
             As in :meth:`predict`.
+        y_err : array-like of shape (n_samples,), default=None
+            Known standard errors of y, if ``residual_scale="known"``. Without them y are
+            taken for values of the linear predictor itself.
 
         Returns
         -------
@@ -673,7 +680,7 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If X and y differ in length.
+            If X and y differ in length, or `y_err` has no place.
         """
         check_is_fitted(self)
         target = as_target(y, self)
@@ -684,7 +691,14 @@ class HierarchicalNormalRegressor(RegressorMixin, BaseEstimator):
                 "equal."
             )
             raise ValueError(msg)
-        return _predictive.log_density(self._posterior, rows, target)
+        errors = as_errors(y_err, len(target))
+        if errors is not None and not self._statistics.known_errors:
+            msg = (
+                "`y_err` was given, but the residual scale was estimated. Leave it out, or fit "
+                "with residual_scale='known'."
+            )
+            raise ValueError(msg)
+        return _predictive.log_density(self._posterior, rows, target, errors)
 
     def score(
         self,

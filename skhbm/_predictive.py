@@ -140,12 +140,16 @@ def quantiles(posterior: Posterior, rows: Rows, probabilities: Float) -> Float:
     return scaling.y_mean + scaling.y_scale * out
 
 
-def log_density(posterior: Posterior, rows: Rows, y: Float) -> Float:
-    """Return the log density (n,) of the mixture over draws at y."""
+def log_density(
+    posterior: Posterior, rows: Rows, y: Float, errors: Float | None = None
+) -> Float:
+    """Return the log density (n,) of the mixture over draws at y, known with errors."""
     scaling = posterior.design.scaling
     standard = (y - scaling.y_mean) / scaling.y_scale
+    extra = np.zeros(len(rows)) if errors is None else errors / scaling.y_scale
     out = np.empty(len(rows))
-    for block, mean, sd in mixtures(posterior, rows):
+    for block, mean, spread in mixtures(posterior, rows):
+        sd = np.hypot(spread, extra[block, None])
         each = -0.5 * ((standard[block, None] - mean) / sd) ** 2 - np.log(sd)
         top = each.max(axis=1)
         out[block] = top + np.log(np.mean(np.exp(each - top[:, None]), axis=1))

@@ -99,8 +99,6 @@ def test_levels_are_conditional_densities_of_their_rows(crossed, factor):
 
 def test_density_inside_is_that_of_predictions(crossed):
     model, rows = crossed
-    if model.residual_scale == "known":
-        return
     ((_, _, inside),) = left_out_rows(model._posterior, *again(model, rows))
     expected = model.log_predictive_density(*rows)
     np.testing.assert_allclose(inside, expected, rtol=1e-10, atol=1e-10)
@@ -227,3 +225,13 @@ def test_unit_names_a_factor(large):
     for unit in ("group", "village"):
         with pytest.raises(ValueError, match=rf"one of the grouping factors .* Got '{unit}'"):
             model.loo(*rows, unit=unit)
+
+
+def test_errors_of_new_rows_need_a_model_of_known_errors(crossed):
+    model, (X, y, groups, *errors) = crossed
+    if not errors:
+        with pytest.raises(ValueError, match="`y_err` was given, but the residual scale"):
+            model.log_predictive_density(X, y, groups, y_err=np.ones(len(y)))
+    else:
+        with pytest.raises(ValueError, match="`y_err` must be positive"):
+            model.log_predictive_density(X, y, groups, y_err=-errors[0])
