@@ -1,0 +1,304 @@
+"""What a fitted estimator says of itself: attributes, tables, posterior, cross-validation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from skhbm._moments import add_moments, start_moments
+from skhbm._reading import read_rows_again
+from skhbm._shrinkage import group_coefficients, shrinkage_columns
+from skhbm._variance import partition_columns, r2_columns, variance_columns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pandas as pd
+    import pymc as pm
+    import xarray as xr
+    from numpy.typing import ArrayLike, NDArray
+
+    from skhbm._moments import GroupMoments
+    from skhbm._posterior import Posterior
+    from skhbm._priors import Priors
+    from skhbm._statistics import GroupedStatistics
+
+    Float = NDArray[np.float64]
+
+__all__ = ["Fitted"]
+
+#: Probability of the intervals in the tables of shrinkage and variance components.
+INTERVAL = 0.9
+
+
+class Fitted:
+    """Attributes of a fitted estimator that are computed when they are asked for."""
+
+    _posterior: Posterior
+    _statistics: GroupedStatistics
+    _priors: Priors
+    _sample_stats: dict[str, Any]
+    _lazy: dict[str, Any]
+    diagnostics_: dict[str, Any]
+
+    @property
+    def group_coef_(self) -> Any:
+        """Posterior means of the groups' coefficients (n_groups, n_coef), or a dict of them."""
+        return self._by_factor(lambda factor: self._group_coefficients(factor)[:, 1:])
+
+    @property
+    def group_intercept_(self) -> Any:
+        """Posterior means of the groups' intercepts (n_groups,), or a dict of them."""
+        return self._by_factor(lambda factor: self._group_coefficients(factor)[:, 0])
+
+    @property
+    def shrinkage_(self) -> pd.DataFrame:
+        """Table of the groups' estimates and pooling; see the class."""
+        check_is_fitted(self)
+        import pandas as pd
+
+        known, n_factors = self._moments(), len(self._posterior.design.factors)
+        tables = [
+            pd.DataFrame(shrinkage_columns(self._posterior, known, factor, INTERVAL))
+            for factor in range(n_factors)
+        ]
+        return tables[0] if n_factors == 1 else pd.concat(tables, ignore_index=True)
+
+    @property
+    def variance_components_(self) -> pd.DataFrame:
+        """Table of the variance components; see the class."""
+        check_is_fitted(self)
+        import pandas as pd
+
+        return pd.DataFrame(variance_columns(self._posterior, self._statistics, INTERVAL))
+
+    @property
+    def variance_partition_(self) -> pd.DataFrame:
+        """Table of the parts of a row's variance; see the class."""
+        return self._table(partition_columns, "component")
+
+    @property
+    def bayesian_r2_(self) -> pd.DataFrame:
+        """Table of Bayesian R^2; see the class."""
+        return self._table(r2_columns, "kind")
+
+    @property
+    def posterior_(self) -> xr.DataTree:
+        """All draws in ArviZ's form; those of the effects are made when first asked for."""
+        check_is_fitted(self)
+        if "posterior" not in self._lazy:
+            from skhbm._datatree import to_datatree
+
+            self._lazy["posterior"] = to_datatree(
+                self._posterior, self._statistics, self._sample_stats
+            )
+        return self._lazy["posterior"]
+
+    @property
+    def model_(self) -> pm.Model:
+        """The model that is sampled, as a PyMC model, built when asked for."""
+        return self.to_pymc()
+
+    def to_pymc(self) -> pm.Model:
+        """Build the model that is sampled as a PyMC model, to look at or to extend.
+
+        Returns
+        -------
+        pymc.Model
+            With the names of `posterior_` and its dims and coords. The effects of the
+            integrated factor are not in it. The observed node, ``statistics``, holds the
+            statistics of y and can be simulated: ``pymc.sample_prior_predictive``.
+
+        Raises
+        ------
+        NotFittedError
+            Before fit.
+        """
+        check_is_fitted(self)
+        from skhbm._model import build_model
+
+        return build_model(self._posterior.design, self._priors)
+
+    def loo(
+        self,
+        X: ArrayLike | None,
+        y: ArrayLike,
+        groups: Any = None,
+        unit: str = "row",
+        y_err: ArrayLike | None = None,
+    ) -> Any:
+        """Estimate the expected log predictive density of rows or groups that are left out.
+
+        Leave-one-out cross-validation by Pareto-smoothed importance sampling [1]_, without
+        fitting again. The group effects are integrated out of the densities, which makes it
+        more reliable than with their draws [2]_.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or None
+            The rows of fit, in any order. A row of weight 2 must come twice.
+        y : array-like of shape (n_samples,)
+            Their target.
+        groups : array-like of shape (n_samples,) or (n_samples, n_factors), default=None
+            Their labels.
+        unit : {"row", "group"} or str, default="row"
+            What is left out: one row, predicted from all others, those of its group too; or
+            one group, predicted from the other groups. With several factors the name of
+            the one whose groups are left out.
+        y_err : array-like of shape (n_samples,), default=None
+            Their known standard errors, if ``residual_scale="known"``.
+
+        Returns
+        -------
+        ELPDData
+            ArviZ's, in natural logarithms of densities per unit of y, with pointwise
+            values. Its `p`, the effective number of parameters, is the log density of the
+            posterior predictive distribution, of each unit that is not left out, minus
+            `elpd`.
+
+        Raises
+        ------
+        NotFittedError
+            Before fit.
+        ValueError
+            If the rows are not those of fit, or `unit` is "group" in a model without groups
+            or with several factors.
+
+        Warns
+        -----
+        UserWarning
+            If a Pareto k is above the threshold of reliability.
+
+        Notes
+        -----
+        Default priors, which are scaled by the data, stay as they are when a unit is left
+        out. With ``residual_scale="by_group"`` a group that is left out takes its residual
+        scale with it: under the default prior that is integrated out, under an explicit one
+        Pareto k tends to be high. With several factors the effects of one, and of
+        the group that is left out, are integrated out; those of the others are draws.
+
+        References
+        ----------
+        .. [1] A. Vehtari, A. Gelman and J. Gabry (2017). Practical Bayesian model
+           evaluation using leave-one-out cross-validation and WAIC. Statistics and
+           Computing 27, 1413-1432. https://doi.org/10.1007/s11222-016-9696-4
+        .. [2] E. C. Merkle, D. Furr and S. Rabe-Hesketh (2019). Bayesian comparison of latent
+           variable models: conditional versus marginal likelihoods. Psychometrika 84,
+           802-829. https://doi.org/10.1007/s11336-019-09679-0
+        """
+        factor = self._left_out(unit)
+        rows, target, errors = read_rows_again(self, X, y, groups, y_err)
+        from skhbm import _loo
+
+        posterior, statistics = self._posterior, self._statistics
+        efficiency = self.diagnostics_["min_ess"] / posterior.n_draws
+        if factor is None:
+            units = _loo.left_out_rows(posterior, rows, target, errors)
+            dim, names = "row", np.arange(len(rows))
+        else:
+            units = _loo.left_out_groups(posterior, statistics, factor, rows, errors)
+            dim, names = statistics.factors[factor].name, statistics.factors[factor].labels
+        return _loo.make_elpd(units, posterior.n_draws, dim, names, efficiency)
+
+    def log_likelihood(
+        self,
+        X: ArrayLike | None,
+        y: ArrayLike,
+        groups: Any = None,
+        unit: str = "row",
+        y_err: ArrayLike | None = None,
+    ) -> xr.DataTree:
+        """Add the log likelihood of each draw to `posterior_`, where ArviZ looks for it.
+
+        Parameters
+        ----------
+        X, y, groups
+            As in :meth:`loo`.
+        unit : {"row", "group"} or str, default="row"
+            Of rows the conditional likelihood, given the draws of the group effects in
+            `posterior_`; of groups, as in :meth:`loo`, the marginal one, given the rows of
+            other groups, effects integrated out.
+        y_err : array-like of shape (n_samples,), default=None
+            As in :meth:`loo`.
+
+        Returns
+        -------
+        DataTree
+            `posterior_`, with a variable `y` in its group `log_likelihood`: natural
+            logarithms of densities per unit of y, of dimensions chain, draw and row, or the
+            grouping factor. It stays there until the next call; a pickle does not keep it.
+
+        Raises
+        ------
+        NotFittedError
+            Before fit.
+        ValueError
+            As in :meth:`loo`.
+        """
+        factor = self._left_out(unit)
+        rows, target, errors = read_rows_again(self, X, y, groups, y_err)
+        from skhbm import _loo
+        from skhbm._datatree import add_log_likelihood
+
+        posterior, statistics = self._posterior, self._statistics
+        if factor is None:
+            values = _loo.conditional_densities(posterior, rows, target, errors)
+            dim, names = "row", np.arange(len(rows))
+        else:
+            values = _loo.marginal_densities(posterior, statistics, factor, rows, errors)
+            dim, names = statistics.factors[factor].name, statistics.factors[factor].labels
+        tree = self.posterior_
+        add_log_likelihood(tree, values.T.reshape(*posterior.shape, -1), dim, names)
+        return tree
+
+    def _moments(self, codes: NDArray[np.int64] | None = None) -> GroupMoments:
+        """Return the moments, computed once, of the coded groups or of all."""
+        if "moments" not in self._lazy:
+            self._lazy["moments"] = start_moments(self._posterior)
+        known: GroupMoments = self._lazy["moments"]
+        if not np.all(known.done if codes is None else known.done[codes] | (codes < 0)):
+            wanted = (
+                np.flatnonzero(~known.done) if codes is None else np.unique(codes[codes >= 0])
+            )
+            add_moments(known, self._posterior, wanted)
+        return known
+
+    def _table(self, columns: Any, name: str) -> pd.DataFrame:
+        """Return a table whose rows have names."""
+        check_is_fitted(self)
+        import pandas as pd
+
+        rows, values = columns(self._posterior, self._statistics, INTERVAL)
+        return pd.DataFrame(values, index=pd.Index(rows, name=name))
+
+    def _left_out(self, unit: Any) -> int | None:
+        """Return the factor whose groups are units, or None for rows."""
+        check_is_fitted(self)
+        names = [levels.name for levels in self._statistics.factors]
+        if unit == "row":
+            return None
+        if unit == "group" and not names:
+            msg = 'unit="group" needs a model with groups. Pass `groups=` to fit.'
+            raise ValueError(msg)
+        if unit == "group" and len(names) == 1:
+            return 0
+        if unit in names:
+            return names.index(unit)
+        what = '"group"' if len(names) < 2 else f"one of the grouping factors {names}"
+        msg = f'`unit` must be "row" or {what}. Got {unit!r}.'
+        raise ValueError(msg)
+
+    def _group_coefficients(self, factor: int) -> Float:
+        return group_coefficients(self._posterior, self._moments(), factor)
+
+    def _by_factor(self, function: Callable[[int], Any], without: Any = None) -> Any:
+        """Return what a function says of the factor, or a dict if there are several."""
+        check_is_fitted(self)
+        names = [levels.name for levels in self._statistics.factors]
+        if not names:
+            return function(0)[:0] if without is None else without
+        if len(names) == 1:
+            return function(0)
+        return {name: function(factor) for factor, name in enumerate(names)}

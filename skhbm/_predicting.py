@@ -1,0 +1,259 @@
+"""The methods of the estimator that predict."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from skhbm import _predictive
+from skhbm._fitted import Fitted
+from skhbm._inputs import as_errors, as_target
+from skhbm._reading import read_new_rows
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    Float = NDArray[np.float64]
+
+__all__ = ["Predicting"]
+
+
+class Predicting(Fitted):
+    """What a fitted estimator says of new rows."""
+
+    def predict(
+        self,
+        X: ArrayLike | None,
+        groups: Any = None,
+        return_std: bool = False,
+        return_cov: bool = False,
+    ) -> Any:
+        """Predict the target: posterior predictive mean, and its uncertainty if asked for.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or None
+            As in :meth:`fit`.
+        groups : array-like of shape (n_samples,) or (n_samples, n_factors), default=None
+            Labels; `new_groups` decides about those that were not seen or are missing. Of
+            several factors a data frame or dict may have some only: the others are missing.
+        return_std : bool, default=False
+            Whether to return the standard deviation of each row: residual noise, spread
+            between groups and the uncertainty of all parameters.
+        return_cov : bool, default=False
+            Whether to return the joint covariance of the rows.
+
+        Returns
+        -------
+        mean : ndarray of shape (n_samples,)
+            In units of y.
+        std : ndarray of shape (n_samples,)
+            Only if `return_std`.
+        cov : ndarray of shape (n_samples, n_samples)
+            Only if `return_cov`.
+
+        Raises
+        ------
+        NotFittedError
+            Before fit.
+        ValueError
+            If both are asked for, or the rows are not like those of fit.
+        """
+        if return_std and return_cov:
+            msg = "At most one of `return_std` and `return_cov` can be requested."
+            raise ValueError(msg)
+        rows = read_new_rows(self, X, groups)
+        known = self._moments(rows.codes)
+        mean, std = _predictive.moments(self._posterior, known, rows, with_sd=return_std)
+        if return_cov:
+            return mean, _predictive.covariance(self._posterior, rows)
+        return (mean, std) if return_std else mean
+
+    def predict_interval(
+        self, X: ArrayLike | None, groups: Any = None, coverage: Any = 0.9
+    ) -> Float:
+        """Predict equal-tailed intervals of the posterior predictive distribution.
+
+        Parameters
+        ----------
+        X, groups
+            As in :meth:`predict`.
+        coverage : float, default=0.9
+            Probability that y is inside.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, 2)
+            Lower and upper bounds, in units of y.
+
+        Raises
+        ------
+        ValueError
+            If `coverage` is not in (0, 1).
+        """
+        if not isinstance(coverage, Real):
+            msg = f"`coverage` must be a number in (0, 1). Got {coverage!r}."
+            raise TypeError(msg)
+        inside = float(coverage)
+        if not 0 < inside < 1:
+            hint = f" Did you mean {inside / 100:g}?" if 1 < inside < 100 else ""
+            msg = f"`coverage` must lie in (0, 1). Got {coverage!r}.{hint}"
+            raise ValueError(msg)
+        tail = (1 - inside) / 2
+        return self.predict_quantiles(X, groups, quantiles=(tail, 1 - tail))
+
+    def predict_quantiles(
+        self,
+        X: ArrayLike | None,
+        groups: Any = None,
+        quantiles: ArrayLike = (0.05, 0.25, 0.5, 0.75, 0.95),
+    ) -> Float:
+        """Predict quantiles of the posterior predictive distribution.
+
+        Of the mixture, over draws, of the normal distribution that y has given each.
+
+        Parameters
+        ----------
+        X, groups
+            As in :meth:`predict`.
+        quantiles : array-like of shape (n_quantiles,)
+            Probabilities.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_quantiles)
+            In units of y.
+
+        Raises
+        ------
+        ValueError
+            If a probability is not in (0, 1).
+        """
+        rows = read_new_rows(self, X, groups)
+        probabilities = np.atleast_1d(np.asarray(quantiles))
+        if probabilities.dtype.kind not in "fiu":
+            msg = f"`quantiles` must be probabilities in (0, 1). Got {quantiles!r}."
+            raise ValueError(msg)
+        probabilities = probabilities.astype(np.float64)
+        if probabilities.ndim != 1 or not np.all((probabilities > 0) & (probabilities < 1)):
+            msg = f"`quantiles` must be probabilities in (0, 1). Got {quantiles!r}."
+            raise ValueError(msg)
+        return _predictive.quantiles(self._posterior, rows, probabilities)
+
+    def sample_y(
+        self,
+        X: ArrayLike | None,
+        groups: Any = None,
+        n_samples: Any = 1,
+        random_state: Any = 0,
+    ) -> Float:
+        """Draw from the joint posterior predictive distribution of the rows.
+
+        Parameters
+        ----------
+        X, groups
+            As in :meth:`predict`.
+        n_samples : int, default=1
+            Number of draws per row.
+        random_state : int, RandomState instance or None, default=0
+            Seed.
+
+        Returns
+        -------
+        ndarray of shape (n_samples_X, n_samples)
+            In units of y. Rows of one group share its effects in each draw, those of a label
+            that was not seen too.
+
+        Raises
+        ------
+        ValueError
+            If `n_samples` is not a positive integer.
+        """
+        rows = read_new_rows(self, X, groups)
+        if isinstance(n_samples, bool) or not isinstance(n_samples, Integral) or n_samples < 1:
+            msg = f"`n_samples` must be an int of at least 1. Got {n_samples!r}."
+            raise ValueError(msg)
+        rng = check_random_state(random_state)
+        return _predictive.samples(self._posterior, rows, int(n_samples), rng)
+
+    def log_predictive_density(
+        self,
+        X: ArrayLike | None,
+        y: ArrayLike,
+        groups: Any = None,
+        y_err: ArrayLike | None = None,
+    ) -> Float:
+        """Return the log posterior predictive density of each row's target.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or None
+            As in :meth:`predict`.
+        y : array-like of shape (n_samples,)
+            Target.
+        groups : array-like of shape (n_samples,) or (n_samples, n_factors), default=None
+            As in :meth:`predict`.
+        y_err : array-like of shape (n_samples,), default=None
+            Known standard errors of y, if ``residual_scale="known"``. Without them y are
+            taken for values of the linear predictor itself.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Natural logarithms of densities per unit of y, row by row.
+
+        Raises
+        ------
+        ValueError
+            If X and y differ in length, or `y_err` has no place.
+        """
+        check_is_fitted(self)
+        target = as_target(y, self)
+        rows = read_new_rows(self, X, groups)
+        if len(rows) != len(target):
+            msg = (
+                f"`X` has {len(rows)} rows but `y` has {len(target)} entries; they must be "
+                "equal."
+            )
+            raise ValueError(msg)
+        errors = as_errors(y_err, len(target))
+        if errors is not None and not self._statistics.known_errors:
+            msg = (
+                "`y_err` was given, but the residual scale was estimated. Leave it out, or fit "
+                "with residual_scale='known'."
+            )
+            raise ValueError(msg)
+        return _predictive.log_density(self._posterior, rows, target, errors)
+
+    def score(
+        self,
+        X: ArrayLike | None,
+        y: ArrayLike,
+        groups: Any = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> float:
+        """Return the coefficient of determination R^2 of the predictive mean.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or None
+            As in :meth:`predict`.
+        y : array-like of shape (n_samples,)
+            Target.
+        groups : array-like of shape (n_samples,), default=None
+            As in :meth:`predict`.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        float
+            1 is perfect, 0 as good as the mean of y.
+        """
+        from sklearn.metrics import r2_score
+
+        return float(r2_score(y, self.predict(X, groups), sample_weight=sample_weight))
