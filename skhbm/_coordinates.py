@@ -8,9 +8,10 @@ which S is diagonal, with entries 1 / e_i and estimates l_i, each effect is norm
 
 so that the coordinate z_i with effect a_i l_i + sqrt(a_i e_i) z_i is standard normal whatever
 tau: centred where the data say much, non-centred where they say nothing (Papaspiliopoulos,
-Roberts & Skold 2007). With several terms, of covariance LL', l_i and e_i are vectors, and
+Roberts & Skold 2007). With several terms, of covariance LL', the diagonal of S has a matrix
+A_i for each group, and the estimate a vector b_i in the place of l_i / e_i:
 
-    I + L' diag(1 / e_i) L = F F',    P = L F^-T,    effects P (P' diag(1 / e_i) l_i + z_i).
+    I + L'A_i L = F F',    P = L F^-T,    effects P (P'b_i + z_i).
 
 The basis is that of the eigenvectors of S for up to `ROTATED` groups.
 For more, S is close to diagonal but for the mean of the effects, which is confounded
@@ -29,7 +30,7 @@ import numpy as np
 from skhbm._crossed_density import DENSE, REFLECTION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -77,8 +78,8 @@ class Coordinates:
         DENSE or REFLECTION.
     rotation : ndarray of shape (q, 2, K, K) or (q, 2, 1, K)
         The basis in its columns, and its transpose; or the axis of the reflection, twice.
-    own : ndarray of shape (q, 2, K)
-        The estimates l and variances e of each term.
+    own : ndarray of shape (2, K), or (K, q, q + 1) of several terms
+        The estimates l and the variances e; or A_i and b_i side by side.
     """
 
     kind: int
@@ -150,14 +151,16 @@ def make_coordinates(
         if full
         else _solve(information, prior, score)
     )
-    diagonal = np.diag(S) if full else _probe_diagonal(information, crossed.n_effects)
+    if full:
+        information = S.__matmul__
     out, first = [], 0
     for tau, K in zip(reference.tau[1:], sizes, strict=True):
         at = first + np.arange(K * len(tau)).reshape(K, -1).T
         if K <= ROTATED and full:
             out.append(_eigenvectors(S, at, mean, tau))
         else:
-            out.append(_reflection(information, at, diagonal, mean, tau))
+            diagonals = (S[at, own] for own in at) if full else None
+            out.append(_reflection(information, diagonals, at, mean, tau))
         first += at.size
     return out
 
@@ -167,42 +170,61 @@ def _eigenvectors(S: Float, at: Any, mean: Float, tau: Float) -> Coordinates:
 
     `at` (q, K) are the positions of the effects.
     """
-    blocks = [S[np.ix_(own, own)] for own in at]
-    total = sum(block / max(np.trace(block), 1e-300) for block in blocks)
+    blocks = S[at[:, None, :, None], at[None, :, None, :]]
+    total = sum(blocks[a, a] / max(np.trace(blocks[a, a]), 1e-300) for a in range(len(at)))
     V = np.linalg.eigh(total)[1]
-    own = [
-        _own(np.einsum("ki,kl,li->i", V, block, V, optimize=True), V.T @ mean[places], scale)
-        for block, places, scale in zip(blocks, at, tau, strict=True)
-    ]
-    both = np.stack([V, V.T])
-    return Coordinates(DENSE, np.stack([both] * len(tau)), np.stack(own))
-
-
-def _own(values: Float, rotated: Float, tau: float) -> Float:
-    """Return estimates and variances (2, K), so that the mean is as given at this tau."""
-    values = np.maximum(values, 1e-10 * max(float(values.max()), 1e-300))
-    share = values * tau**2 / (1 + values * tau**2)
-    return np.stack([rotated / np.maximum(share, 1e-2), 1 / values])
+    A = np.einsum("ki,abkl,li->iab", V, blocks, V, optimize=True)
+    rotation = np.tile(np.stack([V, V.T]), (len(at), 1, 1, 1))
+    return Coordinates(DENSE, rotation, _own(A, mean[at] @ V, tau))
 
 
 def _reflection(
-    information: Callable[[Float], Float], at: Any, diagonal: Float, mean: Float, tau: Float
+    information: Callable[[Float], Float], diagonals: Any, at: Any, mean: Float, tau: Float
 ) -> Coordinates:
     """Put the mean of the effects on the first axis; S is taken for diagonal beyond that."""
-    K = at.shape[1]
+    q, K = at.shape
     v = np.full(K, 1 / np.sqrt(K))
     v[0] -= 1.0
     v /= np.linalg.norm(v)
-    own = []
-    for places, scale in zip(at, tau, strict=True):
+    A = np.empty((K, q, q))
+    for b, diagonal in enumerate(diagonals or _diagonals(information, at, len(mean))):
         padded = np.zeros(len(mean))
-        padded[places] = v
-        Sv = information(padded)[places]
-        values = diagonal[places] - 4 * v * Sv + 4 * v**2 * (v @ Sv)
-        rotated = mean[places] - 2 * v * (v @ mean[places])
-        own.append(_own(values, rotated, scale))
-    axes = np.broadcast_to(v, (len(tau), 2, 1, K))
-    return Coordinates(REFLECTION, np.ascontiguousarray(axes), np.stack(own))
+        padded[at[b]] = v
+        for a, Sv in enumerate(information(padded)[at]):
+            A[:, a, b] = diagonal[a] - 4 * v * Sv + 4 * v**2 * (v @ Sv)
+    rotated = mean[at] - 2 * np.outer(mean[at] @ v, v)
+    axes = np.broadcast_to(v, (q, 2, 1, K))
+    return Coordinates(REFLECTION, np.ascontiguousarray(axes), _own(A, rotated, tau))
+
+
+def _own(A: Float, rotated: Float, tau: Float) -> Float:
+    """Return what `Coordinates.own` holds, so that at this tau the mean is as given (q, K)."""
+    A = 0.5 * (A + A.mT)
+    values, vectors = np.linalg.eigh(A)
+    # Estimated diagonals need not be positive; what is not spanned is left to the prior.
+    least = 1e-10 * np.maximum(values.max(axis=(0, 1)), 1e-300)
+    A = np.einsum("iak,ik,ibk->iab", vectors, np.maximum(values, least), vectors)
+    b = np.einsum("iab,bi->ia", A + np.diag(tau**-2.0), rotated)
+    if len(tau) == 1:
+        # A mean that the data do not say anything about is not an estimate.
+        share = np.maximum(A[:, 0, 0] / (A[:, 0, 0] + tau[0] ** -2.0), 1e-2)
+        return np.stack([rotated[0] / share, 1 / A[:, 0, 0]])
+    return np.concatenate([A, b[:, :, None]], axis=2)
+
+
+def _diagonals(information: Callable[[Float], Float], at: Any, n: int) -> Iterator[Float]:
+    """Estimate the diagonals (q, K) of the blocks of S in each term's columns.
+
+    Bekas, Kokiopoulou & Saad (2007, https://doi.org/10.1016/j.apnum.2007.01.003).
+    """
+    rng = np.random.default_rng(0)
+    for own in at:
+        total = np.zeros(at.shape)
+        for _ in range(PROBES):
+            probe = np.zeros(n)
+            probe[own] = rng.choice([-1.0, 1.0], size=len(own))
+            total += probe[own] * information(probe)[at]
+        yield total / PROBES
 
 
 def _solve(information: Callable[[Float], Float], prior: Float, score: Float) -> Float:
@@ -212,13 +234,6 @@ def _solve(information: Callable[[Float], Float], prior: Float, score: Float) ->
     n = len(score)
     operator = LinearOperator((n, n), matvec=lambda v: information(v) + prior * v)
     return np.asarray(cg(operator, score, rtol=1e-3, maxiter=200)[0])
-
-
-def _probe_diagonal(information: Callable[[Float], Float], n: int) -> Float:
-    """Estimate the diagonal of S (Bekas, Kokiopoulou & Saad 2007)."""
-    rng = np.random.default_rng(0)
-    probes = rng.choice([-1.0, 1.0], size=(PROBES, n))
-    return np.maximum(np.mean([v * information(v) for v in probes], axis=0), 0.0)
 
 
 def _sums(codes: Any, values: Float) -> Float:

@@ -125,7 +125,8 @@ def place_factor(factor, x, says, C, corr, effects, shares, sizes):
     q, r, K, kind, width = factor[0], factor[1], factor[2], factor[3], factor[4]
     units = carray(as_pointer(factor[6]), (q + 1,), np.float64)
     address = carray(as_pointer(factor[7]), (q,), np.int64)
-    own = carray(as_pointer(factor[9]), (q, 2, K), np.float64)
+    scalar = carray(as_pointer(factor[9]), (2, K), np.float64)
+    own = carray(as_pointer(factor[9]), (K, q, q + 1), np.float64)
     V = carray(as_pointer(factor[10]), (q, 2, 1 if kind == 1 else K, K), np.float64)
     z = x[q + r : q + r + q * K].reshape((q, K))
     rotated, column, L = np.empty((q, K)), np.empty(K), np.empty((q, q))
@@ -135,7 +136,7 @@ def place_factor(factor, x, says, C, corr, effects, shares, sizes):
         logp += says[t, 2]
     corr_cholesky(x[q : q + r], q, C, corr)
     if q == 1:
-        place(own[0], says[0, 0] / units[0], z[0], shares[0], sizes[0], rotated[0])
+        place(scalar, says[0, 0] / units[0], z[0], shares[0], sizes[0], rotated[0])
     else:
         effect_root(says, units, C, L)
         place_terms(own, L, z, rotated)
@@ -159,7 +160,8 @@ def factor_gradient(factor, x, says, C, effects, d_effects, shares, sizes, grad)
     """Add a factor's prior and Jacobian to the density; fill the gradient in its part of x."""
     q, r, K, kind = factor[0], factor[1], factor[2], factor[3]
     units = carray(as_pointer(factor[6]), (q + 1,), np.float64)
-    own = carray(as_pointer(factor[9]), (q, 2, K), np.float64)
+    scalar = carray(as_pointer(factor[9]), (2, K), np.float64)
+    own = carray(as_pointer(factor[9]), (K, q, q + 1), np.float64)
     V = carray(as_pointer(factor[10]), (q, 2, 1 if kind == 1 else K, K), np.float64)
     z = x[q + r : q + r + q * K].reshape((q, K))
     d_z = grad[q + r : q + r + q * K].reshape((q, K))
@@ -173,7 +175,7 @@ def factor_gradient(factor, x, says, C, effects, d_effects, shares, sizes, grad)
             column[k] = d_effects[k, t]
         rotate(kind, V[t, 0], column, rotated[t])
     if q == 1:
-        jacobian, d = place_gradient(own[0], shares[0], sizes[0], z[0], rotated[0], d_z[0])
+        jacobian, d = place_gradient(scalar, shares[0], sizes[0], z[0], rotated[0], d_z[0])
         logp += jacobian
         d_log_tau[0] += d
     else:

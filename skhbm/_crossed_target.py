@@ -63,7 +63,7 @@ class SampledFactor:
     @property
     def n_groups(self) -> int:
         """Number of groups."""
-        return self.coordinates.own.shape[2]
+        return self.coordinates.rotation.shape[-1]
 
     @property
     def n_dim(self) -> int:

@@ -1,7 +1,7 @@
 """From coordinates that are close to independent standard normals to effects, in numba.
 
 `skhbm._coordinates` states the formulas. The functions for one term are those for several,
-written out.
+written out, in the estimates l and variances e.
 """
 
 from __future__ import annotations
@@ -46,14 +46,19 @@ def place_gradient(own, share, size, z, d, grad):
 
 
 @njit(**JIT_INNER)
-def conditional(own, L, i, F, P, c):
-    """Fill F, P and c of a group: its effects are P (c + z)."""
+def conditional(own, L, AL, F, P, c):
+    """Fill AL, F, P and c of a group with own = [A b] (q, q + 1): effects are P (c + z)."""
     q = len(L)
+    for a in range(q):
+        for b in range(q):
+            AL[a, b] = 0.0
+            for k in range(b, q):
+                AL[a, b] += own[a, k] * L[k, b]
     for a in range(q):
         for b in range(a + 1):
             t = 1.0 if a == b else 0.0
             for k in range(a, q):
-                t += L[k, a] * L[k, b] / own[k, 1, i]
+                t += L[k, a] * AL[k, b]
             for k in range(b):
                 t -= F[a, k] * F[b, k]
             F[a, b] = np.sqrt(t) if a == b else t / F[b, b]
@@ -66,16 +71,17 @@ def conditional(own, L, i, F, P, c):
     for b in range(q):
         c[b] = 0.0
         for a in range(q):
-            c[b] += P[a, b] * own[a, 0, i] / own[a, 1, i]
+            c[b] += P[a, b] * own[a, q]
 
 
 @njit(**JIT_INNER)
 def place_terms(own, L, z, out):
-    """Fill out (q, K) with the effects of coordinates z (q, K); own is (q, 2, K)."""
+    """Fill out (q, K) with the effects of coordinates z (q, K); own is (K, q, q + 1)."""
     q, K = z.shape
-    F, P, c = np.zeros((q, q)), np.zeros((q, q)), np.empty(q)
+    AL, F, P = np.empty((q, q)), np.zeros((q, q)), np.zeros((q, q))
+    c = np.empty(q)
     for i in range(K):
-        conditional(own, L, i, F, P, c)
+        conditional(own[i], L, AL, F, P, c)
         for a in range(q):
             out[a, i] = 0.0
             for b in range(q):
@@ -90,19 +96,19 @@ def place_terms_gradient(own, L, z, d, grad, dL):
     https://arxiv.org/abs/1602.07527, eq. 10).
     """
     q, K = z.shape
-    F, P, c = np.zeros((q, q)), np.zeros((q, q)), np.empty(q)
-    H, dF, S = np.empty((q, q)), np.empty((q, q)), np.empty((q, q))
+    AL, F, P = np.empty((q, q)), np.zeros((q, q)), np.zeros((q, q))
+    c, H, dF, S = np.empty(q), np.empty((q, q)), np.empty((q, q)), np.empty((q, q))
     logp = 0.0
     for i in range(K):
-        conditional(own, L, i, F, P, c)
+        conditional(own[i], L, AL, F, P, c)
         for b in range(q):
             grad[b, i] = 0.0
             for a in range(q):
                 grad[b, i] += P[a, b] * d[a, i]
-        # H = dP F^-1, dP being d (c + z)' + (l / e) grad'.
+        # H = dP F^-1, dP being d (c + z)' + b grad'.
         for a in range(q):
             for b in range(q - 1, -1, -1):
-                t = d[a, i] * (c[b] + z[b, i]) + own[a, 0, i] / own[a, 1, i] * grad[b, i]
+                t = d[a, i] * (c[b] + z[b, i]) + own[i, a, q] * grad[b, i]
                 for k in range(b + 1, q):
                     t -= H[a, k] * F[k, b]
                 H[a, b] = t / F[b, b]
@@ -119,8 +125,8 @@ def place_terms_gradient(own, L, z, d, grad, dL):
         cholesky_adjoint(F, dF, S)
         for a in range(q):
             for b in range(a + 1):
-                for k in range(a + 1):
-                    dL[a, b] += L[a, k] * (S[k, b] + S[b, k]) / own[a, 1, i]
+                for k in range(q):
+                    dL[a, b] += AL[a, k] * (S[k, b] + S[b, k])
     for a in range(q):
         logp += K * np.log(L[a, a])
         dL[a, a] += K / L[a, a]
