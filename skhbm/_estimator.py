@@ -176,7 +176,7 @@ class HierarchicalNormalRegressor(Predicting, RegressorMixin, BaseEstimator):
 
     Labels that are numbered anew in each group of another factor (class 1, 2, ... of every
     school) would be taken for crossed. Make them unique first, as in
-    ``groups["class"] = groups["school"] + "/" + groups["class"]``.
+    ``groups["class"] = groups["school"].astype(str) + "/" + groups["class"].astype(str)``.
 
     References
     ----------

@@ -145,8 +145,8 @@ class Fitted:
             Their labels.
         unit : {"row", "group"} or str, default="row"
             What is left out: one row, predicted from all others, those of its group too; or
-            one group, predicted from the other groups. With several factors the name of
-            the one whose groups are left out.
+            one group, predicted from the other groups. With several factors "group" is a group
+            of the first one; name another whose groups are to be left out.
         y_err : array-like of shape (n_samples,), default=None
             Their known standard errors, if ``residual_scale="known"``.
 
@@ -282,12 +282,13 @@ class Fitted:
         if unit == "group" and not names:
             msg = 'unit="group" needs a model with groups. Pass `groups=` to fit.'
             raise ValueError(msg)
-        if unit == "group" and len(names) == 1:
+        if unit == "group":
             return 0
         if unit in names:
             return names.index(unit)
-        what = '"group"' if len(names) < 2 else f"one of the grouping factors {names}"
-        msg = f'`unit` must be "row" or {what}. Got {unit!r}.'
+        what = '"row" or "group"'
+        what = what if len(names) < 2 else f"{what} or one of the grouping factors {names}"
+        msg = f"`unit` must be {what}. Got {unit!r}."
         raise ValueError(msg)
 
     def _group_coefficients(self, factor: int) -> Float:

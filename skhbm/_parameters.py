@@ -57,9 +57,12 @@ def for_factor(parameter: str, value: Any, factor: str, factors: list[str]) -> A
         return value
     unknown = [key for key in value if key not in factors]
     if unknown:
-        what = "factors are" if len(factors) > 1 else "only grouping factor is"
+        what = "grouping factors are" if len(factors) > 1 else "only grouping factor is"
         known = factors if len(factors) > 1 else repr(factors[0])
-        msg = f"`{parameter}` has entries for {unknown[:5]}, but the {what} {known}."
+        msg = (
+            f"`{parameter}` has entries for {unknown[:5]}, but the {what} {known}. Name the "
+            "columns or Series of `groups` like the entries, or rename these."
+        )
         raise ValueError(msg)
     return value.get(factor)
 

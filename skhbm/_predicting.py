@@ -244,7 +244,7 @@ class Predicting(Fitted):
             As in :meth:`predict`.
         y : array-like of shape (n_samples,)
             Target.
-        groups : array-like of shape (n_samples,), default=None
+        groups : array-like of shape (n_samples,) or (n_samples, n_factors), default=None
             As in :meth:`predict`.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,8 +53,8 @@ def make_terms(
     terms = tuple(
         _factor_terms(estimator, features, columns, names, f, factors) for f in factors
     )
-    for f, one in enumerate(terms):
-        problem = _unidentified(statistics, f, one)
+    problems = [_unidentified(statistics, f, one) for f, one in enumerate(terms)]
+    for problem in [*problems, _aliased(statistics)]:
         if problem and not more_to_come:
             raise ValueError(problem)
         if problem:
@@ -146,6 +147,19 @@ def _unidentified(statistics: GroupedStatistics, f: int, terms: Terms) -> str | 
         "only the sum of their variances is. Leave this factor out or, if the standard "
         "errors of y are known, set residual_scale='known' and pass `y_err=` to fit."
     )
+
+
+def _aliased(statistics: GroupedStatistics) -> str | None:
+    """Say which two factors have the same groups under other labels, if any have."""
+    for (f, a), (g, b) in combinations(enumerate(statistics.factors), 2):
+        pairs = np.unique(statistics.codes[:, [f, g]], axis=0)
+        if len(pairs) == len(a) == len(b) > 1:
+            return (
+                f"The grouping factors {a.name!r} and {b.name!r} have the same groups under "
+                "other labels, so their variances are not identified: only the sum of both "
+                "is. Leave one of them out."
+            )
+    return None
 
 
 def _feature_columns(estimator: Any) -> tuple[NDArray[np.int64], Any]:

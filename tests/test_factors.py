@@ -809,7 +809,7 @@ BAD_FITS = {
     ),
     "slopes of an unknown factor": (
         {"varying_slopes": {"yaer": [0]}},
-        r"`varying_slopes` has entries for \['yaer'\], but the factors are "
+        r"`varying_slopes` has entries for \['yaer'\], but the grouping factors are "
         r"\['school', 'year'\]",
     ),
     "an intercept of an unknown factor": (
@@ -977,3 +977,12 @@ def test_statistics_with_errors_do_not_merge_with_those_without(data):
     )
     with pytest.raises(ValueError, match="Give `y_err` for all rows or for none"):
         one + other
+
+
+def test_factors_of_the_same_groups_are_an_error():
+    rng = np.random.default_rng(5)
+    codes = rng.integers(0, 6, 60)
+    groups = pd.DataFrame({"id": codes, "name": [f"store {c}" for c in codes]})
+    model = HierarchicalNormalRegressor(random_state=0)
+    with pytest.raises(ValueError, match="'id' and 'name' have the same groups .* Leave one"):
+        model.fit(None, rng.standard_normal(60), groups=groups)

@@ -121,7 +121,10 @@ def test_docstring_of_the_estimator_names_every_attribute():
     with pytest.warns(UserWarning, match=r"R-hat|diverged|Fitted without groups"):
         model.fit([[1.0], [2.0], [4.0], [3.0]], [1.0, 2.5, 3.5, 3.0])
     properties = {
-        n for n, v in vars(type(model)).items() if isinstance(v, property) and n.endswith("_")
+        n
+        for kind in type(model).__mro__
+        for n, v in vars(kind).items()
+        if isinstance(v, property) and n.endswith("_")
     }
     fitted = {n for n in vars(model) if n.endswith("_") and not n.startswith("_")}
     assert fitted | {n for n in properties if not n.startswith("_")} <= attributes
