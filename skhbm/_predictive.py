@@ -31,6 +31,8 @@ __all__ = ["covariance", "log_density", "mixtures", "moments", "quantiles", "sam
 
 #: Rows whose moments are computed at a time.
 BLOCK = 16_384
+#: Combinations of groups whose moments are computed at a time.
+COMBINATIONS = 64
 #: Smallest standard deviation of a component of a mixture, in working units.
 NARROWEST = 1e-9
 
@@ -42,7 +44,7 @@ def moments(
     design = posterior.design
     scaling = design.scaling
     if with_sd and design.others:
-        return _mixture_moments(posterior, rows)
+        return _joint_moments(posterior, rows)
     codes, mean = rows.codes, np.empty(len(rows))
     sd = np.empty(len(rows)) if with_sd else None
     # One more entry than groups, found at index -1: the group that was not seen.
@@ -76,19 +78,67 @@ def _with_new(effect: Float) -> Float:
     return np.concatenate([effect, np.zeros((1, *effect.shape[1:]))])
 
 
-def _mixture_moments(posterior: Posterior, rows: Rows) -> tuple[Float, Float]:
-    """Return means and standard deviations of the mixture over draws.
+def _joint_moments(posterior: Posterior, rows: Rows) -> tuple[Float, Float]:
+    """Return predictive means (n,) and standard deviations (n,) with several factors.
 
-    With several factors effects of different factors depend on each other: there is a
-    covariance for each combination of groups.
+    Effects of different factors depend on each other: coefficients and effects have moments
+    of their own for each combination of groups, however many rows have it.
     """
-    scaling = posterior.design.scaling
-    mean, variance = np.empty(len(rows)), np.empty(len(rows))
-    for block, each, spread in linear_predictors(posterior, rows):
-        mean[block] = each.mean(axis=1)
-        variance[block] = each.var(axis=1) + spread.mean(axis=1)
-    variance += _mean_noise(posterior)[rows.codes]
-    return scaling.y_mean + scaling.y_scale * mean, scaling.y_scale * np.sqrt(variance)
+    design = posterior.design
+    scaling = design.scaling
+    keys = np.column_stack([np.maximum(k, -1) for k in (rows.keys, *rows.others)])
+    distinct, which = np.unique(keys, axis=0, return_inverse=True)
+    mean, variance = np.empty(len(rows)), _mean_noise(posterior)[rows.codes]
+    order = np.argsort(which, kind="stable")
+    ends = np.searchsorted(which[order], np.arange(len(distinct) + 1))
+    for some in blocks(len(distinct), COMBINATIONS):
+        center, cov = _combination_moments(posterior, distinct[some])
+        own = order[ends[some.start] : ends[some.stop]]
+        for part in blocks(len(own), BLOCK):
+            at = own[part]
+            X = rows.X[at]
+            fixed, varying = scaling.features(X, design.terms)
+            others = [scaling.features(X, other.terms)[1] for other in design.others]
+            a = np.hstack([fixed, varying, *others])
+            c = which[at] - some.start
+            mean[at] = np.sum(a * center[c], axis=1)
+            variance[at] += np.einsum("id,ide,ie->i", a, cov[c], a, optimize=True)
+    sd = scaling.y_scale * np.sqrt(np.maximum(variance, 0.0))
+    return scaling.y_mean + scaling.y_scale * mean, sd
+
+
+def _combination_moments(posterior: Posterior, keys: Int) -> tuple[Float, Float]:
+    """Return means (n, d) and covariances (n, d, d) of (w, u of each factor) of combinations.
+
+    keys (n, n_factors) are those of the integrated factor and the others, -1 for a new group.
+    """
+    design = posterior.design
+    L, sigma, w = posterior.conditions()
+    n, n_draws, p = len(keys), *w.shape
+    # Combinations come in order: few groups of the integrated factor, many of the others.
+    groups, unit = np.unique(keys[:, 0], return_inverse=True)
+    u = np.zeros((n_draws, len(groups), L.shape[1]))
+    shift = posterior.shifts(np.maximum(groups, 0))
+    # With innovations of zero the draws are the conditional means.
+    effect_draws(L, sigma, w, shift, design.roots, groups, u)
+    parts = [np.broadcast_to(w[:, None], (n_draws, n, p)), u[:, unit]]
+    own = mean_covariances(L, sigma, design.roots, groups)
+    extra = [np.zeros((n, p, p)), own[unit]]
+    for f, cov in enumerate(posterior.other_covariances()):
+        code = keys[:, 1 + f]
+        known = posterior.working_effects(f).reshape(n_draws, -1, cov.shape[1])
+        parts.append(np.where(code[:, None] < 0, 0.0, known[:, code]))
+        extra.append(np.where(code[:, None, None] < 0, cov.mean(axis=0), 0.0))
+    v = np.concatenate(parts, axis=2).transpose(1, 2, 0)
+    center = v.mean(axis=2)
+    v = v - center[:, :, None]
+    total = v @ v.mT / n_draws
+    first = 0
+    for block in extra:
+        last = first + block.shape[1]
+        total[:, first:last, first:last] += block
+        first = last
+    return center, total
 
 
 def _mean_noise(posterior: Posterior) -> Float:

@@ -984,5 +984,5 @@ def test_factors_of_the_same_groups_are_an_error():
     codes = rng.integers(0, 6, 60)
     groups = pd.DataFrame({"id": codes, "name": [f"store {c}" for c in codes]})
     model = HierarchicalNormalRegressor(random_state=0)
-    with pytest.raises(ValueError, match="'id' and 'name' have the same groups .* Leave one"):
+    with pytest.raises(ValueError, match=r"'id' and 'name' have the same groups .* Leave one"):
         model.fit(None, rng.standard_normal(60), groups=groups)

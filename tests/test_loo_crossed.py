@@ -222,7 +222,7 @@ def test_labels_of_each_factor_must_be_given(large):
 
 def test_unit_names_a_factor(large):
     model, rows = large
-    with pytest.raises(ValueError, match="one of the grouping factors .* Got 'village'"):
+    with pytest.raises(ValueError, match=r"one of the grouping factors .* Got 'village'"):
         model.loo(*rows, unit="village")
     first = model._statistics.factors[0].name
     assert model.loo(*rows, unit="group").elpd == model.loo(*rows, unit=first).elpd
