@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["GroupedStatistics", "check_alike", "statistics_of_rows"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class GroupedStatistics:
     """Counts, means and centred cross-products of (X, y) in each cell.
 
@@ -126,6 +126,14 @@ class GroupedStatistics:
         errors = as_errors(y_err, len(y))
         merged = statistics_of_rows(X, y, factors, weights, errors, names)
         return cls(*(getattr(merged, field.name) for field in fields(merged)))
+
+    def __repr__(self) -> str:
+        """Say how much there is, not what."""
+        groups = ", ".join(f"{len(one)} of {one.name!r}" for one in self.factors)
+        rows = f"{self.n.sum():g} rows in {len(self.n)} cells"
+        return (
+            f"<GroupedStatistics: {rows}, groups: {groups or None}, {self.n_features} features>"
+        )
 
     def __add__(self, other: Self) -> Self:
         """Merge with the statistics of other rows (Chan, Golub & LeVeque 1983)."""

@@ -448,3 +448,11 @@ def test_statistics_of_sites_are_summed():
     np.testing.assert_array_equal(total.n, (parts[0] + parts[1]).n)
     with pytest.raises(TypeError, match="unsupported operand"):
         1 + parts[0]
+
+
+def test_representation_shows_no_values():
+    statistics = GroupedStatistics.from_arrays(
+        np.array([[1.25], [2.5], [7.75]]), [3.5, 4.25, 8.5], {"site": ["a", "a", "b"]}
+    )
+    expected = "<GroupedStatistics: 3 rows in 2 cells, groups: 2 of 'site', 1 features>"
+    assert repr(statistics) == expected
