@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from skhbm._cells import make_cells
+from skhbm._forms import shift_forms
 from skhbm._labels import hashables
 from skhbm._scaling import make_scaling
 
@@ -81,6 +82,9 @@ class Design:
         The other factors.
     cells : Cells or None
         What the likelihood needs of rows if there are others.
+    shifts : tuple of ndarray or None
+        The rows of what their effects take off E_y: starts, columns and values of
+        `skhbm._forms.shift_forms`.
     """
 
     terms: Terms
@@ -94,6 +98,7 @@ class Design:
     integrated: int = 0
     others: tuple[Sampled, ...] = ()
     cells: Cells | None = None
+    shifts: tuple[Any, Any, Any] | None = None
 
     @property
     def rounding(self) -> float:
@@ -170,6 +175,12 @@ def make_design(
     R, E = np.split(parts.roots, [len(own.varying)], axis=2)
     others = [f for f in range(len(terms)) if f != integrated]
     by_group = own.by_group
+    sampled = tuple(Sampled(terms[f], *_levels_and_counts(statistics, f)) for f in others)
+    cells = make_cells(statistics, scaling, terms, integrated, R, E) if others else None
+    shifts = None
+    if cells is not None:
+        forms = shift_forms(cells, [other.n_groups for other in sampled], len(R))
+        shifts = forms.indptr, forms.indices, forms.data
     return Design(
         own,
         scaling,
@@ -180,8 +191,9 @@ def make_design(
         parts.weight.copy() if by_group else parts.weight.sum(keepdims=True),
         parts.degrees,
         integrated,
-        tuple(Sampled(terms[f], *_levels_and_counts(statistics, f)) for f in others),
-        make_cells(statistics, scaling, terms, integrated, R, E) if others else None,
+        sampled,
+        cells,
+        shifts,
     )
 
 

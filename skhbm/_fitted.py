@@ -163,8 +163,7 @@ class Fitted:
         NotFittedError
             Before fit.
         ValueError
-            If the rows are not those of fit, or `unit` is "group" in a model without groups
-            or with several factors.
+            If the rows are not those of fit, or `unit` is "group" in a model without groups.
 
         Warns
         -----

@@ -17,7 +17,6 @@ from skhbm._effects import (
     effect_draws,
     group_shifts,
 )
-from skhbm._forms import shift_forms
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -163,15 +162,10 @@ class Posterior:
 
         With one factor that is nothing, of shape (1, 1, q).
         """
-        cells = self.design.cells
         q = self.tau.shape[2]
-        if cells is None:
+        if self.design.shifts is None:
             return np.zeros((1, 1, q))
-        sizes = [other.n_groups for other in self.design.others]
-        forms = shift_forms(cells, sizes, self.design.n_groups)
-        return group_shifts(
-            flat(self.sampled), forms.indptr, forms.indices, forms.data, groups, q
-        )
+        return group_shifts(flat(self.sampled), *self.design.shifts, groups, q)
 
     def mean_shifts(self) -> Float:
         """Return the posterior means of the shifts of all groups (n_groups, q)."""

@@ -18,6 +18,7 @@ from skhbm._columns import find_columns, split_columns
 from skhbm._inputs import as_errors, as_features, as_rows, count_rows
 from skhbm._labels import as_factors, hashables, split_factors
 from skhbm._rows import Rows
+from skhbm._same_rows import check_same_rows
 from skhbm._statistics import GroupedStatistics, statistics_of_rows
 
 if TYPE_CHECKING:
@@ -53,8 +54,6 @@ DERIVED = (
     *("{}_term", "{}_term_bis", "{}_of_cell"),
 )
 
-#: Relative accuracy to which the means of the same rows agree, in whatever order they come.
-ROUNDING = 1e-8
 WITHOUT_GROUPS = (
     "`groups` was given, but the model was fitted without groups. Pass `groups=` to fit as "
     "well, or leave it out."
@@ -182,7 +181,7 @@ def read_rows_again(
     """
     features, target, factors, errors = read_more_rows(estimator, X, y, groups, y_err)
     fitted = estimator._statistics
-    _check_same_rows(fitted, statistics_of_rows(features, target, factors, None, errors))
+    check_same_rows(fitted, statistics_of_rows(features, target, factors, None, errors))
     keys = [
         levels.encode(labels, len(target))[0]
         for levels, (_, labels) in zip(fitted.factors, factors, strict=True)
@@ -272,57 +271,6 @@ def _split_new(estimator: Any, X: Any, groups: Any) -> tuple[Any, Any]:
     elif estimator.n_features_in_:
         _refuse_no_columns(estimator)
     return _split(estimator, X, groups)
-
-
-def _check_same_rows(fitted: GroupedStatistics, given: GroupedStatistics) -> None:
-    """Raise an error if statistics differ by more than rounding."""
-    advice = (
-        "Give the rows that the model was fitted to, all of them and no others, each as "
-        "often as its `sample_weight` says."
-    )
-    for ours, theirs in zip(fitted.factors, given.factors, strict=True):
-        other = set(hashables(ours.labels)) ^ set(hashables(theirs.labels))
-        if other:
-            some = sorted(other, key=str)[:5]
-            msg = f"The groups are not those of fit: {some} are in one of the two. {advice}"
-            raise ValueError(msg)
-    # The same labels have the same codes, and cells are in order.
-    if not np.array_equal(fitted.codes, given.codes):
-        msg = f"The combinations of groups are not those of fit. {advice}"
-        raise ValueError(msg)
-    n, mean = given.n, given.mean
-    wrong = np.flatnonzero(np.abs(n - fitted.n) > ROUNDING * fitted.n)
-    if len(wrong):
-        j = wrong[0]
-        msg = (
-            f"The rows are not those of fit: {_cell(fitted, j)} had {fitted.n[j]:g} (sum of "
-            f"weights), but {n[j]:g} were given. {advice}"
-        )
-        raise ValueError(msg)
-    wrong = np.flatnonzero(np.abs(given.weight - fitted.weight) > ROUNDING * fitted.weight)
-    if len(wrong):
-        msg = (
-            f"The rows are not those of fit: in {len(wrong)} of {len(n)} groups, the "
-            f"first {_cell(fitted, wrong[0])}, the errors `y_err` differ. {advice}"
-        )
-        raise ValueError(msg)
-    size = np.abs(fitted.mean).max(axis=0) + np.sqrt(np.einsum("jkk->k", fitted.cross))
-    wrong = np.flatnonzero(np.any(np.abs(mean - fitted.mean) > ROUNDING * size, axis=1))
-    if len(wrong):
-        msg = (
-            f"The rows are not those of fit: in {len(wrong)} of {len(n)} groups, the "
-            f"first {_cell(fitted, wrong[0])}, the means of `X` or `y` differ. {advice}"
-        )
-        raise ValueError(msg)
-
-
-def _cell(statistics: GroupedStatistics, j: int) -> str:
-    """Describe a cell by the labels of its groups."""
-    labels = [
-        repr(hashables(levels.labels)[code])
-        for levels, code in zip(statistics.factors, statistics.codes[j], strict=True)
-    ]
-    return f"group {', '.join(labels)}" if labels else "the data"
 
 
 def _count_rows(X: Any, columns: Any) -> int:

@@ -622,7 +622,7 @@ def test_observed_statistics_are_those_of_the_rows(simple):
 
 def test_progress_bar_is_shown_if_asked_for():
     """On a terminal: nutpie shows none elsewhere."""
-    pty = pytest.importorskip("pty")
+    pty = pytest.importorskip("pty")  # Unix only
     script = """
 import numpy as np
 from skhbm import HierarchicalNormalRegressor

@@ -17,7 +17,7 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 @pytest.fixture(scope="module", params=EXAMPLES, ids=lambda path: path.stem)
 def run(request, tmp_path_factory):
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("matplotlib")  # an extra: the examples plot
     folder = tmp_path_factory.mktemp(request.param.stem)
     finished = subprocess.run(
         [sys.executable, request.param],

@@ -1,0 +1,68 @@
+"""Whether rows are those of a fit, told by their statistics."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from skhbm._labels import hashables
+
+if TYPE_CHECKING:
+    from skhbm._statistics import GroupedStatistics
+
+__all__ = ["check_same_rows"]
+
+#: Relative accuracy to which the means of the same rows agree, in whatever order they come.
+ROUNDING = 1e-8
+
+
+def check_same_rows(fitted: GroupedStatistics, given: GroupedStatistics) -> None:
+    """Raise an error if statistics differ by more than rounding."""
+    advice = (
+        "Give the rows that the model was fitted to, all of them and no others, each as "
+        "often as its `sample_weight` says."
+    )
+    for ours, theirs in zip(fitted.factors, given.factors, strict=True):
+        other = set(hashables(ours.labels)) ^ set(hashables(theirs.labels))
+        if other:
+            some = sorted(other, key=str)[:5]
+            msg = f"The groups are not those of fit: {some} are in one of the two. {advice}"
+            raise ValueError(msg)
+    # The same labels have the same codes, and cells are in order.
+    if not np.array_equal(fitted.codes, given.codes):
+        msg = f"The combinations of groups are not those of fit. {advice}"
+        raise ValueError(msg)
+    n, mean = given.n, given.mean
+    wrong = np.flatnonzero(np.abs(n - fitted.n) > ROUNDING * fitted.n)
+    if len(wrong):
+        j = wrong[0]
+        msg = (
+            f"The rows are not those of fit: {_cell(fitted, j)} had {fitted.n[j]:g} (sum of "
+            f"weights), but {n[j]:g} were given. {advice}"
+        )
+        raise ValueError(msg)
+    wrong = np.flatnonzero(np.abs(given.weight - fitted.weight) > ROUNDING * fitted.weight)
+    if len(wrong):
+        msg = (
+            f"The rows are not those of fit: in {len(wrong)} of {len(n)} groups, the "
+            f"first {_cell(fitted, wrong[0])}, the errors `y_err` differ. {advice}"
+        )
+        raise ValueError(msg)
+    size = np.abs(fitted.mean).max(axis=0) + np.sqrt(np.einsum("jkk->k", fitted.cross))
+    wrong = np.flatnonzero(np.any(np.abs(mean - fitted.mean) > ROUNDING * size, axis=1))
+    if len(wrong):
+        msg = (
+            f"The rows are not those of fit: in {len(wrong)} of {len(n)} groups, the "
+            f"first {_cell(fitted, wrong[0])}, the means of `X` or `y` differ. {advice}"
+        )
+        raise ValueError(msg)
+
+
+def _cell(statistics: GroupedStatistics, j: int) -> str:
+    """Describe a cell by the labels of its groups."""
+    labels = [
+        repr(hashables(levels.labels)[code])
+        for levels, code in zip(statistics.factors, statistics.codes[j], strict=True)
+    ]
+    return f"group {', '.join(labels)}" if labels else "the data"
