@@ -117,8 +117,8 @@ def test_arrays_are_loaded_where_pandas_cannot_be_imported():
 
 
 def test_radon_has_one_uranium_figure_for_each_county():
-    frame = datasets.load_radon(as_frame=True).frame  # noqa: PD101  # counts groups, not whether one series is constant
-    assert (frame.groupby("county")["log_uranium"].nunique() == 1).all()
+    frame = datasets.load_radon(as_frame=True).frame
+    assert (frame.groupby("county")["log_uranium"].nunique() == 1).all()  # noqa: PD101  # by county
     assert set(frame["floor"]) == {0, 1}
 
 
