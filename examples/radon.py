@@ -1,4 +1,8 @@
-"""Radon in Minnesota: how far is the estimate of a county to be trusted?
+"""
+Ecology: radon in the counties of Minnesota
+===========================================
+
+Radon in Minnesota: how far is the estimate of a county to be trusted?
 
 Radon was measured in 919 homes of 85 counties. Some counties have one home, some more than a
 hundred. Partial pooling weighs what a county's own homes say against what the other counties

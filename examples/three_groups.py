@@ -1,4 +1,6 @@
-"""Three groups whose means and standard deviations are both estimated.
+"""
+Three groups whose means and standard deviations are both estimated
+===================================================================
 
 Groups of 20, 40 and 60 values were simulated with means 3, 5 and 7 and standard deviations 1, 2
 and 3. The posterior found by sampling is compared with the exact one, which was computed by

@@ -149,7 +149,7 @@ class HierarchicalNormalRegressor(Predicting, RegressorMixin, BaseEstimator):
         The model that is sampled, as a PyMC model of the groups' statistics.
     n_features_in_ : int
         Number of columns of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns of X, if it has any.
 
     See Also
