@@ -68,6 +68,11 @@ autosummary_generate_overwrite = True
 autodoc_typehints = "none"  # the docstrings say more
 autodoc_default_options = {"member-order": "bysource"}
 numpydoc_show_class_members = False
+# numpydoc prints the first line of a property in place of what the class says of the attribute.
+for _kind in skhbm.HierarchicalNormalRegressor.__mro__:
+    for _name, _thing in vars(_kind).items():
+        if isinstance(_thing, property) and _name.endswith("_"):
+            _thing.__doc__ = None
 
 # Formulas: one file of MathJax, from a package, instead of a content delivery network.
 _mathjax = importlib.util.find_spec("sphinx-mathjax-offline")
@@ -86,11 +91,13 @@ html_logo = "_static/logo.svg"
 html_favicon = "_static/logo.svg"
 html_static_path = ["_static", str(MATHJAX)]
 html_css_files = ["skhbm.css"]
+# Pages without others below them have nothing to navigate.
+html_sidebars = {page: [] for page in ("start", "choosing", "translation", "whats_new")}
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {
     "logo": {"text": "skhbm", "alt_text": "skhbm"},
-    "header_links_before_dropdown": 6,
+    "header_links_before_dropdown": 5,
     "navigation_with_keys": False,
     "secondary_sidebar_items": ["page-toc"],
     "show_nav_level": 2,
@@ -118,7 +125,10 @@ sphinx_gallery_conf: dict[str, Any] = {
     "remove_config_comments": True,
     "show_memory": False,
     "show_signature": False,
-    "min_reported_time": 10_000,  # no time on the pages: builds of the same sources are equal
+    # No times on the pages: builds of the same sources are equal. (The page of times would also
+    # load scripts over the network.)
+    "min_reported_time": 10_000,
+    "write_computation_times": False,
 }
 
 # In the examples and figures a warning is an error, as it is in the tests.

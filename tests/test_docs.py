@@ -13,10 +13,7 @@ import skhbm
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 #: Templates, and what is written when the site is built.
-NO_PAGES = (
-    *("_build", "_templates", "auto_examples", "generated"),
-    *("api.rst", "sg_execution_times.rst"),
-)
+NO_PAGES = ("_build", "_templates", "auto_examples", "generated", "api.rst")
 PAGES = {
     str(path.relative_to(DOCS)): path.read_text(encoding="utf-8")
     for path in sorted(DOCS.rglob("*.rst"))
