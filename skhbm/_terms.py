@@ -139,8 +139,8 @@ def _warn_of_features(statistics: GroupedStatistics) -> None:
         if any(map(_is_fraction, labels)) and all(isinstance(x, float) for x in labels):
             warnings.warn(
                 f"The labels of {levels.name!r} look like a feature: {len(labels)} numbers "
-                f"with fractions in {n:g} rows. Check `groups` or `group_features`: what leaves "
-                "columns of X out, as BaggingRegressor(max_features=0.5), moves the others.",
+                f"with fractions in {n:g} rows. Check `groups` or `group_features`: tools that "
+                "leave columns out, as BaggingRegressor(max_features=0.5), move the others.",
                 UserWarning,
                 stacklevel=5,
             )
