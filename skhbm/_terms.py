@@ -43,7 +43,6 @@ def make_terms(
         none = np.empty(0, dtype=np.int64)
         intercept, residual = estimator.fit_intercept, estimator.residual_scale
         return (Terms(features, none, intercept, False, True, residual),)
-    _warn_of_features(statistics)
     if len(factors) == 1 and len(statistics.levels) == 1:
         warnings.warn(
             f"There is one group only ({hashables(statistics.levels.labels)[0]!r}): the "
@@ -61,6 +60,7 @@ def make_terms(
         if problem:
             warnings.warn(f"{problem} Or go on with more rows.", UserWarning, stacklevel=4)
     warn_of_implicit_nesting(statistics)
+    _warn_of_features(statistics)
     return terms
 
 
