@@ -45,6 +45,9 @@ CASES = {
     "condition-on": ("condition_on, 5 rows of a new group, 100 groups", "10 ms", 1),
     "import": ("import skhbm, without PyMC, ArviZ, pandas ...", "none loaded", 3),
     "pickle": ("pickle of a fitted radon model; predict without PyMC", "2 MB", 1),
+    "search": ("GridSearchCV, 5 folds x 3 points, fresh process, warm disk cache", "15 s", 3),
+    "search-jobs": ("the same again with n_jobs=2", "n_jobs=1", 1),
+    "checks": ("check_estimator on the default constructor", "120 s", 1),
     "textbook-warm": ("textbook PyMC + nutpie, 5,000 rows, fresh process, warm", "-", 3),
     "textbook-cold": ("textbook PyMC + nutpie, 5,000 rows, empty caches", "-", 1),
     "textbook-again": ("textbook PyMC + nutpie, 5,000 rows, second fit in the process", "-", 1),
@@ -326,6 +329,28 @@ def pickle_radon(repeat):
     return {"seconds": seconds, "note": note}
 
 
+def search(repeat):
+    """The first search of a process."""
+    del repeat
+    from searches import time_searches
+
+    seconds = time_searches(*make_rows(5_000, 100, 5, 2), regressor(group_features=5), [None])
+    return {"seconds": seconds}
+
+
+def search_jobs(repeat):
+    from searches import compare_jobs
+
+    return compare_jobs(*make_rows(5_000, 100, 5, 2), regressor(group_features=5), repeat)
+
+
+def checks(repeat):
+    del repeat
+    from searches import time_checks
+
+    return time_checks()
+
+
 def textbook_model(X, y, groups):
     """Build the row-wise, non-centred model, with the same default priors."""
     import numpy as np
@@ -399,6 +424,9 @@ MEASURES = {
     "condition-on": condition_on,
     "import": import_package,
     "pickle": pickle_radon,
+    "search": search,
+    "search-jobs": search_jobs,
+    "checks": checks,
     "textbook-warm": textbook,
     "textbook-cold": textbook,
     "textbook-again": textbook_again,

@@ -49,12 +49,7 @@ def find_columns(
 def split_columns(X: Any, positions: NDArray[np.int64]) -> tuple[Any, list[Any]]:
     """Return X without the columns at `positions`, and these columns one by one."""
     others = np.setdiff1d(np.arange(X.shape[1]), positions)
-    columns = []
-    for position in positions:
-        column = _safe_indexing(X, [int(position)], axis=1)
-        columns.append(
-            column.iloc[:, 0] if hasattr(column, "iloc") else np.asarray(column)[:, 0]
-        )
+    columns = [_safe_indexing(X, int(position), axis=1) for position in positions]
     rest = _safe_indexing(X, [int(i) for i in others], axis=1) if len(others) else None
     return rest, columns
 
@@ -63,14 +58,15 @@ def _find(parameter: str, wanted: Any, n_columns: int, names: Sequence[str] | No
     if isinstance(wanted, str):
         if names is None:
             msg = (
-                f"`{parameter}` names the column {wanted!r}, but X has no column names. "
-                "Give its index, or X as a data frame."
+                f"`{parameter}` names the column {wanted!r}, but X has no column names. Give "
+                "its index, or X as a data frame: in a Pipeline, "
+                'set_output(transform="pandas") keeps names.'
             )
             raise ValueError(msg)
         if wanted not in names:
             msg = (
                 f"`{parameter}` names {wanted!r}, which is not a column of X. "
-                f"Its columns are {list(names)[:20]}."
+                f"Its columns are {list(names)[:20]}.{_renamed(wanted, names)}"
             )
             raise ValueError(msg)
         return list(names).index(wanted)
@@ -81,3 +77,14 @@ def _find(parameter: str, wanted: Any, n_columns: int, names: Sequence[str] | No
         msg = f"`{parameter}` has the index {wanted}, but X has {n_columns} columns."
         raise ValueError(msg)
     return int(wanted) % n_columns
+
+
+def _renamed(wanted: str, names: Sequence[str]) -> str:
+    """Say what ColumnTransformer and FeatureUnion call a column, if they renamed it."""
+    renamed = [name for name in names if name.endswith(f"__{wanted}")]
+    if not renamed:
+        return ""
+    return (
+        f" Did you mean {renamed[0]!r}? With verbose_feature_names_out=False transformers keep "
+        "names."
+    )

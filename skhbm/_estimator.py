@@ -479,6 +479,21 @@ class HierarchicalNormalRegressor(Predicting, RegressorMixin, BaseEstimator):
         warn_if_unreliable(resampled.k, n_draws)
         return copy
 
+    def get_metadata_routing(self) -> Any:
+        """Return what metadata the methods ask scikit-learn's routing for.
+
+        Returns
+        -------
+        MetadataRequest
+            `groups` for fit, partial_fit, predict and score; not if `group_features` says that
+            X has them, so that they can be given to a splitter alone.
+        """
+        request = super().get_metadata_routing()
+        if self.group_features is not None:
+            for method in ("fit", "partial_fit", "predict", "score"):
+                getattr(request, method).add_request(param="groups", alias=False)
+        return request
+
     def __sklearn_is_fitted__(self) -> bool:
         """Whether there is a posterior."""
         return "_posterior" in vars(self)

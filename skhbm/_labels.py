@@ -129,13 +129,15 @@ def split_factors(groups: Any) -> list[tuple[str | None, Any]]:
         return []
     if isinstance(groups, Mapping):
         return _named(list(groups), list(groups.values()))
-    if hasattr(groups, "collect") or hasattr(groups, "column_names"):
+    if hasattr(groups, "collect"):
         msg = (
             "`groups` must hold labels in memory: an array, a Series, a pandas or polars "
-            f"DataFrame, or a dict of columns. Got {type(groups).__name__}; collect or convert "
-            "it first."
+            "DataFrame, a pyarrow Table, or a dict of columns. Got "
+            f"{type(groups).__name__}; collect or convert it first."
         )
         raise TypeError(msg)
+    if hasattr(groups, "column_names"):
+        return _named(list(groups.column_names), list(groups.columns))
     if hasattr(groups, "columns"):
         return _named(list(groups.columns), _columns(groups))
     if isinstance(groups, list | tuple) and groups:
@@ -239,8 +241,10 @@ def as_labels(
 
 def _as_array(groups: Any) -> NDArray[Any]:
     """Convert to an ndarray without losing what labels are: no mixing of kinds."""
-    if hasattr(groups, "to_list"):
-        groups = groups.to_list()
+    # Series of polars and arrays of pyarrow: a null among integers would make them floats.
+    for method in ("to_list", "to_pylist"):
+        if hasattr(groups, method):
+            groups = getattr(groups, method)()
     if isinstance(groups, list | tuple):
         return _array_of(list(groups))
     array = np.asarray(groups)

@@ -359,6 +359,15 @@ def _with_columns(X: Any, groups: Any) -> Any:
     """
     if X is None:
         return None
+    if hasattr(X, "tocsr"):
+        msg = (
+            f"`X` must be dense. Got a sparse {type(X).__name__}: give X.toarray(), or set "
+            "sparse_threshold=0 in the ColumnTransformer that made it."
+        )
+        raise TypeError(msg)
+    if hasattr(X, "collect"):
+        msg = f"`X` must be in memory. Got {type(X).__name__}; collect it first."
+        raise TypeError(msg)
     if not hasattr(X, "shape") and not hasattr(X, "__dataframe__"):
         mixed = np.asarray(X, dtype=object)
         X = mixed if mixed.ndim == 2 else np.asarray(X)

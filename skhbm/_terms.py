@@ -60,6 +60,7 @@ def make_terms(
         if problem:
             warnings.warn(f"{problem} Or go on with more rows.", UserWarning, stacklevel=4)
     warn_of_implicit_nesting(statistics)
+    _warn_of_features(statistics)
     return terms
 
 
@@ -127,6 +128,24 @@ def _warn_ungrouped() -> None:
     )
 
 
+def _warn_of_features(statistics: GroupedStatistics) -> None:
+    """Warn of labels that look like measurements: another column than the one that was meant.
+
+    Half, as a bootstrap sample holds 63 % of the values of a continuous feature.
+    """
+    n = statistics.n.sum()
+    for levels in statistics.factors:
+        labels = hashables(levels.labels) if len(levels) > n / 2 else []
+        if any(map(_is_fraction, labels)) and all(isinstance(x, float) for x in labels):
+            warnings.warn(
+                f"The labels of {levels.name!r} look like a feature: {len(labels)} numbers "
+                f"with fractions in {n:g} rows. Check `groups` or `group_features`: tools that "
+                "leave columns out, as BaggingRegressor(max_features=0.5), move the others.",
+                UserWarning,
+                stacklevel=5,
+            )
+
+
 def _unidentified(statistics: GroupedStatistics, f: int, terms: Terms) -> str | None:
     """Say why the variance between the groups of a factor is not identified, if it is not."""
     levels = statistics.factors[f]
@@ -184,3 +203,7 @@ def _slopes(estimator: Any, wanted: Any, columns: Any, names: Any) -> NDArray[np
         msg = "`varying_slopes` names the column of group labels; name features only."
         raise ValueError(msg)
     return np.searchsorted(columns, np.sort(found))
+
+
+def _is_fraction(label: Any) -> bool:
+    return isinstance(label, float) and not label.is_integer()

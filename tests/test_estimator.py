@@ -14,21 +14,9 @@ import pandas as pd
 import pymc as pm
 import pytest
 import xarray as xr
-from sklearn import config_context
 from sklearn.base import clone
-from sklearn.compose import make_column_transformer
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import r2_score
-from sklearn.model_selection import (
-    GridSearchCV,
-    GroupKFold,
-    KFold,
-    cross_val_predict,
-    cross_val_score,
-    cross_validate,
-)
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from skhbm import HierarchicalNormalRegressor, Prior
 from skhbm.datasets import load_radon
@@ -47,7 +35,6 @@ SITES = np.array(["east", "north", "south", "west", "zenith"])
 CODES = RNG.permuted(np.repeat(np.arange(J), SIZE))
 FRAME = pd.DataFrame(RNG.normal(1, 2, size=(J * SIZE, 2)), columns=["age", "dose"])
 SITE = pd.Series(SITES[CODES], name="site")
-TABLE = FRAME.assign(site=SITE)
 Y = pd.Series(
     FRAME.to_numpy() @ [1.0, -0.5]
     + np.linspace(-10, 10, J)[CODES]
@@ -310,91 +297,6 @@ def test_model_without_features_has_intercepts_only():
     assert model.coef_.shape == (0,)
     assert "coef" not in model.posterior_["posterior"]
     assert model.predict(None, groups=["east", "new"]).shape == (2,)
-
-
-PLACE = estimator(group_features="site")
-
-
-@pytest.fixture
-def scaled():
-    """Labels pass a transformer of columns, in a pipeline whose output is a data frame."""
-    scale = make_column_transformer(
-        (StandardScaler(), ["age", "dose"]),
-        remainder="passthrough",
-        verbose_feature_names_out=False,
-    )
-    return make_pipeline(scale.set_output(transform="pandas"), clone(PLACE))
-
-
-def test_pipeline_carries_the_column_of_labels(scaled, simple):
-    scaled.fit(TABLE, Y)
-    assert list(scaled[-1].groups_) == list(SITES)
-    # Scaling is an affine map of the features, so the posterior is the same.
-    np.testing.assert_allclose(scaled.predict(TABLE), simple.predict(FRAME, SITE), rtol=1e-6)
-
-
-def test_grid_search_carries_the_column_of_labels(scaled):
-    grid = {"hierarchicalnormalregressor__varying_slopes": [None, ["dose"]]}
-    search = GridSearchCV(scaled, grid, cv=2, scoring="r2").fit(TABLE, Y)
-    assert search.best_score_ > 0.8
-    assert search.predict(TABLE).shape == Y.shape
-
-
-def test_string_scorers_carry_the_column_of_labels():
-    scores = cross_validate(
-        PLACE, TABLE, Y, scoring=["r2", "neg_root_mean_squared_error"], cv=KFold(3)
-    )
-    assert np.all(scores["test_r2"] > 0.8)
-
-
-def test_cross_val_predict_carries_the_column_of_labels():
-    mean = cross_val_predict(PLACE, TABLE, Y, cv=KFold(3))
-    assert r2_score(Y, mean) > 0.8
-
-
-@pytest.mark.parametrize("n_jobs", [1, 2])
-def test_cross_validation_is_the_same_in_other_processes(n_jobs):
-    scores = cross_val_score(PLACE, TABLE, Y, cv=KFold(2), n_jobs=n_jobs)
-    assert np.array_equal(scores, cross_val_score(PLACE, TABLE, Y, cv=KFold(2)))
-
-
-def test_groups_held_out_are_predicted_from_the_population():
-    scores = cross_val_score(PLACE, TABLE, Y, cv=GroupKFold(J), groups=SITE)
-    assert scores.min() < 0
-
-
-def test_grid_points_do_not_share_state():
-    models = [clone(PLACE).set_params(varying_slopes=s) for s in (None, "all")]
-    for model in models:
-        model.fit(TABLE, Y)
-    assert [len(m.group_scale_) for m in models] == [1, 3]
-
-
-def test_routing_asks_for_groups_by_default():
-    with config_context(enable_metadata_routing=True):
-        scores = cross_val_score(estimator(), FRAME, Y, cv=KFold(3), params={"groups": SITE})
-    assert np.array_equal(scores, cross_val_score(PLACE, TABLE, Y, cv=KFold(3)))
-
-
-def test_routing_carries_groups_through_a_pipeline(simple):
-    with config_context(enable_metadata_routing=True):
-        pipeline = make_pipeline(StandardScaler(), estimator()).fit(FRAME, Y, groups=SITE)
-        mean = pipeline.predict(FRAME, groups=SITE)
-    np.testing.assert_allclose(mean, simple.predict(FRAME, SITE), rtol=1e-6)
-
-
-def test_routing_carries_groups_through_a_grid_search():
-    with config_context(enable_metadata_routing=True):
-        search = GridSearchCV(estimator(), {"varying_slopes": [None, ["dose"]]}, cv=2)
-        search.fit(FRAME, Y, groups=SITE)
-    assert search.best_estimator_.n_groups_ == J
-    assert search.best_score_ > 0.8
-
-
-def test_routing_of_groups_can_be_refused():
-    with config_context(enable_metadata_routing=True):
-        model = estimator().set_fit_request(groups=False)
-        assert model.get_metadata_routing().fit.requests["groups"] is False
 
 
 def test_clone_is_not_fitted_and_fits_the_same(simple):
