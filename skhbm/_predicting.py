@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skhbm import _predictive
 from skhbm._fitted import Fitted
-from skhbm._inputs import as_errors, as_target
+from skhbm._inputs import as_errors, as_probability, as_target
 from skhbm._reading import read_new_rows
 
 if TYPE_CHECKING:
@@ -95,15 +95,7 @@ class Predicting(Fitted):
         ValueError
             If `coverage` is not in (0, 1).
         """
-        if not isinstance(coverage, Real):
-            msg = f"`coverage` must be a number in (0, 1). Got {coverage!r}."
-            raise TypeError(msg)
-        inside = float(coverage)
-        if not 0 < inside < 1:
-            hint = f" Did you mean {inside / 100:g}?" if 1 < inside < 100 else ""
-            msg = f"`coverage` must lie in (0, 1). Got {coverage!r}.{hint}"
-            raise ValueError(msg)
-        tail = (1 - inside) / 2
+        tail = (1 - as_probability(coverage, "coverage")) / 2
         return self.predict_quantiles(X, groups, quantiles=(tail, 1 - tail))
 
     def predict_quantiles(

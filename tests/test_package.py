@@ -35,7 +35,8 @@ def public():
                 yield f"{thing.__name__}.{member}"
             continue
         yield f"{thing.__module__}.{name}"
-        for member, value in vars(thing).items():
+        ours = [kind for kind in thing.__mro__ if kind.__module__.startswith("skhbm.")]
+        for member, value in [item for kind in ours for item in vars(kind).items()]:
             if not member.startswith("_") and (
                 callable(value) or isinstance(value, classmethod)
             ):
