@@ -19,6 +19,7 @@ from skhbm._reading import (
     warn_of_other_kind,
 )
 from skhbm._resolve import resolve_priors
+from skhbm._saving import Saving
 from skhbm._statistics import statistics_of_rows
 from skhbm._terms import make_terms
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["HierarchicalNormalRegressor"]
 
 
-class HierarchicalNormalRegressor(Predicting, RegressorMixin, BaseEstimator):
+class HierarchicalNormalRegressor(Saving, Predicting, RegressorMixin, BaseEstimator):
     r"""Hierarchical (multilevel, mixed-effects) Bayesian normal regression.
 
     Rows belong to groups whose intercepts, and slopes if asked for, vary about those of a
