@@ -106,7 +106,8 @@ def _pack(estimator: Any) -> tuple[dict[str, Any], Arrays]:
         "seed": int(posterior.seed),
         "priors": encode_priors(estimator._priors),
         "diagnostics": {k: encode_scalar(v) for k, v in estimator.diagnostics_.items()},
-        "origin": None if origin is None else {"efficiency": float(origin.efficiency)},
+        "sample_stats": list(estimator._sample_stats),
+        "origin": None,
     }
     folders = {
         "statistics": of_statistics,
@@ -115,6 +116,10 @@ def _pack(estimator: Any) -> tuple[dict[str, Any], Arrays]:
         "sample_stats": estimator._sample_stats,
     }
     if origin is not None:
+        about["origin"] = {
+            "efficiency": float(origin.efficiency),
+            "sample_stats": list(origin.sample_stats),
+        }
         folders |= {
             "origin": {"log_weights": origin.log_weights},
             "origin_posterior": pack_posterior(origin.posterior),
@@ -138,7 +143,8 @@ def _unpack(kind: type[Any], about: dict[str, Any], arrays: Arrays) -> Any:
     design = unpack_design(about["design"], own, statistics)
     require(not own, "the number of its members")
     posterior = unpack_posterior(take(arrays, "posterior"), design, about["seed"])
-    sample_stats = _sample_stats(take(arrays, "sample_stats"), posterior)
+    own = take(arrays, "sample_stats")
+    sample_stats = _sample_stats(about["sample_stats"], own, posterior)
     priors = decode_priors(about["priors"])
     _check_priors(priors, posterior)
     estimator = _construct(kind, about["parameters"], about["class"])
@@ -176,9 +182,9 @@ def _set_columns(
         estimator.feature_names_in_ = np.array(names, dtype=object)
 
 
-def _sample_stats(arrays: Arrays, posterior: Posterior) -> Arrays:
+def _sample_stats(names: Any, arrays: Arrays, posterior: Posterior) -> Arrays:
     """Return what the sampler said of each draw."""
-    require(all(name.isidentifier() for name in arrays), "the names of sample_stats")
+    require(names == list(arrays), "the names of sample_stats")
     require(all(array.dtype.kind in "biuf" for array in arrays.values()), "sample_stats")
     return {name: check_shape(array, posterior.shape) for name, array in arrays.items()}
 
@@ -217,7 +223,8 @@ def _origin(content: Any, arrays: Arrays, posterior: Posterior) -> Origin | None
     [log_weights] = take(arrays, "origin").values()
     check_shape(log_weights, (first.n_draws,))
     require(log_weights.dtype == np.float64 and np.all(np.isfinite(log_weights)), "weights")
-    stats = _sample_stats(take(arrays, "origin_sample_stats"), first)
+    own = take(arrays, "origin_sample_stats")
+    stats = _sample_stats(content["sample_stats"], own, first)
     require(type(content["efficiency"]) is float, "efficiency")
     return Origin(first, log_weights, stats, content["efficiency"])
 

@@ -26,6 +26,8 @@ __all__ = [
 
 #: Kinds of NumPy's dtypes of arrays in parameters, which are columns of X or masks.
 ARRAY_KINDS = "biufUO"
+#: Lists in lists, a tuple being two.
+DEEPEST = 40
 #: Columns in a range at most.
 LONGEST = 10**6
 #: Numbers in the state of a Mersenne Twister.
@@ -44,7 +46,7 @@ def encode_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in parameters.items():
         try:
             encoded[name] = _encode(value)
-        except (TypeError, RecursionError):
+        except TypeError:
             msg = (
                 f"`{name}` cannot be saved: a file holds None, bools, numbers and strings, "
                 "lists, tuples, ranges, dicts and one-dimensional arrays of these, Prior and "
@@ -64,15 +66,21 @@ def encode_scalar(value: Any) -> Any:
     return value
 
 
-def _encode(value: Any) -> Any:
+def _encode(value: Any, depth: int = 0) -> Any:
+    if depth > DEEPEST // 2:
+        raise TypeError(depth)
+
+    def each(entries: Any) -> list[Any]:
+        return [_encode(entry, depth + 1) for entry in entries]
+
     if isinstance(value, list):
-        return [_encode(entry) for entry in value]
+        return each(value)
     if isinstance(value, tuple):
-        return {"tuple": [_encode(entry) for entry in value]}
+        return {"tuple": each(value)}
     if isinstance(value, range):
         return {"range": [value.start, value.stop, value.step]}
     if isinstance(value, Mapping):
-        return {"dict": [[_encode(key), _encode(entry)] for key, entry in value.items()]}
+        return {"dict": [each(item) for item in value.items()]}
     if isinstance(value, Prior):
         return {"Prior": encode_prior(value)}
     if isinstance(value, np.random.RandomState):
@@ -82,14 +90,19 @@ def _encode(value: Any) -> Any:
     return encode_scalar(value)
 
 
-def decode(value: Any) -> Any:
+def decode(value: Any, depth: int = 0) -> Any:
     """Return what `encode_parameters` has made JSON of."""
+    require(depth <= DEEPEST, "the depth of a parameter")
     if isinstance(value, list):
-        return [decode(entry) for entry in value]
+        return [decode(entry, depth + 1) for entry in value]
     if not isinstance(value, dict):
         return value
     require(len(value) == 1, "a parameter")
     [(kind, content)] = value.items()
+    if kind == "tuple":
+        return tuple(decode(content, depth + 1))
+    if kind == "dict":
+        return {decode(k, depth + 1): decode(entry, depth + 1) for k, entry in content}
     return DECODERS[kind](content)
 
 
@@ -159,9 +172,7 @@ def decode_prior(content: Any) -> Prior:
 
 
 DECODERS: dict[str, Any] = {
-    "tuple": lambda content: tuple(decode(content)),
     "range": lambda content: _decode_range(*content),
-    "dict": lambda content: {decode(key): decode(entry) for key, entry in content},
     "Prior": decode_prior,
     "RandomState": _decode_state,
     "array": _decode_array,

@@ -124,8 +124,10 @@ def unpack_posterior(draws: Arrays, design: Design, seed: Any) -> Posterior:
     for f, factor in enumerate(factors):
         widths |= {f"tau{f}": (len(factor.terms.varying),)}
         widths |= {f"corr{f}": (factor.terms.n_correlations,)}
+    if "log_sigma" not in draws:
+        del widths["log_sigma"]
+    require(set(draws) == set(widths), "the names of draws")
     own = {name: _numbers(array, (*shape, *widths[name])) for name, array in draws.items()}
-    require(terms.by_group or "log_sigma" not in own, "log_sigma")
     scales = tuple(Scales(own[f"tau{f}"], own[f"corr{f}"]) for f in range(len(factors)))
     for one in scales:
         require(np.all(one.tau >= 0) and np.all(np.abs(one.corr) <= LARGEST), "scales")
