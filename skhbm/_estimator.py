@@ -25,6 +25,7 @@ from skhbm._reading import (
     warn_of_other_kind,
 )
 from skhbm._resolve import resolve_priors
+from skhbm._saving import Saving
 from skhbm._statistics import statistics_of_rows
 from skhbm._terms import make_terms
 
@@ -43,7 +44,7 @@ __all__ = ["HierarchicalNormalRegressor"]
 
 
 class HierarchicalNormalRegressor(
-    Predicting, Comparing, CallbackSupportMixin, RegressorMixin, BaseEstimator
+    Saving, Predicting, Comparing, CallbackSupportMixin, RegressorMixin, BaseEstimator
 ):
     r"""Hierarchical (multilevel, mixed-effects) Bayesian normal regression.
 
