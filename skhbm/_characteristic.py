@@ -19,7 +19,7 @@ __all__ = ["REACH", "characteristic_function"]
 #: Standard deviations that a normal is within, and at which its transform is negligible: 6e-14.
 REACH = 7.5
 #: Frequencies after which powers are computed afresh, so that rounding does not add up.
-RESTART = 64
+STRIDE = 64
 #: Components whose powers are computed side by side.
 TILE = 128
 
@@ -33,26 +33,51 @@ def characteristic_function(mean, sd, centre, h, narrowest, most):
     """
     needed = REACH / (h * narrowest)
     n = 1 + int(needed) if needed < most else 0
-    total = np.zeros((n, 2, TILE))
-    powers = np.zeros((7, TILE))
-    if n > RESTART:
-        # Wide components need few frequencies: they are taken together.
-        order = np.argsort(sd)
-        mean, sd = mean[order], sd[order]
-    for first in range(0, len(mean) if n > 0 else 0, TILE):
+    phi = np.zeros((2, n))
+    total = np.empty((min(n, STRIDE), 2, TILE))
+    some = np.empty((2, len(mean) if n > STRIDE else 0))
+    for low in range(0, n, STRIDE):
+        total[:] = 0.0
+        if low == 0:
+            _add_components(mean, sd, centre, h, low, total)
+        else:
+            count = _narrow_enough(mean, sd, REACH / (h * low), some)
+            _add_components(some[0, :count], some[1, :count], centre, h, low, total)
+        for k in range(min(STRIDE, n - low)):
+            for l in range(TILE):
+                phi[0, low + k] += total[k, 0, l] / len(mean)
+                phi[1, low + k] += total[k, 1, l] / len(mean)
+    return phi
+
+
+@njit(**JIT)
+def _narrow_enough(mean, sd, widest, some):
+    """Fill some (2, n) with means and sds of components that are not wider; return how many."""
+    count = 0
+    for s in range(len(mean)):
+        if sd[s] <= widest:
+            some[0, count], some[1, count] = mean[s], sd[s]
+            count += 1
+    return count
+
+
+@njit(**JIT)
+def _add_components(mean, sd, centre, h, low, total):
+    """Add the terms of components to total (n, 2, TILE) for k = low + 1, low + 2, ..."""
+    powers = np.empty((5, TILE))
+    for first in range(0, len(mean), TILE):
         some = slice(first, min(first + TILE, len(mean)))
-        _start(mean[some], sd[some], centre, h, powers)
-        own = n if n <= RESTART else min(n, 1 + int(REACH / (h * sd[first])))
-        for k in range(own):
-            if k > 0 and k % RESTART == 0:
-                _restart(k + 1, powers)
+        if low == 0:
+            _start(mean[some], sd[some], centre, h, powers)
+        else:
+            _restart(mean[some], sd[some], centre, h, low + 1, powers)
+        for k in range(len(total)):
             _advance(powers, total[k])
-    return total.sum(axis=2).T / len(mean)
 
 
 @njit(**JIT)
 def _start(mean, sd, centre, h, powers):
-    """Fill powers (7, TILE) for k = 1; see `_advance`.
+    """Fill powers (5, TILE) for k = 1; see `_advance`.
 
     Taylor series of an eighth of the angle a, which is below pi / 4, and a quarter of b, which
     is below 1 / 8, are exact to rounding.
@@ -96,14 +121,13 @@ def _start(mean, sd, centre, h, powers):
         powers[0, l], powers[1, l] = e * cos, e * sin
         powers[2, l], powers[3, l] = e * e * e * cos, e * e * e * sin
         powers[4, l] = e * e
-        powers[5, l], powers[6, l] = angle, exponent
 
 
 @njit(**JIT)
 def _advance(powers, total):
     """Add z_k = exp(i k a - k^2 b) to total (2, TILE), and go on to k + 1.
 
-    Powers are the real and imaginary parts of z_k and of z_(k+1) / z_k, exp(-2 b), a and b.
+    Powers are the real and imaginary parts of z_k and of z_(k+1) / z_k, and exp(-2 b).
     """
     for l in range(powers.shape[1]):
         x, y, re, im = powers[0, l], powers[1, l], powers[2, l], powers[3, l]
@@ -116,12 +140,12 @@ def _advance(powers, total):
 
 
 @njit(**JIT)
-def _restart(k, powers):
-    """Compute the powers for k afresh."""
-    for l in range(powers.shape[1]):
-        # The last tile may have places without a component.
-        if powers[4, l] > 0.0:
-            a, b = powers[5, l], powers[6, l]
-            size, ratio = math.exp(-k * k * b), math.exp(-(2 * k + 1) * b)
-            powers[0, l], powers[1, l] = size * math.cos(k * a), size * math.sin(k * a)
-            powers[2, l], powers[3, l] = ratio * math.cos(a), ratio * math.sin(a)
+def _restart(mean, sd, centre, h, k, powers):
+    """Fill powers for any k."""
+    powers[:] = 0.0
+    for l in range(len(mean)):
+        a, b = h * (mean[l] - centre), 0.5 * (h * sd[l]) ** 2
+        size, ratio = math.exp(-k * k * b), math.exp(-(2 * k + 1) * b)
+        powers[0, l], powers[1, l] = size * math.cos(k * a), size * math.sin(k * a)
+        powers[2, l], powers[3, l] = ratio * math.cos(a), ratio * math.sin(a)
+        powers[4, l] = math.exp(-2.0 * b)

@@ -21,12 +21,18 @@ A dozen terms are enough for 12 digits, unless some component is far narrower th
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numba import njit
 
 from skhbm._characteristic import REACH, characteristic_function
 from skhbm._kernels import JIT, JIT_INNER
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Float = NDArray[np.float64]
 
 __all__ = ["add_noise", "log_densities", "quantiles", "ranked_scores"]
 
@@ -36,8 +42,10 @@ SPAN = 3.0
 MOST = 512
 #: Densities, over one by the spread, at which the series do not give quantiles to 11 digits.
 SPARSE = 0.01
-#: Terms per component up to which they cost less than all pairs of components.
-MOST_FOR_PAIRS = 4
+#: Terms of a component that cost as much as a pair of components.
+PAIR = 10.0
+#: Terms per component up to which series are computed at all.
+MOST_PER_COMPONENT = 16
 
 
 @njit(**JIT)
@@ -105,31 +113,48 @@ def quantiles(mean, sd, probabilities, scores):
     return out
 
 
-@njit(**JIT)
-def ranked_scores(mean, sd, y):
+def ranked_scores(mean: Float, sd: Float, y: Float) -> Float:
     """Return the continuous ranked probability scores (n,) of mixtures (n, n_draws) at y.
 
     They are E|X - y| - E|X - X'| / 2: Gneiting & Raftery 2007, eq. 21.
     """
-    out = np.empty(len(y))
+    to_y, between = _distances(mean, sd, y)
+    for i in np.flatnonzero(between < 0.0):
+        order = np.argsort(mean[i])
+        between[i] = _pair_distance(mean[i, order], sd[i, order])
+    scores: Float = to_y - 0.5 * between
+    return scores
+
+
+@njit(**JIT)
+def _distances(mean, sd, y):
+    """Return E|X - y| and E|X - X'| (n,), the latter negative where pairs cost less."""
+    to_y, between = np.empty(len(y)), np.full(len(y), -1.0)
     for i in range(len(y)):
         m, scale = mean[i], sd[i]
         centre, spread, farthest, narrowest, widest = _extent(m, scale)
         period = 2.0 * farthest + math.sqrt(2.0) * REACH * widest
         h = 2.0 * math.pi / period
-        most = MOST_FOR_PAIRS * len(m)
+        most = MOST_PER_COMPONENT * len(m) if _worth(scale, h, farthest, widest) else 0
         phi = characteristic_function(m, scale, centre, h, narrowest, most)
         u, variance = y[i] - centre, spread * spread
-        if phi.shape[1] > 0 and abs(u) + farthest + REACH * widest <= period:
-            to_y = _series_distance(phi, h, u, variance)
-        else:
-            to_y = _distance(m, scale, y[i])
         if phi.shape[1] > 0:
-            between = _series_pair_distance(phi, h, variance)
+            between[i] = _series_pair_distance(phi, h, variance)
+        if phi.shape[1] > 0 and abs(u) + farthest + REACH * widest <= period:
+            to_y[i] = _series_distance(phi, h, u, variance)
         else:
-            between = _pair_distance(m, scale)
-        out[i] = to_y - 0.5 * between
-    return out
+            to_y[i] = _distance(m, scale, y[i])
+    return to_y, between
+
+
+@njit(**JIT_INNER)
+def _worth(sd, h, farthest, widest):
+    """Whether the series cost less than pairs that are not well apart."""
+    terms = 0.0
+    for s in range(len(sd)):
+        terms += REACH / (h * sd[s])
+    pairs = len(sd) ** 2 * min(0.5, 12.0 * widest / farthest)
+    return terms < PAIR * pairs
 
 
 @njit(**JIT_INNER)
@@ -231,12 +256,11 @@ def _distance(mean, sd, y):
 
 @njit(**JIT)
 def _pair_distance(mean, sd):
-    """Return E|X - X'|, pair by pair; of pairs that are well apart the means differ, no more.
+    """Return E|X - X'|, pair by pair, of components in the order of their means.
 
-    Grimit, Gneiting, Berrocal & Johnson 2006, eq. 5, has the sum.
+    Grimit, Gneiting, Berrocal & Johnson 2006, eq. 5, has the sum. That of pairs which are well
+    apart is of differences of means.
     """
-    order = np.argsort(mean)
-    mean, sd = mean[order], sd[order]
     n, widest, total = len(mean), np.max(sd), 0.0
     for s in range(n):
         total += 2.0 * (2 * s + 1 - n) * (mean[s] - mean[0])
