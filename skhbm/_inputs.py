@@ -14,7 +14,15 @@ if TYPE_CHECKING:
 
     Float = NDArray[np.float64]
 
-__all__ = ["as_errors", "as_features", "as_rows", "as_target", "as_weights", "count_rows"]
+__all__ = [
+    "as_coverage",
+    "as_errors",
+    "as_features",
+    "as_rows",
+    "as_target",
+    "as_weights",
+    "count_rows",
+]
 
 #: Errors below this or above its inverse have weights that overflow when multiplied.
 LEAST_ERROR = 1e-60
@@ -154,3 +162,16 @@ def as_errors(y_err: Any, n_samples: int) -> Float | None:
         )
         raise ValueError(msg)
     return errors
+
+
+def as_coverage(coverage: Any) -> float:
+    """Return the probability that an interval has, between zero and one."""
+    if not isinstance(coverage, Real):
+        msg = f"`coverage` must be a number in (0, 1). Got {coverage!r}."
+        raise TypeError(msg)
+    inside = float(coverage)
+    if not 0 < inside < 1:
+        hint = f" Did you mean {inside / 100:g}?" if 1 < inside < 100 else ""
+        msg = f"`coverage` must lie in (0, 1). Got {coverage!r}.{hint}"
+        raise ValueError(msg)
+    return inside
