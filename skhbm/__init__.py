@@ -11,11 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from skhbm import datasets as datasets
+    from skhbm import metrics as metrics
     from skhbm._estimator import HierarchicalNormalRegressor
     from skhbm._priors import Prior
     from skhbm._statistics import GroupedStatistics
 
-__all__ = ["GroupedStatistics", "HierarchicalNormalRegressor", "Prior", "datasets"]
+__all__ = [
+    "GroupedStatistics",
+    "HierarchicalNormalRegressor",
+    "Prior",
+    "datasets",
+    "metrics",
+]
 __version__ = "0.1.0"
 
 _HOMES = {
@@ -28,8 +35,8 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
-    if name == "datasets":
-        return import_module("skhbm.datasets")
+    if name in ("datasets", "metrics"):
+        return import_module(f"skhbm.{name}")
     msg = f"module 'skhbm' has no attribute {name!r}"
     raise AttributeError(msg)
 

@@ -17,6 +17,8 @@ from skhbm._reading import read_new_rows
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    from skhbm._rows import Rows
+
     Float = NDArray[np.float64]
 
 __all__ = ["Predicting"]
@@ -203,22 +205,7 @@ class Predicting(Fitted):
         ValueError
             If X and y differ in length, or `y_err` has no place.
         """
-        check_is_fitted(self)
-        target = as_target(y, self)
-        rows = read_new_rows(self, X, groups)
-        if len(rows) != len(target):
-            msg = (
-                f"`X` has {len(rows)} rows but `y` has {len(target)} entries; they must be "
-                "equal."
-            )
-            raise ValueError(msg)
-        errors = as_errors(y_err, len(target))
-        if errors is not None and not self._statistics.known_errors:
-            msg = (
-                "`y_err` was given, but the residual scale was estimated. Leave it out, or fit "
-                "with residual_scale='known'."
-            )
-            raise ValueError(msg)
+        rows, target, errors = self._rows_to_score(X, y, groups, y_err)
         return _predictive.log_density(self._posterior, rows, target, errors)
 
     def score(
@@ -249,3 +236,25 @@ class Predicting(Fitted):
         from sklearn.metrics import r2_score
 
         return float(r2_score(y, self.predict(X, groups), sample_weight=sample_weight))
+
+    def _rows_to_score(
+        self, X: ArrayLike | None, y: ArrayLike, groups: Any, y_err: ArrayLike | None
+    ) -> tuple[Rows, Float, Float | None]:
+        """Return rows whose target is known, it and its errors (n_samples,)."""
+        check_is_fitted(self)
+        target = as_target(y, self)
+        rows = read_new_rows(self, X, groups)
+        if len(rows) != len(target):
+            msg = (
+                f"`X` has {len(rows)} rows but `y` has {len(target)} entries; they must be "
+                "equal."
+            )
+            raise ValueError(msg)
+        errors = as_errors(y_err, len(target))
+        if errors is not None and not self._statistics.known_errors:
+            msg = (
+                "`y_err` was given, but the residual scale was estimated. Leave it out, or fit "
+                "with residual_scale='known'."
+            )
+            raise ValueError(msg)
+        return rows, target, errors
