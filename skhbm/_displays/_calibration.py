@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from skhbm._displays import _drawing as drawing
+from skhbm._displays import _names as names
 from skhbm._displays._predictions import calibration, calibration_of_quantiles
 
 if TYPE_CHECKING:
@@ -188,15 +189,15 @@ class CalibrationDisplay:
         band_kwargs: Any = None,
         ref_line_kwargs: Any = None,
     ) -> Self:
-        """Plot the calibration of predicted quantiles, as from cross-validation.
+        """Plot the calibration of predicted quantiles, such as those of cross-validation.
 
         Parameters
         ----------
         y_true : array-like of shape (n_samples,)
             Observed target.
         y_quantiles : array-like of shape (n_samples, n_quantiles)
-            Predicted quantiles of each row, as from ``cross_val_predict(model, X, y,
-            method="predict_quantiles")`` with labels as a column of X.
+            Quantiles of each row, as from ``predict_quantiles`` of the fit that the row was
+            held out from.
         quantiles : array-like of shape (n_quantiles,)
             Their probabilities, increasing; by default those of `predict_quantiles`.
             For kind="coverage", in pairs p and 1 - p.
@@ -287,10 +288,10 @@ class CalibrationDisplay:
         if difference:
             # The legend is above the curves: there is no room beside them.
             legend = ax.legend(loc="upper center", ncols=2)
-            share = drawing.headroom(ax, -(-len(legend.get_texts()) // 2))
+            share = names.headroom(ax, -(-len(legend.get_texts()) // 2))
             reach = 1.1 * np.abs(ax.dataLim.intervaly).max()
             ax.set_ylim(-reach, reach * (1 + share) / (1 - share))
         else:
             ax.set(ylim=(0, 1), aspect="equal")
             ax.legend(loc="best")
-        drawing.set_titles(ax, xlabel, f"{ylabel} minus nominal" if difference else ylabel)
+        names.set_titles(ax, xlabel, f"{ylabel} minus nominal" if difference else ylabel)

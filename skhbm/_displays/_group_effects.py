@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from skhbm._displays import _drawing as drawing
+from skhbm._displays import _names as names
 from skhbm._displays._groups import group_effects
 
 if TYPE_CHECKING:
@@ -173,7 +174,6 @@ class GroupEffectsDisplay:
         """
         drawing.check_matplotlib(f"{type(self).__name__}.plot")
         ax = drawing.new_axes(ax)
-        drawing.lay_out(ax)
         mean, lower, upper = map(np.asarray, (self.estimate, self.lower, self.upper))
         order = np.argsort(mean, kind="stable")
         rows, size = np.arange(len(order)), drawing.marker_size(ax, len(order))
@@ -191,9 +191,10 @@ class GroupEffectsDisplay:
         self.scatter_ = ax.scatter(mean[order], rows, **dots)
         margin = 0.7 + 0.01 * len(rows)
         ax.set_ylim(-margin, len(rows) - 1 + margin)
-        names = drawing.name_rows(ax, np.asarray(self.groups)[order], self.factor)
-        what = drawing.title_of(self.coefficient)
+        what = names.title_of(self.coefficient)
         what = f"Effect on the {what[0].lower()}{what[1:]}" if self.kind == "effect" else what
-        drawing.set_titles(ax, f"{what} (mean, {100 * self.ci_prob:g} % interval)", names)
+        title = f"{what} (mean, {100 * self.ci_prob:g} % interval)"
+        names.set_titles(ax, title, names.words([self.factor])[0])
+        names.name_rows(ax, np.asarray(self.groups)[order])
         self.ax_, self.figure_ = ax, ax.figure
         return self

@@ -9,6 +9,7 @@ import numpy as np
 
 from skhbm._curves import densities, distributions
 from skhbm._displays import _drawing as drawing
+from skhbm._displays import _names as names
 from skhbm._displays._predictions import replicated_target
 from skhbm._displays._steps import check_choice
 
@@ -26,8 +27,8 @@ class PosteriorPredictiveDisplay:
     """Visualization of a posterior predictive check.
 
     The distribution of the observed y over rows, and that of each of some replicates: all rows
-    drawn anew from the posterior predictive distribution [1]_. Where the observed one leaves
-    the replicates, the model misses something of the data.
+    drawn anew, in the groups that they have, from the posterior predictive distribution [1]_.
+    Where the observed one leaves the replicates, the model misses something of the data.
 
     Use :meth:`from_estimator` to make one. All parameters are stored as attributes.
 
@@ -187,6 +188,6 @@ class PosteriorPredictiveDisplay:
             [self.line_, self.replicated_[0]], ["observed", "replicated"], loc="best"
         )
         legend.legend_handles[1].set_alpha(None)
-        drawing.set_titles(ax, drawing.words([self.target_name])[0], title)
+        names.set_titles(ax, names.words([self.target_name])[0], title)
         self.ax_, self.figure_ = ax, ax.figure
         return self

@@ -8,12 +8,19 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from skhbm._displays import _drawing as drawing
+from skhbm._displays import _names as names
 from skhbm._displays._groups import shrinkage
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 __all__ = ["ShrinkageDisplay"]
+
+#: Places and texts on the axis of the pooling factor.
+TICKS = (
+    [0, 0.25, 0.5, 0.75, 1],
+    ["0\nno pooling", "0.25", "0.5", "0.75", "1\ncomplete pooling"],
+)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -147,51 +154,30 @@ class ShrinkageDisplay:
         """
         drawing.check_matplotlib(f"{type(self).__name__}.plot")
         ax = drawing.new_axes(ax)
-        drawing.lay_out(ax)
         no, partial = np.asarray(self.no_pooling), np.asarray(self.partial_pooling)
         pooling, n = np.asarray(self.pooling), len(no)
         color, size = drawing.foreground(), drawing.marker_size(ax, n / 7)
         x = np.stack([np.zeros(n), pooling, np.ones(n)], axis=1)
         y = np.stack([no, partial, np.full(n, self.complete_pooling)], axis=1)
-        line = {
-            "color": color,
-            "linewidth": 0.7,
-            "alpha": np.clip(25 / n, 0.04, 0.4),
-            "zorder": 1,
-        }
-        line = drawing.styled("LineCollection", line, line_kwargs)
+        line = {"color": color, "linewidth": 0.7, "alpha": np.clip(25 / n, 0.04, 0.4)}
+        line = drawing.styled("LineCollection", line | {"zorder": 1}, line_kwargs)
         self.lines_ = drawing.polylines(ax, x, y, **line)
-        ends = {
-            "facecolor": "none",
-            "edgecolor": "C0",
-            "s": size**2,
-            "linewidth": 0.8,
-            "zorder": 2,
-        }
-        self.no_pooling_ = ax.scatter(x[:, 0], no, **ends)
-        dots = {
-            "color": "C0",
-            "s": size**2,
-            "linewidth": 0,
-            "zorder": 3,
-            "label": "partial pooling",
-        }
-        dots = drawing.styled("PathCollection", dots, scatter_kwargs)
+        rings = {"facecolor": "none", "edgecolor": "C0", "s": size**2, "linewidth": 0.8}
+        self.no_pooling_ = ax.scatter(x[:, 0], no, zorder=2, **rings)
+        dots = {"color": "C0", "s": size**2, "linewidth": 0, "label": "partial pooling"}
+        dots = drawing.styled("PathCollection", dots | {"zorder": 3}, scatter_kwargs)
         self.partial_pooling_ = ax.scatter(pooling, partial, **dots)
-        self.complete_pooling_ = ax.scatter(
-            [1.0], [self.complete_pooling], marker="D", color="C1", zorder=3
-        )
-        ax.set_ylim(_limits(no, np.append(partial, self.complete_pooling)))
-        self.texts_ = drawing.name_ends(ax, no, self.groups, color)
-        low, high = ax.get_ylim()
-        below = 2 * self.complete_pooling < low + high
-        ax.legend(loc="upper right" if below else "lower right", markerscale=max(1, 4 / size))
-        ax.set_xticks(
-            [0, 0.25, 0.5, 0.75, 1],
-            ["0\nno pooling", "0.25", "0.5", "0.75", "1\ncomplete pooling"],
-        )
-        title = drawing.title_of(self.coefficient, self.factor)
-        drawing.set_titles(ax, "Pooling factor", title)
+        diamond = {"marker": "D", "color": "C1", "zorder": 3}
+        self.complete_pooling_ = ax.scatter([1.0], [self.complete_pooling], **diamond)
+        low, high = _limits(no, np.append(partial, self.complete_pooling))
+        # Lines converge to the right: there is room above or below.
+        corner = "upper right" if 2 * self.complete_pooling < low + high else "lower right"
+        ax.legend(loc=corner, markerscale=max(1, 4 / size))
+        ax.set(xlim=(-0.05, 1.05), ylim=(low, high))
+        ax.set_xticks(*TICKS)
+        title = names.title_of(self.coefficient, self.factor)
+        names.set_titles(ax, "Pooling factor", title)
+        self.texts_ = names.name_ends(ax, no, self.groups, color)
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
@@ -208,5 +194,5 @@ def _limits(no_pooling: Any, others: Any) -> tuple[float, float]:
         fence = 3 * (third - first)
         others = np.append(others, known[(known >= first - fence) & (known <= third + fence)])
     low, high = others.min(), others.max()
-    margin = 0.05 * (high - low)
+    margin = 0.05 * (high - low) or 1.0
     return low - margin, high + margin
