@@ -7,17 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
 
 from skhbm import _predictive
 from skhbm._fitted import Fitted
-from skhbm._inputs import as_errors, as_probability, as_target
-from skhbm._reading import read_new_rows
+from skhbm._inputs import as_probability
+from skhbm._reading import read_new_rows, read_observed
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
-
-    from skhbm._rows import Rows
 
     Float = NDArray[np.float64]
 
@@ -205,7 +202,8 @@ class Predicting(Fitted):
         ValueError
             If X and y differ in length, or `y_err` has no place.
         """
-        rows, target, errors = self._rows_to_score(X, y, groups, y_err)
+        rows = read_new_rows(self, X, groups)
+        target, errors = read_observed(self, len(rows), y, y_err)
         return _predictive.log_density(self._posterior, rows, target, errors)
 
     def score(
@@ -236,25 +234,3 @@ class Predicting(Fitted):
         from sklearn.metrics import r2_score
 
         return float(r2_score(y, self.predict(X, groups), sample_weight=sample_weight))
-
-    def _rows_to_score(
-        self, X: ArrayLike | None, y: ArrayLike, groups: Any, y_err: ArrayLike | None
-    ) -> tuple[Rows, Float, Float | None]:
-        """Return rows whose target is known, it and its errors (n_samples,)."""
-        check_is_fitted(self)
-        target = as_target(y, self)
-        rows = read_new_rows(self, X, groups)
-        if len(rows) != len(target):
-            msg = (
-                f"`X` has {len(rows)} rows but `y` has {len(target)} entries; they must be "
-                "equal."
-            )
-            raise ValueError(msg)
-        errors = as_errors(y_err, len(target))
-        if errors is not None and not self._statistics.known_errors:
-            msg = (
-                "`y_err` was given, but the residual scale was estimated. Leave it out, or fit "
-                "with residual_scale='known'."
-            )
-            raise ValueError(msg)
-        return rows, target, errors

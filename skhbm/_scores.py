@@ -9,12 +9,12 @@ import numpy as np
 from skhbm import _predictive
 from skhbm._inputs import as_target
 from skhbm._predicting import Predicting
-from skhbm._scoring import given_groups, require, unwrapped
+from skhbm._reading import read_scored
+from skhbm._scoring import given_groups, require
+from skhbm._wrapped import unwrapped
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from skhbm._rows import Rows
 
     Float = NDArray[np.float64]
 
@@ -28,7 +28,7 @@ def log_densities(
     model, X = unwrapped(estimator, X, groups)
     method = require(scorer, model, "log_predictive_density")
     if isinstance(model, Predicting):
-        rows, target, errors = _read(scorer, model, X, y, groups, y_err)
+        rows, target, errors = read_scored(model, X, y, groups, y_err)
         return _predictive.log_density(model._posterior, rows, target, errors)
     _refuse_errors(scorer, model, y_err)
     return np.asarray(method(X, y, **given_groups(method, groups)))
@@ -46,7 +46,7 @@ def ranked_scores(
             f"of normals. Got {type(model).__name__}; use `neg_interval_score`."
         )
         raise TypeError(msg)
-    rows, target, errors = _read(scorer, model, X, y, groups, y_err)
+    rows, target, errors = read_scored(model, X, y, groups, y_err)
     return _predictive.ranked_score(model._posterior, rows, target, errors)
 
 
@@ -59,7 +59,7 @@ def intervals(
     tail = (1 - inside) / 2
     probabilities = np.array([tail, 1 - tail])
     if isinstance(model, Predicting):
-        rows, target, errors = _read(scorer, model, X, y, groups, y_err)
+        rows, target, errors = read_scored(model, X, y, groups, y_err)
         bounds = _predictive.quantiles(model._posterior, rows, probabilities, errors)
     else:
         _refuse_errors(scorer, model, y_err)
@@ -73,21 +73,6 @@ def interval_scores(target: Float, low: Float, high: Float, inside: float) -> Fl
     """Return Gneiting & Raftery (2007), eq. 43, row by row."""
     outside = np.maximum(low - target, 0) + np.maximum(target - high, 0)
     return np.asarray(high - low + 2 / (1 - inside) * outside)
-
-
-def _read(
-    scorer: str, model: Predicting, X: Any, y: Any, groups: Any, y_err: Any
-) -> tuple[Rows, Float, Float | None]:
-    """Return rows, targets and known errors; those that a target has must be given."""
-    rows, target, errors = model._rows_to_score(X, y, groups, y_err)
-    if errors is None and model._statistics.known_errors:
-        msg = (
-            f"`{scorer}` needs `y_err`, the standard errors of `y`, to score a model with "
-            "residual_scale='known'. Pass `y_err=`; searches and cross-validation hand it on "
-            "if metadata routing is enabled."
-        )
-        raise ValueError(msg)
-    return rows, target, errors
 
 
 def _refuse_errors(scorer: str, model: Any, y_err: Any) -> None:

@@ -1,8 +1,4 @@
-"""What scorers have in common: a name, requests for metadata, and the estimator they score.
-
-A scorer is given what the user gave to scikit-learn: a pipeline, a search, an estimator. Those
-have `predict`, but not the methods of the estimator inside that predict a distribution.
-"""
+"""What scorers have in common: a name, requests for metadata, and what they score."""
 
 from __future__ import annotations
 
@@ -12,20 +8,11 @@ from inspect import signature
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from sklearn import get_config
-from sklearn.base import BaseEstimator
 from sklearn.compose import TransformedTargetRegressor
-from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import Pipeline
-from sklearn.utils.metadata_routing import (
-    UNCHANGED,
-    MetadataRequest,
-    get_routing_for_object,
-    process_routing,
-)
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.metadata_routing import UNCHANGED, MetadataRequest
 
 from skhbm._inputs import as_weights
+from skhbm._wrapped import takes_groups, unwrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,7 +22,6 @@ __all__ = [
     "given_groups",
     "point_prediction",
     "require",
-    "unwrapped",
     "weighted_mean",
 ]
 
@@ -140,50 +126,6 @@ def _remake(
     return scorer if same else scorer.set_score_request(**requests)
 
 
-def unwrapped(estimator: Any, X: Any, groups: Any) -> tuple[Any, Any]:
-    """Return the estimator in pipelines and searches that predicts, and X as it gets it."""
-    while True:
-        if isinstance(estimator, FrozenEstimator):
-            estimator = estimator.estimator
-            continue
-        if isinstance(estimator, BaseEstimator):
-            check_is_fitted(estimator)
-        if isinstance(estimator, Pipeline):
-            X = _transformed(estimator, X, groups)
-            estimator = estimator.steps[-1][1]
-        elif hasattr(estimator, "best_estimator_"):
-            estimator = estimator.best_estimator_
-        else:
-            return estimator, X
-
-
-def _transformed(pipeline: Pipeline, X: Any, groups: Any) -> Any:
-    """Return X after all steps but the last, which get the metadata that they request."""
-    routed = None
-    if groups is not None and _routes_groups(pipeline):
-        routed = process_routing(pipeline, "predict", groups=groups)
-    for name, step in pipeline.steps[:-1]:
-        if step is not None and step != "passthrough":
-            X = step.transform(X, **(routed[name].transform if routed else {}))
-    return X
-
-
-def _routes_groups(estimator: Any) -> bool:
-    """Whether scikit-learn hands on `groups` that predict is given."""
-    if not get_config()["enable_metadata_routing"]:
-        # It does so with routing, or without asking.
-        return isinstance(estimator, TransformedTargetRegressor) and _takes_groups(
-            estimator.regressor_
-        )
-    return bool(get_routing_for_object(estimator).consumes("predict", ["groups"]))
-
-
-def _takes_groups(estimator: Any) -> bool:
-    if isinstance(estimator, Pipeline):
-        return _takes_groups(estimator.steps[-1][1])
-    return "groups" in signature(estimator.predict).parameters or _routes_groups(estimator)
-
-
 def given_groups(method: Callable[..., Any], groups: Any) -> dict[str, Any]:
     """Return the labels as arguments of a method, if it takes any: most estimators do not."""
     wanted = groups is not None and "groups" in signature(method).parameters
@@ -198,7 +140,7 @@ def point_prediction(scorer: str, estimator: Any, X: Any, groups: Any) -> Any:
             f"`{scorer}` needs a regressor. Got {type(model).__name__}, which has no `predict`."
         )
         raise TypeError(msg)
-    wanted = groups is not None and _takes_groups(model)
+    wanted = groups is not None and takes_groups(model)
     return model.predict(X, **({"groups": groups} if wanted else {}))
 
 
