@@ -53,11 +53,14 @@ larger = (effects[:, :, None] > effects[:, None, :]).mean(axis=0)
 A, C = data.target[0], data.target[2]
 alone = norm.cdf((A - C) / np.hypot(data.y_err[0], data.y_err[2]))
 tau = draws["tau_school"].to_numpy().ravel()
+weights = 1 / data.y_err**2
+Q = np.sum(weights * (data.target - np.average(data.target, weights=weights)) ** 2)
 print(f"Pr(A > C), each school alone  {alone:.2f}")
 print(f"Pr(A > C), partial pooling    {larger[0, 2]:.2f}, book 0.705")
 print(f"Pr(A > 28), partial pooling   {np.mean(effects[:, 0] > 28):.2f}")
 print(f"Most certain difference       {larger.max():.2f}")
 print(f"sd between schools, median    {np.median(tau):.1f}; below 2 in {np.mean(tau < 2):.0%}")
+print(f"chi-square of equal gains     {Q:.1f}, where 7 are expected")
 assert abs(larger[0, 2] - 141 / 200) < 2 * np.sqrt(0.7 * 0.3 / 200)
 assert larger.max() < 0.8
 

@@ -5,15 +5,15 @@ Finance: how firms invest
 How much a firm invests goes with its market value and its capital, but by other elasticities in
 each firm. Partial pooling of the elasticities predicts later years better than one regression
 for all firms, than a level for each firm with elasticities that all share, and than a
-regression for each firm, from seven years of data on.
+regression for each firm, from seven years of data on; with five, the one regression is better.
 
 Grunfeld's panel [1]_ has eleven American firms in the years 1935 to 1954. It comes with
 statsmodels: ``pip install statsmodels``.
 """
 
 # %%
-# Econometrics prints this regression for ten firms, with a varying level ("random effects") and
-# elasticities that all firms share, in millions of dollars. Baltagi [2]_ has the same figures.
+# Textbooks of econometrics print a regression of ten of the firms in millions of dollars, with
+# levels that vary ("random effects") and common slopes. Ours agrees with Baltagi's [2]_.
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -69,8 +69,8 @@ def partial_pooling(train, test):
 
 
 # %%
-# Fit to the years up to one, and predict investment in all later ones from value and capital
-# then.
+# Fit to the years up to one, and predict investment in all later ones from what value and
+# capital were then.
 methods = {
     "each firm alone": each_alone,
     "one for all": one_for_all,
@@ -90,8 +90,7 @@ errors = pd.DataFrame(
 )
 print("Root mean squared error of log(investment) in later years")
 print(errors.to_string(float_format="{:.2f}".format))
-late = errors.loc[1941:]
-assert (late.idxmin(axis=1) == "partial pooling").all()
+assert (errors.loc[1941:].idxmin(axis=1) == "partial pooling").all()
 
 # %%
 figure, ax = plt.subplots(figsize=(7, 4.4), layout="constrained")
