@@ -34,7 +34,7 @@ model.fit(None, data.target, groups=data.groups, y_err=data.y_err)
 
 # %%
 # Draws of the schools' effects are the population's mean plus the deviations from it. Their
-# medians are those of the book's table 5.3, which comes from 200 draws.
+# medians are within a point of those in the book's table 5.3, which come from 200 draws.
 draws = model.posterior_["posterior"]
 effects = draws["intercept"] + draws["effect_school"].sel(school_term="intercept")
 effects = effects.to_numpy().reshape(-1, 8)
