@@ -11,17 +11,34 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from skhbm import datasets as datasets
+    from skhbm._displays._calibration import CalibrationDisplay
+    from skhbm._displays._group_effects import GroupEffectsDisplay
+    from skhbm._displays._posterior_predictive import PosteriorPredictiveDisplay
+    from skhbm._displays._shrinkage import ShrinkageDisplay
     from skhbm._estimator import HierarchicalNormalRegressor
     from skhbm._priors import Prior
     from skhbm._statistics import GroupedStatistics
 
-__all__ = ["GroupedStatistics", "HierarchicalNormalRegressor", "Prior", "datasets"]
+__all__ = [
+    "CalibrationDisplay",
+    "GroupEffectsDisplay",
+    "GroupedStatistics",
+    "HierarchicalNormalRegressor",
+    "PosteriorPredictiveDisplay",
+    "Prior",
+    "ShrinkageDisplay",
+    "datasets",
+]
 __version__ = "0.1.0"
 
 _HOMES = {
+    "CalibrationDisplay": "skhbm._displays._calibration",
+    "GroupEffectsDisplay": "skhbm._displays._group_effects",
     "GroupedStatistics": "skhbm._statistics",
     "HierarchicalNormalRegressor": "skhbm._estimator",
+    "PosteriorPredictiveDisplay": "skhbm._displays._posterior_predictive",
     "Prior": "skhbm._priors",
+    "ShrinkageDisplay": "skhbm._displays._shrinkage",
 }
 
 

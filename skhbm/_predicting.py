@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
 
 from skhbm import _predictive
 from skhbm._fitted import Fitted
-from skhbm._inputs import as_errors, as_target
-from skhbm._reading import read_new_rows
+from skhbm._reading import read_new_rows, read_observed
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -211,22 +209,8 @@ class Predicting(Fitted):
         ValueError
             If X and y differ in length, or `y_err` has no place.
         """
-        check_is_fitted(self)
-        target = as_target(y, self)
         rows = read_new_rows(self, X, groups)
-        if len(rows) != len(target):
-            msg = (
-                f"`X` has {len(rows)} rows but `y` has {len(target)} entries; they must be "
-                "equal."
-            )
-            raise ValueError(msg)
-        errors = as_errors(y_err, len(target))
-        if errors is not None and not self._statistics.known_errors:
-            msg = (
-                "`y_err` was given, but the residual scale was estimated. Leave it out, or fit "
-                "with residual_scale='known'."
-            )
-            raise ValueError(msg)
+        target, errors = read_observed(self, len(rows), y, y_err)
         return _predictive.log_density(self._posterior, rows, target, errors)
 
     def score(

@@ -27,7 +27,16 @@ if TYPE_CHECKING:
     Float = NDArray[np.float64]
     Int = NDArray[np.int64]
 
-__all__ = ["covariance", "log_density", "mixtures", "moments", "quantiles", "samples"]
+__all__ = [
+    "NARROWEST",
+    "covariance",
+    "log_density",
+    "mixture_quantiles",
+    "mixtures",
+    "moments",
+    "quantiles",
+    "samples",
+]
 
 #: Rows whose moments are computed at a time.
 BLOCK = 16_384
@@ -185,7 +194,7 @@ def quantiles(posterior: Posterior, rows: Rows, probabilities: Float) -> Float:
     """Return quantiles (n, n_quantiles) of the mixture over draws."""
     out = np.empty((len(rows), len(probabilities)))
     for block, mean, sd in mixtures(posterior, rows):
-        _mixture_quantiles(mean, sd, probabilities, out[block])
+        mixture_quantiles(mean, sd, probabilities, out[block])
     scaling = posterior.design.scaling
     return scaling.y_mean + scaling.y_scale * out
 
@@ -271,7 +280,7 @@ def mixtures(posterior: Posterior, rows: Rows) -> Iterator[tuple[slice, Float, F
 
 
 @njit(**JIT)
-def _mixture_quantiles(mean, sd, probabilities, out):
+def mixture_quantiles(mean, sd, probabilities, out):
     """Solve mean_s Phi((x - mean_s) / sd_s) = p for each row by guarded Newton steps."""
     n, n_draws = mean.shape
     for i in range(n):

@@ -15,7 +15,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skhbm._columns import find_columns, split_columns
-from skhbm._inputs import as_errors, as_features, as_rows, count_rows
+from skhbm._inputs import as_errors, as_features, as_rows, as_target, count_rows
 from skhbm._labels import as_factors, hashables, split_factors
 from skhbm._rows import Rows
 from skhbm._same_rows import check_same_rows
@@ -35,6 +35,7 @@ __all__ = [
     "feature_names",
     "read_more_rows",
     "read_new_rows",
+    "read_observed",
     "read_rows_again",
     "read_statistics",
     "warn_of_other_kind",
@@ -141,6 +142,24 @@ def read_new_rows(estimator: Any, X: Any, groups: Any) -> Rows:
     ]
     integrated = keys.pop(estimator._posterior.design.integrated)
     return Rows(features, integrated, tuple(keys))
+
+
+def read_observed(
+    estimator: Any, n_rows: int, y: Any, y_err: Any
+) -> tuple[Float, Float | None]:
+    """Return the target of rows that are predicted, and its known errors if there are any."""
+    target = as_target(y, estimator)
+    if n_rows != len(target):
+        msg = f"`X` has {n_rows} rows but `y` has {len(target)} entries; they must be equal."
+        raise ValueError(msg)
+    errors = as_errors(y_err, len(target))
+    if errors is not None and not estimator._statistics.known_errors:
+        msg = (
+            "`y_err` was given, but the residual scale was estimated. Leave it out, or fit "
+            "with residual_scale='known'."
+        )
+        raise ValueError(msg)
+    return target, errors
 
 
 def read_more_rows(
