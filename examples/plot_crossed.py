@@ -16,7 +16,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from skhbm import HierarchicalNormalRegressor
+from skhbm import GroupEffectsDisplay, HierarchicalNormalRegressor
 
 rng = np.random.default_rng(4)
 quality, leniency = rng.normal(0, 2, 40), rng.normal(0, 3, 25)
@@ -65,6 +65,13 @@ for ax, (name, estimate) in zip(axes, estimates.items(), strict=True):
 figure.supxlabel("True quality")
 figure.supylabel("Estimate")
 figure.colorbar(points, ax=axes, label="Leniency of the wine's judges")
+plt.show()
+
+# %%
+# And these are the judges, from the strictest to the most lenient; crosses are the truth.
+display = GroupEffectsDisplay.from_estimator(crossed, factor="judge")
+row = np.argsort(np.argsort(display.estimate))
+display.ax_.plot(leniency, row, "kx", label="true")
 plt.show()
 
 # %%

@@ -22,7 +22,7 @@ from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
-from skhbm import HierarchicalNormalRegressor
+from skhbm import HierarchicalNormalRegressor, PosteriorPredictiveDisplay, ShrinkageDisplay
 from skhbm.datasets import load_radon
 
 radon = load_radon(as_frame=True)
@@ -71,32 +71,26 @@ alone, one, partial = errors.loc["all"]
 assert alone > one > partial
 
 # %%
-# On the left each county alone and partially pooled; counties of equally many homes stand side
-# by side. On the right the errors of the last table, in the same colours.
-table = table.sort_values(["n", "no_pooling"])
-same = table.groupby("n")["n"]
-aside = same.cumcount() - (same.transform("size") - 1) / 2
-homes = table["n"] * np.exp(0.02 * aside)
-own, pooled = table["no_pooling"], table["partial_pooling"]
-
-plt.rcParams.update({"axes.spines.top": False, "axes.spines.right": False})
+# On the left each county between its own estimate and that of all of Minnesota; the more homes
+# it has, the nearer it stays to its own. On the right the errors of the last table.
 figure, (left, right) = plt.subplots(
     1, 2, figsize=(10, 4.6), width_ratios=[5, 3], layout="constrained"
 )
-left.vlines(homes, own, pooled, color="0.85", linewidth=1, zorder=1)
-left.plot(homes, own, "o", color="C7", mfc="white", ms=4.5, label="county alone")
-left.errorbar(
-    homes, pooled, table["sd"], fmt="o", ms=4.5, elinewidth=0.7, label="partial pooling, ± 1 sd"
+display = ShrinkageDisplay.from_estimator(
+    model, ax=left, scatter_kwargs={"c": table["n"], "cmap": "viridis_r", "norm": "log"}
 )
-left.axhline(table["complete_pooling"].iloc[0], color="C1", zorder=1, label="one for all")
-left.set_xscale("log")
-left.set_xticks([1, 2, 5, 10, 20, 50, 100], ["1", "2", "5", "10", "20", "50", "100"])
-left.minorticks_off()
-left.set(xlabel="Homes measured in the county", ylabel="Radon in a basement, log(pCi/L)")
-left.legend(frameon=False)
+figure.colorbar(display.partial_pooling_, ax=left, label="Homes", format="{x:.0f}", pad=0)
+left.set_ylabel("Radon in a basement, log(pCi/L)")
 for name, color in zip(models, ["C7", "C1", "C0"], strict=True):
-    right.plot(errors[name].drop("all"), "o-", color=color)
+    right.plot(errors[name].drop("all"), "o-", color=color, label=name)
 right.set(xlabel="Homes measured in the county", ylabel="Error in homes left out, log(pCi/L)")
+right.legend()
+plt.show()
+
+# %%
+# Data drawn from the model are like those that were observed, but for a bump on the left:
+# readings of zero, which had been set to 0.1 pCi/L.
+PosteriorPredictiveDisplay.from_estimator(model, X, y)
 plt.show()
 
 # %%

@@ -21,7 +21,7 @@ import pandas as pd
 from sklearn.base import clone
 from sklearn.model_selection import KFold
 
-from skhbm import HierarchicalNormalRegressor
+from skhbm import GroupEffectsDisplay, HierarchicalNormalRegressor
 from skhbm.datasets import load_sleepstudy
 
 X, y, subject = load_sleepstudy(return_X_y=True, as_frame=True)
@@ -100,8 +100,12 @@ figure.legend(
     ["partial pooling, 90 % interval", "subject alone", "population"],
     loc="outside upper center",
     ncols=3,
-    frameon=False,
 )
+plt.show()
+
+# %%
+# Their slopes, with 90 % intervals.
+GroupEffectsDisplay.from_estimator(model, coefficient="Days", kind="coefficient")
 plt.show()
 
 # %%
