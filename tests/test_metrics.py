@@ -282,7 +282,9 @@ def test_scores_with_several_factors_are_those_of_rows_in_any_order(predictive):
 
 def test_targets_with_known_errors_need_them(predictive):
     fitted = estimator(residual_scale="known").fit(X[:12], Y[:12], y_err=ERRORS)
-    with pytest.raises(ValueError, match="needs `y_err`, the standard errors of `y`, to score"):
+    with pytest.raises(
+        ValueError, match=r"residual_scale='known': `y` differs .*Pass `y_err=`"
+    ):
         predictive(fitted, X[:12], Y[:12])
 
 
