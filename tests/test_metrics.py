@@ -392,6 +392,18 @@ def test_new_groups_are_scored_by_leaving_groups_out():
     assert scores.max() < known.min()
 
 
+@pytest.mark.parametrize("scorer", [log_score, r2])
+def test_labels_of_the_splitter_are_not_those_of_a_model_of_columns(scorer):
+    with config_context(**ROUTING):
+        found, expected = (
+            cross_val_score(
+                model, data, Y, scoring=scorer, cv=GroupKFold(3), params={"groups": GROUPS}
+            )
+            for model, data in ((estimator(group_features="site"), TABLE), (estimator(), X))
+        )
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
 def test_learning_curve_with_routing():
     with config_context(**ROUTING):
         _, train, test = learning_curve(
