@@ -1,5 +1,17 @@
-"""Before SciPy is imported: without this scikit-learn skips its check of array API input."""
+"""Before SciPy and matplotlib are imported: environment of the tests and doctests."""
 
 import os
+import sys
 
+import pytest
+
+# Without this scikit-learn skips its check of array API input.
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+
+@pytest.fixture(autouse=True)
+def _no_figure_is_left():
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")

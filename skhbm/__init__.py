@@ -11,25 +11,44 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from skhbm import datasets as datasets
+    from skhbm import metrics as metrics
+    from skhbm._displays._calibration import CalibrationDisplay
+    from skhbm._displays._group_effects import GroupEffectsDisplay
+    from skhbm._displays._posterior_predictive import PosteriorPredictiveDisplay
+    from skhbm._displays._shrinkage import ShrinkageDisplay
     from skhbm._estimator import HierarchicalNormalRegressor
     from skhbm._priors import Prior
     from skhbm._statistics import GroupedStatistics
 
-__all__ = ["GroupedStatistics", "HierarchicalNormalRegressor", "Prior", "datasets"]
+__all__ = [
+    "CalibrationDisplay",
+    "GroupEffectsDisplay",
+    "GroupedStatistics",
+    "HierarchicalNormalRegressor",
+    "PosteriorPredictiveDisplay",
+    "Prior",
+    "ShrinkageDisplay",
+    "datasets",
+    "metrics",
+]
 __version__ = "0.1.0"
 
 _HOMES = {
+    "CalibrationDisplay": "skhbm._displays._calibration",
+    "GroupEffectsDisplay": "skhbm._displays._group_effects",
     "GroupedStatistics": "skhbm._statistics",
     "HierarchicalNormalRegressor": "skhbm._estimator",
+    "PosteriorPredictiveDisplay": "skhbm._displays._posterior_predictive",
     "Prior": "skhbm._priors",
+    "ShrinkageDisplay": "skhbm._displays._shrinkage",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
-    if name == "datasets":
-        return import_module("skhbm.datasets")
+    if name in ("datasets", "metrics"):
+        return import_module(f"skhbm.{name}")
     msg = f"module 'skhbm' has no attribute {name!r}"
     raise AttributeError(msg)
 

@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     from skhbm._posterior import Posterior
     from skhbm._statistics import GroupedStatistics
 
-__all__ = ["add_log_likelihood", "coordinates", "hyperparameters", "to_datatree"]
+__all__ = [
+    "add_log_likelihood",
+    "coordinates",
+    "effect_dims",
+    "hyperparameters",
+    "to_datatree",
+]
 
 
 def hyperparameters(posterior: Posterior) -> tuple[dict[str, Any], dict[str, list[str]]]:
@@ -46,6 +52,13 @@ def hyperparameters(posterior: Posterior) -> tuple[dict[str, Any], dict[str, lis
     return variables, dims
 
 
+def effect_dims(posterior: Posterior) -> dict[str, list[str]]:
+    """Return the dims of the effects' variables, by name."""
+    factors = [factor for factor in posterior.design.factors if factor.terms.varying]
+    names = [factor.levels.name for factor in factors]
+    return {f"effect_{f}": [f, f"{f}_term"] for f in names}
+
+
 def coordinates(posterior: Posterior) -> dict[str, Any]:
     """Return the labels of all dims."""
     coords: dict[str, Any] = {"feature": list(posterior.design.terms.features)}
@@ -68,7 +81,7 @@ def to_datatree(
         f = factor.levels.name
         if factor.terms.varying:
             variables[f"effect_{f}"] = posterior.factor_effects(position)
-            dims[f"effect_{f}"] = [f, f"{f}_term"]
+    dims |= effect_dims(posterior)
     cell = [posterior.design.levels.name]
     constant = {"n": statistics.n, "x_mean": statistics.mean[:, :-1]}
     if len(statistics.factors) > 1:

@@ -28,6 +28,7 @@ __all__ = [
     "CompiledPrior",
     "check_distribution",
     "compiled_prior",
+    "find_distribution",
     "has_negative_support",
     "prior_draws",
 ]
@@ -46,16 +47,7 @@ class CompiledPrior(NamedTuple):
 
 def check_distribution(name: str, prior: Any) -> None:
     """Check that a prior names a univariate continuous PyMC distribution and its arguments."""
-    distribution: Any = getattr(pm, prior.distribution, None)
-    if not _is_continuous(distribution):
-        names = [n for n in dir(pm) if _is_continuous(getattr(pm, n))]
-        close = difflib.get_close_matches(prior.distribution, names)
-        hint = f" Did you mean {' or '.join(close)}?" if close else ""
-        msg = (
-            f"The prior of {name} must be a continuous PyMC distribution. "
-            f"Got {prior.distribution!r}.{hint}"
-        )
-        raise ValueError(msg)
+    distribution = find_distribution(name, prior)
     known = _arguments(distribution)
     unknown = sorted(set(prior.parameters) - set(known))
     if unknown:
@@ -73,6 +65,21 @@ def check_distribution(name: str, prior: Any) -> None:
     if not scalar or not proper:
         msg = f"The prior of {name} must be proper, one number a draw. Got {prior!r}."
         raise ValueError(msg)
+
+
+def find_distribution(name: str, prior: Any) -> Any:
+    """Return the class of PyMC that a prior names: a continuous distribution, nothing else."""
+    distribution: Any = getattr(pm, prior.distribution, None)
+    if not _is_continuous(distribution):
+        names = [n for n in dir(pm) if _is_continuous(getattr(pm, n))]
+        close = difflib.get_close_matches(prior.distribution, names)
+        hint = f" Did you mean {' or '.join(close)}?" if close else ""
+        msg = (
+            f"The prior of {name} must be a continuous PyMC distribution. "
+            f"Got {prior.distribution!r}.{hint}"
+        )
+        raise ValueError(msg)
+    return distribution
 
 
 def has_negative_support(prior: Any) -> bool:

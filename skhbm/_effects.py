@@ -17,7 +17,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from skhbm._kernels import JIT
+from skhbm._kernels import JIT, JIT_INNER
 
 __all__ = [
     "covariance_roots",
@@ -210,31 +210,52 @@ def row_mixture(L, sigma, w, shift, roots, fixed, varying, codes, units, mean, v
     """Add to mean and variance (n_rows, s) those of the linear predictor of each row and draw.
 
     A negative code is a group that was not seen, as in `effect_draws`. `units` are the
-    positions of the rows' groups in shift.
+    positions of the rows' groups in shift; rows of one unit that follow each other share the
+    moments of its effects.
     """
     n_draws, q, _ = L.shape
+    wT = w.T.copy()
     P, u = np.empty((q, q)), np.empty(q)
+    roots_of, means_of = np.empty((q, q, n_draws)), np.empty((q, n_draws))
     for i in range(len(codes)):
         j = codes[i]
-        for s in range(n_draws):
-            if j >= 0:
-                scale = sigma[s, 0] if sigma.shape[1] == 1 else sigma[s, j]
-                own = shift[s % len(shift), units[i] % shift.shape[1]]
-                effect_root(L[s], scale, roots[j], P)
-                effect_mean(P, scale, w[s], own, roots[j], u)
-            else:
-                P[:] = L[s]
-                u[:] = 0.0
-            mu = 0.0
-            for c in range(w.shape[1]):
-                mu += fixed[i, c] * w[s, c]
-            for c in range(q):
-                mu += varying[i, c] * u[c]
-                t = 0.0
-                for a in range(q):
-                    t += varying[i, a] * P[a, c]
-                variance[i, s] += t * t
-            mean[i, s] += mu
+        if i == 0 or units[i] != units[i - 1]:
+            for s in range(n_draws):
+                if j >= 0:
+                    scale = sigma[s, 0] if sigma.shape[1] == 1 else sigma[s, j]
+                    own = shift[s % len(shift), units[i] % shift.shape[1]]
+                    effect_root(L[s], scale, roots[j], P)
+                    effect_mean(P, scale, w[s], own, roots[j], u)
+                else:
+                    P[:] = L[s]
+                    u[:] = 0.0
+                for c in range(q):
+                    means_of[c, s] = u[c]
+                    for a in range(q):
+                        roots_of[c, a, s] = P[a, c]
+        for c in range(len(wT)):
+            add_multiple(fixed[i, c], wT[c], mean[i])
+        for c in range(q):
+            add_multiple(varying[i, c], means_of[c], mean[i])
+            add_square(varying[i], roots_of[c], variance[i])
+
+
+@njit(**JIT_INNER)
+def add_multiple(factor, values, out):
+    """Add a multiple of one array to another."""
+    for s in range(len(out)):
+        out[s] += factor * values[s]
+
+
+@njit(**JIT_INNER)
+def add_square(factors, values, out):
+    """Add the squares of linear combinations of the rows of values (q, n)."""
+    q = len(factors)
+    for s in range(len(out)):
+        t = 0.0
+        for a in range(q):
+            t += factors[a] * values[a, s]
+        out[s] += t * t
 
 
 @njit(**JIT)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import check_random_state
 
+from skhbm._comparing import Comparing
 from skhbm._design import make_design
+from skhbm._documentation import page_template
 from skhbm._parameters import check_parameters
 from skhbm._predicting import Predicting
+from skhbm._progress import ChainTasks, ProgressLine
 from skhbm._reading import (
     check_statistics,
     read_more_rows,
@@ -19,6 +25,7 @@ from skhbm._reading import (
     warn_of_other_kind,
 )
 from skhbm._resolve import resolve_priors
+from skhbm._saving import Saving
 from skhbm._statistics import statistics_of_rows
 from skhbm._terms import make_terms
 
@@ -26,7 +33,9 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from skhbm._conditioning import Origin
+    from skhbm._design import Design
     from skhbm._posterior import Posterior
+    from skhbm._priors import Priors
     from skhbm._statistics import GroupedStatistics
 
     Float = NDArray[np.float64]
@@ -34,7 +43,9 @@ if TYPE_CHECKING:
 __all__ = ["HierarchicalNormalRegressor"]
 
 
-class HierarchicalNormalRegressor(Predicting, RegressorMixin, BaseEstimator):
+class HierarchicalNormalRegressor(
+    Saving, Predicting, Comparing, CallbackSupportMixin, RegressorMixin, BaseEstimator
+):
     r"""Hierarchical (multilevel, mixed-effects) Bayesian normal regression.
 
     Rows belong to groups whose intercepts, and slopes if asked for, vary about those of a
@@ -96,7 +107,8 @@ class HierarchicalNormalRegressor(Predicting, RegressorMixin, BaseEstimator):
     random_state : int, RandomState instance or None, default=None
         Seed of the draws. An int gives the same draws at every call and in every process.
     verbose : int, default=0
-        1 shows a progress bar.
+        1 shows a line with the progress of sampling in a terminal or a notebook, and
+        everywhere what came of it. See Notes for each chain's.
 
     Attributes
     ----------
@@ -149,7 +161,7 @@ class HierarchicalNormalRegressor(Predicting, RegressorMixin, BaseEstimator):
         The model that is sampled, as a PyMC model of the groups' statistics.
     n_features_in_ : int
         Number of columns of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns of X, if it has any.
 
     See Also
@@ -177,6 +189,12 @@ class HierarchicalNormalRegressor(Predicting, RegressorMixin, BaseEstimator):
     Labels that are numbered anew in each group of another factor (class 1, 2, ... of every
     school) would be taken for crossed. Make them unique first, as in
     ``groups["class"] = groups["school"].astype(str) + "/" + groups["class"].astype(str)``.
+
+    ``set_callbacks(sklearn.callback.ProgressBar())``, of this estimator or of a grid search
+    or pipeline around it, shows the progress of each chain. Callbacks are told of "fit", of
+    each "chain" below it, and of at most 50 blocks of "draws" below each chain, tuning
+    included. What they raise stops the chains; what they return does not, as a posterior needs
+    the draws of all chains. Draws are the same with callbacks and without.
 
     References
     ----------
@@ -206,6 +224,9 @@ class HierarchicalNormalRegressor(Predicting, RegressorMixin, BaseEstimator):
     >>> print(f"{model.intercept_:.1f} {model.coef_[0]:.1f} {model.group_scale_[0]:.1f}")
     1.5 -0.7 0.3
     """
+
+    # For the link in the HTML representation.
+    _doc_link_module = "skhbm"
 
     # scikit-learn reads these when metadata routing is enabled.
     __metadata_request__fit: ClassVar = {"groups": True}
@@ -289,7 +310,8 @@ class HierarchicalNormalRegressor(Predicting, RegressorMixin, BaseEstimator):
         check_parameters(self)
         fitted = self._unfitted_copy()
         statistics = read_statistics(fitted, X, y, groups, sample_weight, y_err)
-        return self._fit(fitted, statistics, started)
+        rows = _rows(X, y, groups, sample_weight)
+        return self._fit(fitted, statistics, started, rows)
 
     def partial_fit(
         self,
@@ -328,7 +350,8 @@ class HierarchicalNormalRegressor(Predicting, RegressorMixin, BaseEstimator):
             fitted._keep_columns(self)
         batch = read_statistics(fitted, X, y, groups, sample_weight, y_err, known)
         statistics = batch if known is None else known + batch
-        return self._fit(fitted, statistics, started, more_to_come=True)
+        rows = _rows(X, y, groups, sample_weight)
+        return self._fit(fitted, statistics, started, rows, more_to_come=True)
 
     def fit_statistics(self, statistics: GroupedStatistics) -> Self:
         """Sample the posterior given the statistics of the rows.
@@ -352,13 +375,14 @@ class HierarchicalNormalRegressor(Predicting, RegressorMixin, BaseEstimator):
         check_parameters(self)
         fitted = self._unfitted_copy()
         check_statistics(fitted, statistics)
-        return self._fit(fitted, statistics, started)
+        return self._fit(fitted, statistics, started, {})
 
     def _fit(
         self,
         fitted: Self,
         statistics: GroupedStatistics,
         started: float,
+        rows: dict[str, Any],
         *,
         more_to_come: bool = False,
     ) -> Self:
@@ -366,28 +390,63 @@ class HierarchicalNormalRegressor(Predicting, RegressorMixin, BaseEstimator):
         terms = make_terms(fitted, statistics, more_to_come=more_to_come)
         design = make_design(statistics, terms)
         priors = resolve_priors(self.priors, design)
+        unchanged = dict(vars(self))
+        try:
+            self._sample(fitted, statistics, design, priors, started, rows)
+        except BaseException:
+            # What scikit-learn keeps here for callbacks stays if their teardown is interrupted.
+            self.__dict__ = unchanged
+            raise
+        self.__dict__ = fitted.__dict__
 
-        from skhbm._diagnostics import diagnose, warn_if_not_converged
+        from skhbm._diagnostics import warn_if_not_converged
+
+        warn_if_not_converged(self.diagnostics_, design.terms, design.scaling)
+        return self
+
+    @with_callbacks  # type: ignore[untyped-decorator]
+    def _sample(
+        self,
+        fitted: Self,
+        statistics: GroupedStatistics,
+        design: Design,
+        priors: Priors,
+        started: float,
+        rows: dict[str, Any],
+    ) -> None:
+        """Sample the posterior into an unfitted copy; callbacks are told of this estimator."""
+        from skhbm._diagnostics import diagnose
         from skhbm._inference import infer
         from skhbm._sampling import n_threads
 
-        posterior, sample_stats = infer(
-            design,
-            priors,
-            int(check_random_state(self.random_state).randint(2**31 - 1)),
-            draws=self.draws,
-            tune=self.tune,
-            chains=self.chains,
-            target_accept=self.target_accept,
-            threads=n_threads(self.n_jobs, self.chains),
-            progress=self.verbose > 0,
+        context = self._init_callback_context(
+            max_subtasks=self.chains, sequential_subtasks=False
         )
-        diagnostics = diagnose(posterior, sample_stats["diverging"])
-        fitted._set_fitted(posterior, statistics, priors, sample_stats)
-        fitted.diagnostics_ = {**diagnostics, "seconds": time.perf_counter() - started}
-        self.__dict__ = fitted.__dict__
-        warn_if_not_converged(diagnostics, design.terms, design.scaling)
-        return self
+        context.call_on_fit_task_begin(estimator=self, **rows)
+        total = self.tune + self.draws
+        line = ProgressLine(total, sys.stdout if self.verbose else None)
+        watchers: list[Any] = [line] if self.verbose else []
+        if hasattr(self, "_skl_callbacks"):
+            watchers.append(ChainTasks(context, self.chains, total, estimator=self, **rows))
+        with line:
+            posterior, sample_stats = infer(
+                design,
+                priors,
+                int(check_random_state(self.random_state).randint(2**31 - 1)),
+                draws=self.draws,
+                tune=self.tune,
+                chains=self.chains,
+                target_accept=self.target_accept,
+                threads=n_threads(self.n_jobs, self.chains),
+                watchers=watchers,
+            )
+            diagnostics = diagnose(posterior, sample_stats["diverging"])
+            fitted._set_fitted(posterior, statistics, priors, sample_stats)
+            fitted.diagnostics_ = {**diagnostics, "seconds": time.perf_counter() - started}
+            line.conclude(posterior.shape, fitted.diagnostics_)
+        context.call_on_fit_task_end(
+            estimator=self, reconstruction_attributes=lambda: vars(fitted), **rows
+        )
 
     def condition_on(
         self,
@@ -494,6 +553,16 @@ class HierarchicalNormalRegressor(Predicting, RegressorMixin, BaseEstimator):
                 getattr(request, method).add_request(param="groups", alias=False)
         return request
 
+    @property
+    def _doc_link_template(self) -> str:
+        return page_template()
+
+    def _get_fitted_attr_html(self, doc_link: str = "") -> Any:
+        """Show the fitted attributes that are there: to show properties would compute them."""
+        table = super()._get_fitted_attr_html.__func__(SimpleNamespace(**vars(self)), doc_link)
+        table.estimator_class = type(self)
+        return table
+
     def __sklearn_is_fitted__(self) -> bool:
         """Whether there is a posterior."""
         return "_posterior" in vars(self)
@@ -551,3 +620,10 @@ class HierarchicalNormalRegressor(Predicting, RegressorMixin, BaseEstimator):
         scale = posterior.sigma.mean(axis=(0, 1))
         by_group, known = posterior.design.terms.by_group, posterior.design.terms.known
         self.residual_scale_ = scale if by_group else None if known else float(scale[0])
+
+
+def _rows(X: Any, y: Any, groups: Any, sample_weight: Any) -> dict[str, Any]:
+    """Return what callbacks are told of the rows: the metadata are those that `score` takes."""
+    metadata = {"groups": groups, "sample_weight": sample_weight}
+    given = {name: value for name, value in metadata.items() if value is not None}
+    return {"X": X, "y": y, "metadata": given}

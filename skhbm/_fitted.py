@@ -1,4 +1,4 @@
-"""What a fitted estimator says of itself: attributes, tables, posterior, cross-validation."""
+"""What a fitted estimator says of itself: attributes, tables, posterior."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from skhbm._inputs import as_probability
 from skhbm._moments import add_moments, start_moments
-from skhbm._reading import read_rows_again
 from skhbm._shrinkage import group_coefficients, shrinkage_columns
 from skhbm._variance import partition_columns, r2_columns, variance_columns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     import pandas as pd
     import pymc as pm
     import xarray as xr
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import NDArray
 
     from skhbm._moments import GroupMoments
     from skhbm._posterior import Posterior
@@ -121,136 +121,79 @@ class Fitted:
 
         return build_model(self._posterior.design, self._priors)
 
-    def loo(
+    def summary(
         self,
-        X: ArrayLike | None,
-        y: ArrayLike,
-        groups: Any = None,
-        unit: str = "row",
-        y_err: ArrayLike | None = None,
-    ) -> Any:
-        """Estimate the expected log predictive density of rows or groups that are left out.
+        var_names: str | Iterable[str] | None = None,
+        *,
+        kind: str = "all",
+        ci_prob: float | None = None,
+        ci_kind: str | None = None,
+        round_to: Any = "auto",
+    ) -> pd.DataFrame:
+        """Make ArviZ's table of the posterior: means, intervals and diagnostics.
 
-        Leave-one-out cross-validation by Pareto-smoothed importance sampling [1]_, without
-        fitting again. The group effects are integrated out of the densities, which makes it
-        more reliable than with their draws [2]_.
+        By default of the population's parameters: those that have no entry for each group.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features) or None
-            The rows of fit, in any order. A row of weight 2 must come twice.
-        y : array-like of shape (n_samples,)
-            Their target.
-        groups : array-like of shape (n_samples,) or (n_samples, n_factors), default=None
-            Their labels.
-        unit : {"row", "group"} or str, default="row"
-            What is left out: one row, predicted from all others, those of its group too; or
-            one group, predicted from the other groups. With several factors "group" is a group
-            of the first one; name another whose groups are to be left out.
-        y_err : array-like of shape (n_samples,), default=None
-            Their known standard errors, if ``residual_scale="known"``.
+        var_names : str or iterable of str, default=None
+            Variables of `posterior_`, as "effect_school"; a "~" before names leaves them out.
+        kind : str, default="all"
+            The columns: "all", "stats", "diagnostics", or another of
+            :func:`arviz_stats.summary`.
+        ci_prob : float, default=None
+            Probability of the intervals. None is ArviZ's setting, 0.89 unless it was changed.
+        ci_kind : {"eti", "hdi"}, default=None
+            Whether these are equal-tailed or of highest density. None is ArviZ's setting,
+            equal-tailed unless it was changed.
+        round_to : int, "auto" or "none", default="auto"
+            Decimals that are shown. "auto" shows those that the Monte Carlo error leaves;
+            the values are not rounded.
 
         Returns
         -------
-        ELPDData
-            ArviZ's, in natural logarithms of densities per unit of y, with pointwise
-            values. Its `p`, the effective number of parameters, is the log density of the
-            posterior predictive distribution, of each unit that is not left out, minus
-            `elpd`.
+        DataFrame
+            One row for each number, named as in ``coef[floor]``; of a matrix of correlations
+            each pair once. In units of y, and y per unit of X.
 
         Raises
         ------
         NotFittedError
             Before fit.
-        ValueError
-            If the rows are not those of fit, or `unit` is "group" in a model without groups.
-
-        Warns
-        -----
-        UserWarning
-            If a Pareto k is above the threshold of reliability.
+        TypeError, ValueError
+            If an argument is not one of these.
 
         Notes
         -----
-        Default priors, which are scaled by the data, stay as they are when a unit is left
-        out. With ``residual_scale="by_group"`` a group that is left out takes its residual
-        scale with it: under the default prior that is integrated out, under an explicit one
-        Pareto k tends to be high. With several factors the effects of one, and of
-        the group that is left out, are integrated out; those of the others are draws.
+        Effects of groups, and residual scales by group, are left out by default since they may
+        be thousands; draws of effects are not made unless they are asked for.
 
-        References
-        ----------
-        .. [1] A. Vehtari, A. Gelman and J. Gabry (2017). Practical Bayesian model
-           evaluation using leave-one-out cross-validation and WAIC. Statistics and
-           Computing 27, 1413-1432. https://doi.org/10.1007/s11222-016-9696-4
-        .. [2] E. C. Merkle, D. Furr and S. Rabe-Hesketh (2019). Bayesian comparison of latent
-           variable models: conditional versus marginal likelihoods. Psychometrika 84,
-           802-829. https://doi.org/10.1007/s11336-019-09679-0
+        Examples
+        --------
+        >>> from skhbm import HierarchicalNormalRegressor
+        >>> from skhbm.datasets import load_radon
+        >>> X, y, county = load_radon(return_X_y=True, as_frame=True)
+        >>> model = HierarchicalNormalRegressor(random_state=0).fit(X, y, groups=county)
+        >>> model.summary(["intercept", "coef"], kind="stats", round_to=1)
+                           mean   sd  eti89_lb  eti89_ub
+        intercept           1.5  0.0       1.4       1.5
+        coef[floor]        -0.7  0.1      -0.8      -0.6
+        coef[log_uranium]   0.7  0.1       0.6       0.9
         """
-        factor = self._left_out(unit)
-        rows, target, errors = read_rows_again(self, X, y, groups, y_err)
-        from skhbm import _loo
+        check_is_fitted(self)
+        if ci_prob is not None:
+            as_probability(ci_prob, "ci_prob")
+        from skhbm._summary import summarise
 
-        posterior, statistics = self._posterior, self._statistics
-        efficiency = self.diagnostics_["min_ess"] / posterior.n_draws
-        if factor is None:
-            units = _loo.left_out_rows(posterior, rows, target, errors)
-            dim, names = "row", np.arange(len(rows))
-        else:
-            units = _loo.left_out_groups(posterior, statistics, factor, rows, errors)
-            dim, names = statistics.factors[factor].name, statistics.factors[factor].labels
-        return _loo.make_elpd(units, posterior.n_draws, dim, names, efficiency)
-
-    def log_likelihood(
-        self,
-        X: ArrayLike | None,
-        y: ArrayLike,
-        groups: Any = None,
-        unit: str = "row",
-        y_err: ArrayLike | None = None,
-    ) -> xr.DataTree:
-        """Add the log likelihood of each draw to `posterior_`, where ArviZ looks for it.
-
-        Parameters
-        ----------
-        X, y, groups
-            As in :meth:`loo`.
-        unit : {"row", "group"} or str, default="row"
-            Of rows the conditional likelihood, given the draws of the group effects in
-            `posterior_`; of groups, as in :meth:`loo`, the marginal one, given the rows of
-            other groups, effects integrated out.
-        y_err : array-like of shape (n_samples,), default=None
-            As in :meth:`loo`.
-
-        Returns
-        -------
-        DataTree
-            `posterior_`, with a variable `y` in its group `log_likelihood`: natural
-            logarithms of densities per unit of y, of dimensions chain, draw and row, or the
-            grouping factor. It stays there until the next call; a pickle does not keep it.
-
-        Raises
-        ------
-        NotFittedError
-            Before fit.
-        ValueError
-            As in :meth:`loo`.
-        """
-        factor = self._left_out(unit)
-        rows, target, errors = read_rows_again(self, X, y, groups, y_err)
-        from skhbm import _loo
-        from skhbm._datatree import add_log_likelihood
-
-        posterior, statistics = self._posterior, self._statistics
-        if factor is None:
-            values = _loo.conditional_densities(posterior, rows, target, errors)
-            dim, names = "row", np.arange(len(rows))
-        else:
-            values = _loo.marginal_densities(posterior, statistics, factor, rows, errors)
-            dim, names = statistics.factors[factor].name, statistics.factors[factor].labels
-        tree = self.posterior_
-        add_log_likelihood(tree, values.T.reshape(*posterior.shape, -1), dim, names)
-        return tree
+        return summarise(
+            self._posterior,
+            var_names,
+            lambda name: self.posterior_["posterior"][name].to_numpy(),
+            kind=kind,
+            ci_prob=ci_prob,
+            ci_kind=ci_kind,
+            round_to=round_to,
+        )
 
     def _moments(self, codes: NDArray[np.int64] | None = None) -> GroupMoments:
         """Return the moments, computed once, of the coded groups or of all."""
@@ -271,24 +214,6 @@ class Fitted:
 
         rows, values = columns(self._posterior, self._statistics, INTERVAL)
         return pd.DataFrame(values, index=pd.Index(rows, name=name))
-
-    def _left_out(self, unit: Any) -> int | None:
-        """Return the factor whose groups are units, or None for rows."""
-        check_is_fitted(self)
-        names = [levels.name for levels in self._statistics.factors]
-        if unit == "row":
-            return None
-        if unit == "group" and not names:
-            msg = 'unit="group" needs a model with groups. Pass `groups=` to fit.'
-            raise ValueError(msg)
-        if unit == "group":
-            return 0
-        if unit in names:
-            return names.index(unit)
-        what = '"row" or "group"'
-        what = what if len(names) < 2 else f"{what} or one of the grouping factors {names}"
-        msg = f"`unit` must be {what}. Got {unit!r}."
-        raise ValueError(msg)
 
     def _group_coefficients(self, factor: int) -> Float:
         return group_coefficients(self._posterior, self._moments(), factor)

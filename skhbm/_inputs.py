@@ -14,7 +14,15 @@ if TYPE_CHECKING:
 
     Float = NDArray[np.float64]
 
-__all__ = ["as_errors", "as_features", "as_rows", "as_target", "as_weights", "count_rows"]
+__all__ = [
+    "as_errors",
+    "as_features",
+    "as_probability",
+    "as_rows",
+    "as_target",
+    "as_weights",
+    "count_rows",
+]
 
 #: Errors below this or above its inverse have weights that overflow when multiplied.
 LEAST_ERROR = 1e-60
@@ -154,3 +162,16 @@ def as_errors(y_err: Any, n_samples: int) -> Float | None:
         )
         raise ValueError(msg)
     return errors
+
+
+def as_probability(value: Any, name: str) -> float:
+    """Return the probability of an interval, a float in (0, 1)."""
+    if not isinstance(value, Real):
+        msg = f"`{name}` must be a number in (0, 1). Got {value!r}."
+        raise TypeError(msg)
+    inside = float(value)
+    if not 0 < inside < 1:
+        hint = f" Did you mean {inside / 100:g}?" if 1 < inside < 100 else ""
+        msg = f"`{name}` must lie in (0, 1). Got {value!r}.{hint}"
+        raise ValueError(msg)
+    return inside

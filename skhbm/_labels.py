@@ -42,6 +42,16 @@ class Levels:
         code_of = {label: code for code, label in enumerate(hashables(self.labels))}
         object.__setattr__(self, "_code_of", code_of)
 
+    def __getstate__(self) -> list[Any]:
+        """Leave out what is made of the labels: codes by label, which can be of any type."""
+        return [self.labels, self.name]
+
+    def __setstate__(self, state: list[Any]) -> None:
+        labels, name, *_ = state
+        object.__setattr__(self, "labels", labels)
+        object.__setattr__(self, "name", name)
+        self.__post_init__()
+
     def __len__(self) -> int:
         return len(self.labels)
 

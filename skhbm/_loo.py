@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     Float = NDArray[np.float64]
     Int = NDArray[np.int64]
+    Units = Iterator[tuple[slice | Int, Float, Float]]
 
 __all__ = [
     "conditional_densities",
@@ -48,8 +49,8 @@ BLOCK = 512
 
 def left_out_rows(
     posterior: Posterior, rows: Rows, y: Float, errors: Float | None = None
-) -> Iterator[tuple[slice, Float, Float]]:
-    """Yield blocks of rows with log p(y_i | y_-i, theta, w) and log p(y_i | y).
+) -> Units:
+    """Yield positions of rows with log p(y_i | y_-i, theta, w) and log p(y_i | y).
 
     The first are (rows, n_draws), the second, (rows,), densities of the mixture over draws
     that a prediction for the row would be. Of a row with residual e_i about the conditional
@@ -76,7 +77,7 @@ def left_out_groups(
     factor: int,
     rows: Rows,
     errors: Float | None = None,
-) -> Iterator[tuple[slice, Float, Float]]:
+) -> Units:
     """Yield blocks of a factor's groups j with log p(y_j | y_-j, theta, w), and p(y_j | y).
 
     The first are (groups, n_draws), the second the log of its mean over draws.
@@ -179,7 +180,9 @@ def conditional_densities(
     return _log_normal(residual, scale) - np.log(scaling.y_scale)
 
 
-def _row_scales(posterior: Posterior, rows: Rows, errors: Float | None, block: slice) -> Float:
+def _row_scales(
+    posterior: Posterior, rows: Rows, errors: Float | None, block: slice | Int
+) -> Float:
     """Return residual scales of rows in working units (rows, n_draws or 1)."""
     if errors is not None:
         return errors[block, None] / posterior.design.scaling.y_scale
@@ -193,7 +196,7 @@ def _group_scales(posterior: Posterior, groups: Int) -> Float:
 
 
 def make_elpd(
-    units: Iterator[tuple[slice, Float, Float]],
+    units: Units,
     n_draws: int,
     dim: str,
     labels: Any,

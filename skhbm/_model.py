@@ -14,6 +14,7 @@ import pymc as pm
 import pytensor.tensor as pt
 
 from skhbm._coefficients import make_coefficients
+from skhbm._distributions import find_distribution
 from skhbm._observed import observe_groups, observe_rows
 from skhbm._priors import hierarchical_priors
 
@@ -78,7 +79,7 @@ def _population(design: Design, priors: Priors) -> Any:
 
 def _rv(name: str, prior: Any, **kwargs: Any) -> Any:
     parameters = {**prior.parameters, **kwargs}
-    return getattr(pm, prior.distribution)(name, **parameters)
+    return find_distribution(name, prior)(name, **parameters)
 
 
 def _vector(name: str, priors: tuple[Any, ...], entries: tuple[str, ...], dim: str) -> Any:
@@ -87,7 +88,7 @@ def _vector(name: str, priors: tuple[Any, ...], entries: tuple[str, ...], dim: s
     if len(kinds) == 1:
         first = priors[0].parameters
         values = {key: np.array([float(p.parameters[key]) for p in priors]) for key in first}
-        return getattr(pm, priors[0].distribution)(name, **values, dims=dim)
+        return find_distribution(name, priors[0])(name, **values, dims=dim)
     scalars = [_rv(f"{name}[{entry}]", p) for entry, p in zip(entries, priors, strict=True)]
     return pm.Deterministic(name, pt.stack(scalars), dims=dim)
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
 
 from skhbm import _predictive
 from skhbm._fitted import Fitted
-from skhbm._inputs import as_errors, as_target
-from skhbm._reading import read_new_rows
+from skhbm._inputs import as_probability
+from skhbm._reading import read_new_rows, read_observed
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -95,15 +94,7 @@ class Predicting(Fitted):
         ValueError
             If `coverage` is not in (0, 1).
         """
-        if not isinstance(coverage, Real):
-            msg = f"`coverage` must be a number in (0, 1). Got {coverage!r}."
-            raise TypeError(msg)
-        inside = float(coverage)
-        if not 0 < inside < 1:
-            hint = f" Did you mean {inside / 100:g}?" if 1 < inside < 100 else ""
-            msg = f"`coverage` must lie in (0, 1). Got {coverage!r}.{hint}"
-            raise ValueError(msg)
-        tail = (1 - inside) / 2
+        tail = (1 - as_probability(coverage, "coverage")) / 2
         return self.predict_quantiles(X, groups, quantiles=(tail, 1 - tail))
 
     def predict_quantiles(
@@ -211,22 +202,8 @@ class Predicting(Fitted):
         ValueError
             If X and y differ in length, or `y_err` has no place.
         """
-        check_is_fitted(self)
-        target = as_target(y, self)
         rows = read_new_rows(self, X, groups)
-        if len(rows) != len(target):
-            msg = (
-                f"`X` has {len(rows)} rows but `y` has {len(target)} entries; they must be "
-                "equal."
-            )
-            raise ValueError(msg)
-        errors = as_errors(y_err, len(target))
-        if errors is not None and not self._statistics.known_errors:
-            msg = (
-                "`y_err` was given, but the residual scale was estimated. Leave it out, or fit "
-                "with residual_scale='known'."
-            )
-            raise ValueError(msg)
+        target, errors = read_observed(self, len(rows), y, y_err)
         return _predictive.log_density(self._posterior, rows, target, errors)
 
     def score(

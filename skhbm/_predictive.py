@@ -5,14 +5,13 @@ Rows come in blocks, so memory grows with the rows asked for and not with the dr
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
+from scipy.special import ndtri
 
+from skhbm import _mixtures
 from skhbm._effects import covariance_roots, effect_draws, mean_covariances
-from skhbm._kernels import JIT
 from skhbm._rows import blocks, linear_predictors, numbered
 
 if TYPE_CHECKING:
@@ -27,7 +26,15 @@ if TYPE_CHECKING:
     Float = NDArray[np.float64]
     Int = NDArray[np.int64]
 
-__all__ = ["covariance", "log_density", "mixtures", "moments", "quantiles", "samples"]
+__all__ = [
+    "covariance",
+    "log_density",
+    "mixtures",
+    "moments",
+    "quantiles",
+    "ranked_score",
+    "samples",
+]
 
 #: Rows whose moments are computed at a time.
 BLOCK = 16_384
@@ -181,11 +188,14 @@ def _between(z: Float, unit: Int, spread: Float) -> Float:
     return np.where(unit[:, None] == unit[None, :], half @ z.T, 0.0)
 
 
-def quantiles(posterior: Posterior, rows: Rows, probabilities: Float) -> Float:
-    """Return quantiles (n, n_quantiles) of the mixture over draws."""
+def quantiles(
+    posterior: Posterior, rows: Rows, probabilities: Float, errors: Float | None = None
+) -> Float:
+    """Return quantiles (n, n_quantiles) of the mixture over draws, of y known with errors."""
     out = np.empty((len(rows), len(probabilities)))
-    for block, mean, sd in mixtures(posterior, rows):
-        _mixture_quantiles(mean, sd, probabilities, out[block])
+    scores = ndtri(probabilities)
+    for block, mean, sd in mixtures(posterior, rows, errors):
+        out[block] = _mixtures.quantiles(mean, sd, probabilities, scores)
     scaling = posterior.design.scaling
     return scaling.y_mean + scaling.y_scale * out
 
@@ -196,14 +206,22 @@ def log_density(
     """Return the log density (n,) of the mixture over draws at y, known with errors."""
     scaling = posterior.design.scaling
     standard = (y - scaling.y_mean) / scaling.y_scale
-    extra = np.zeros(len(rows)) if errors is None else errors / scaling.y_scale
     out = np.empty(len(rows))
-    for block, mean, spread in mixtures(posterior, rows):
-        sd = np.hypot(spread, extra[block, None])
-        each = -0.5 * ((standard[block, None] - mean) / sd) ** 2 - np.log(sd)
-        top = each.max(axis=1)
-        out[block] = top + np.log(np.mean(np.exp(each - top[:, None]), axis=1))
-    return out - 0.5 * np.log(2 * np.pi) - np.log(scaling.y_scale)
+    for block, mean, sd in mixtures(posterior, rows, errors):
+        out[block] = _mixtures.log_densities(mean, sd, standard[block])
+    return out - np.log(scaling.y_scale)
+
+
+def ranked_score(
+    posterior: Posterior, rows: Rows, y: Float, errors: Float | None = None
+) -> Float:
+    """Return the continuous ranked probability score (n,) of the mixture, in units of y."""
+    scaling = posterior.design.scaling
+    standard = (y - scaling.y_mean) / scaling.y_scale
+    out = np.empty(len(rows))
+    for block, mean, sd in mixtures(posterior, rows, errors):
+        out[block] = _mixtures.ranked_scores(mean, sd, standard[block])
+    return out * scaling.y_scale
 
 
 def samples(
@@ -257,49 +275,19 @@ def _spread_draws(n_draws: int, n_samples: int, rng: np.random.RandomState) -> I
     return np.concatenate([rng.permutation(n_draws) for _ in range(rounds)])[:n_samples]
 
 
-def mixtures(posterior: Posterior, rows: Rows) -> Iterator[tuple[slice, Float, Float]]:
-    """Yield blocks of rows with the mean and sd (rows, draws) of their mixtures."""
-    noise = posterior.noise()
-    new = posterior.sigma_new.reshape(-1, 1) / posterior.design.scaling.y_scale
+def mixtures(
+    posterior: Posterior, rows: Rows, errors: Float | None = None
+) -> Iterator[tuple[Int, Float, Float]]:
+    """Yield positions of rows with the mean and sd (rows, draws) of their mixtures.
+
+    They are of y, which has known errors (n,) of its own if these are given.
+    """
+    scale = posterior.design.scaling.y_scale
+    noise = np.ascontiguousarray(posterior.noise().T)
+    new = posterior.sigma_new.ravel() / scale
+    extra = np.zeros(len(rows)) if errors is None else errors / scale
     codes = rows.codes
     for block, mean, variance in linear_predictors(posterior, rows):
-        code = codes[block]
-        scale = np.where(code < 0, new, noise[:, np.maximum(code, 0) % noise.shape[1]])
-        sd = np.sqrt(variance + scale.T**2)
         # A linear predictor that is known in each draw still has a distribution.
-        yield block, mean, np.maximum(sd, NARROWEST)
-
-
-@njit(**JIT)
-def _mixture_quantiles(mean, sd, probabilities, out):
-    """Solve mean_s Phi((x - mean_s) / sd_s) = p for each row by guarded Newton steps."""
-    n, n_draws = mean.shape
-    for i in range(n):
-        centre = np.mean(mean[i])
-        spread = np.sqrt(np.mean(sd[i] ** 2) + np.var(mean[i]))
-        for k in range(len(probabilities)):
-            p = probabilities[k]
-            # Chebyshev's inequality brackets the quantile.
-            reach = spread / np.sqrt(min(p, 1.0 - p)) + 1e-300
-            low, high = centre - reach, centre + reach
-            x = centre
-            for _ in range(100):
-                cdf, pdf = 0.0, 0.0
-                for s in range(n_draws):
-                    z = (x - mean[i, s]) / sd[i, s]
-                    cdf += 0.5 * math.erfc(-z * 0.7071067811865476)
-                    pdf += math.exp(-0.5 * z * z) / sd[i, s]
-                cdf /= n_draws
-                pdf *= 0.3989422804014327 / n_draws
-                if cdf < p:
-                    low = x
-                else:
-                    high = x
-                step = (p - cdf) / pdf if pdf > 0.0 else np.inf
-                following = x + step
-                if not low < following < high:
-                    following = 0.5 * (low + high)
-                if abs(following - x) <= 1e-13 * spread:
-                    break
-                x = following
-            out[i, k] = x
+        _mixtures.add_noise(variance, noise, new, codes[block], extra[block], NARROWEST)
+        yield block, mean, variance

@@ -15,7 +15,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skhbm._columns import find_columns, split_columns
-from skhbm._inputs import as_errors, as_features, as_rows, count_rows
+from skhbm._inputs import as_errors, as_features, as_rows, as_target, count_rows
 from skhbm._labels import as_factors, hashables, split_factors
 from skhbm._rows import Rows
 from skhbm._same_rows import check_same_rows
@@ -35,7 +35,9 @@ __all__ = [
     "feature_names",
     "read_more_rows",
     "read_new_rows",
+    "read_observed",
     "read_rows_again",
+    "read_scored",
     "read_statistics",
     "warn_of_other_kind",
 ]
@@ -141,6 +143,40 @@ def read_new_rows(estimator: Any, X: Any, groups: Any) -> Rows:
     ]
     integrated = keys.pop(estimator._posterior.design.integrated)
     return Rows(features, integrated, tuple(keys))
+
+
+def read_observed(
+    estimator: Any, n_rows: int, y: Any, y_err: Any
+) -> tuple[Float, Float | None]:
+    """Return the target of rows that are predicted, and its known errors if there are any."""
+    target = as_target(y, estimator)
+    if n_rows != len(target):
+        msg = f"`X` has {n_rows} rows but `y` has {len(target)} entries; they must be equal."
+        raise ValueError(msg)
+    errors = as_errors(y_err, len(target))
+    if errors is not None and not estimator._statistics.known_errors:
+        msg = (
+            "`y_err` was given, but the residual scale was estimated. Leave it out, or fit "
+            "with residual_scale='known'."
+        )
+        raise ValueError(msg)
+    return target, errors
+
+
+def read_scored(
+    estimator: Any, X: Any, y: Any, groups: Any, y_err: Any
+) -> tuple[Rows, Float, Float | None]:
+    """Return rows, their target, and the errors that a target has where they are known."""
+    rows = read_new_rows(estimator, X, groups)
+    target, errors = read_observed(estimator, len(rows), y, y_err)
+    if errors is None and estimator._statistics.known_errors:
+        msg = (
+            "The model has residual_scale='known': `y` differs from what is predicted by known "
+            "errors. Pass `y_err=`, as to fit; searches and cross-validation hand it on if "
+            "metadata routing is enabled."
+        )
+        raise ValueError(msg)
+    return rows, target, errors
 
 
 def read_more_rows(

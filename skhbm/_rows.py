@@ -48,7 +48,7 @@ class Rows:
     def __len__(self) -> int:
         return len(self.keys)
 
-    def __getitem__(self, block: slice) -> Rows:
+    def __getitem__(self, block: slice | Int) -> Rows:
         return Rows(self.X[block], self.keys[block], tuple(k[block] for k in self.others))
 
     @property
@@ -117,16 +117,17 @@ def blocks(n: int, size: int) -> Iterator[slice]:
     return (slice(first, min(first + size, n)) for first in range(0, n, size))
 
 
-def linear_predictors(posterior: Posterior, rows: Rows) -> Iterator[tuple[slice, Float, Float]]:
-    """Yield blocks of rows with mean and variance (rows, draws) of their linear predictors.
+def linear_predictors(posterior: Posterior, rows: Rows) -> Iterator[tuple[Int, Float, Float]]:
+    """Yield positions of rows, mean and variance (rows, draws) of their linear predictors.
 
     Given each draw, the effects of the integrated factor are normal, and so are those of
-    groups that were not seen.
+    groups that were not seen. Rows come group by group.
     """
     design = posterior.design
     L, sigma, w = posterior.conditions()
+    order = np.argsort(rows.keys, kind="stable")
     for block in blocks(len(rows), max(1, MIXTURE // len(L))):
-        own = rows[block]
+        own = rows[order[block]]
         fixed, varying = design.scaling.features(own.X, design.terms)
         unit, codes = own.units()
         shift = posterior.shifts(np.maximum(codes, 0))
@@ -135,4 +136,4 @@ def linear_predictors(posterior: Posterior, rows: Rows) -> Iterator[tuple[slice,
         row_mixture(
             L, sigma, w, shift, design.roots, fixed, varying, own.codes, unit, mean, variance
         )
-        yield block, mean, variance
+        yield order[block], mean, variance

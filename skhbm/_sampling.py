@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from collections import deque
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -12,9 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from numpy.typing import NDArray
 
     from skhbm._target import Evaluated
+
+    Watcher = Callable[[Sequence[int], int], None]
 
     Float = NDArray[np.float64]
 
@@ -28,6 +33,8 @@ JITTER = 0.5
 #: `mindepth` and `extra_doublings` do so too, but change the distribution that is sampled:
 #: standard deviations came out 5 % off.)
 DIMENSIONS = 10
+#: Seconds between two looks at the chains.
+PERIOD = 0.1
 STATISTICS = ("diverging", "depth", "n_steps", "step_size", "energy", "logp")
 
 
@@ -62,11 +69,16 @@ def sample(
     target_accept: float,
     seed: int,
     threads: int,
-    progress: bool,
+    watchers: Sequence[Watcher] = (),
 ) -> Draws:
-    """Run NUTS; an interrupt stops the chains and is raised again."""
+    """Run NUTS, watched or not; an interrupt stops the chains and is raised again.
+
+    So does what a watcher raises. They are told the number of finished draws of each chain,
+    those of tuning included, and the number of divergences.
+    """
     import nutpie
 
+    latest: deque[Any] = deque(maxlen=1)
     sampler = nutpie.sample(
         model,
         draws=draws,
@@ -76,19 +88,40 @@ def sample(
         seed=seed,
         target_accept=target_accept,
         save_warmup=False,
-        progress_bar=progress,
+        progress_bar=False,
+        progress_callback=latest.append if watchers else None,
+        progress_rate=int(1000 * PERIOD),
         return_raw_trace=True,
         blocking=False,
     )
     try:
-        trace = sampler.wait()
-    except RuntimeError as error:
-        msg = f"Sampling failed: {str(error).splitlines()[0]}. Check the data and `priors`."
-        raise ValueError(msg) from error
+        while (trace := _wait(sampler, PERIOD if watchers else None)) is None:
+            for watcher in watchers if latest else ():
+                watcher(*_state(latest[0]))
+        sampled = _extract(trace, draws)
+        for watcher in watchers:
+            watcher([tune + draws] * chains, int(np.sum(sampled.statistics["diverging"])))
     except BaseException:
         sampler.cancel()
         raise
-    return _extract(trace, draws)
+    return sampled
+
+
+def _wait(sampler: Any, seconds: float | None) -> Any:
+    """Return the trace, or None if it is not finished by then."""
+    try:
+        return sampler.wait(timeout=seconds)
+    except TimeoutError:
+        return None
+    except RuntimeError as error:
+        msg = f"Sampling failed: {str(error).splitlines()[0]}. Check the data and `priors`."
+        raise ValueError(msg) from error
+
+
+def _state(chains: Any) -> tuple[list[int], int]:
+    """Return what watchers are told of nutpie's account of the chains."""
+    finished = [chain.finished_draws for chain in chains]
+    return finished, sum(chain.divergences for chain in chains)
 
 
 def _check_start(target: Evaluated, start: Float) -> None:

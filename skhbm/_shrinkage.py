@@ -11,13 +11,14 @@ from skhbm._effects import covariance_roots, pooling_factors
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from skhbm._design import Design
     from skhbm._moments import GroupMoments
     from skhbm._posterior import Posterior
     from skhbm._scaling import Terms
 
     Float = NDArray[np.float64]
 
-__all__ = ["group_coefficients", "mean_effects", "shrinkage_columns"]
+__all__ = ["group_coefficients", "mean_effects", "population_map", "shrinkage_columns"]
 
 
 def group_coefficients(posterior: Posterior, known: GroupMoments, factor: int) -> Float:
@@ -165,11 +166,19 @@ def _sds(posterior: Posterior, known: GroupMoments, factor: int) -> Float:
         draws = posterior.working_effects(factor - (factor > design.integrated)) * units
         draws += posterior.coef[:, :, None, terms.varying_positions]
         return np.asarray(draws.std(axis=(0, 1)))
-    # Natural population coefficients are linear in the working ones.
-    base = design.scaling.natural(np.zeros(terms.n_fixed), terms)
-    rows = [design.scaling.natural(e, terms) - base for e in np.eye(terms.n_fixed)]
-    A = np.array(rows).reshape(terms.n_fixed, -1)[:, terms.varying_positions].T
+    A = population_map(design, terms)[0]
     variance = np.einsum("af,fg,ag->a", A, known.population_cov, A)
     cross = np.einsum("jaf,af->ja", known.cross_cov, A) * units
     own = np.einsum("jaa->ja", known.effect_cov) * units**2
     return np.asarray(np.sqrt(np.maximum(variance + 2 * cross + own, 0.0)))
+
+
+def population_map(design: Design, terms: Terms) -> tuple[Float, Float]:
+    """Return A (q, n_fixed) and b (q,): natural coefficients of varying terms are b + A w.
+
+    w are the population coefficients in working units.
+    """
+    scaling, positions = design.scaling, terms.varying_positions
+    b = scaling.natural(np.zeros(terms.n_fixed), terms)
+    A = scaling.natural(np.eye(terms.n_fixed), terms) - b
+    return A.T[positions], b[positions]

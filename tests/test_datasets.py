@@ -11,6 +11,7 @@ from sklearn.utils import Bunch
 from skhbm import HierarchicalNormalRegressor, datasets
 
 SHAPES = {
+    "load_baseball": (18, 0, 18, "player"),
     "load_eight_schools": (8, 0, 8, "school"),
     "load_radon": (919, 2, 85, "county"),
     "load_sleepstudy": (180, 1, 18, "subject"),
@@ -132,6 +133,22 @@ def test_eight_schools_have_the_figures_of_rubin():
     assert list(schools.groups) == list("ABCDEFGH")
     assert list(schools.target) == [28, 8, -3, 7, -1, 1, 18, 12]
     assert list(schools.y_err) == [15, 10, 16, 11, 9, 11, 10, 18]
+
+
+def test_baseball_averages_are_hits_per_time_at_bat():
+    baseball = datasets.load_baseball()
+    np.testing.assert_array_equal(baseball.target, baseball.hits / baseball.at_bats)
+    assert set(baseball.at_bats) == {45}
+
+
+def test_baseball_has_the_squared_errors_that_efron_and_morris_publish():
+    baseball = datasets.load_baseball()
+    early = np.sqrt(45) * np.arcsin(2 * baseball.target - 1)
+    late = np.sqrt(45) * np.arcsin(2 * baseball.remainder_average - 1)
+    kept = 1 - (18 - 3) / np.sum((early - early.mean()) ** 2)
+    stein = early.mean() + kept * (early - early.mean())
+    assert np.sum((early - late) ** 2) == pytest.approx(17.56, abs=0.05)
+    assert np.sum((stein - late) ** 2) == pytest.approx(5.01, abs=0.05)
 
 
 def test_sleepstudy_has_the_least_squares_line_that_lme4_publishes():

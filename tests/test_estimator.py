@@ -1,9 +1,7 @@
 """The estimator's results, and its life in scikit-learn, ArviZ, PyMC and other processes."""
 
-import contextlib
 import io
 import json
-import os
 import pickle
 import subprocess
 import sys
@@ -520,29 +518,6 @@ def test_observed_statistics_are_those_of_the_rows(simple):
     codes = np.searchsorted(SITES, SITE)
     expected = target_columns(simple, FRAME.to_numpy(), Y.to_numpy(), codes)
     np.testing.assert_allclose(observed, expected, rtol=1e-9, atol=1e-12)
-
-
-def test_progress_bar_is_shown_if_asked_for():
-    """On a terminal: nutpie shows none elsewhere."""
-    pty = pytest.importorskip("pty")  # Unix only
-    script = """
-import numpy as np
-from skhbm import HierarchicalNormalRegressor
-y, groups = np.random.default_rng(0).standard_normal(60), np.arange(60) % 6
-HierarchicalNormalRegressor(random_state=0, verbose=1).fit(None, y, groups=groups)
-"""
-    ours, theirs = pty.openpty()
-    with subprocess.Popen(
-        [sys.executable, "-c", script], stdout=theirs, stderr=theirs
-    ) as child:
-        os.close(theirs)
-        shown = b""
-        with contextlib.suppress(OSError):  # how the end of a terminal is told
-            while block := os.read(ours, 65536):
-                shown += block
-        os.close(ours)
-    assert child.returncode == 0
-    assert b"Draws" in shown
 
 
 def test_nothing_is_printed_by_default(capfd):

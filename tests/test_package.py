@@ -35,7 +35,8 @@ def public():
                 yield f"{thing.__name__}.{member}"
             continue
         yield f"{thing.__module__}.{name}"
-        for member, value in vars(thing).items():
+        ours = [kind for kind in thing.__mro__ if kind.__module__.startswith("skhbm.")]
+        for member, value in [item for kind in ours for item in vars(kind).items()]:
             if not member.startswith("_") and (
                 callable(value) or isinstance(value, classmethod)
             ):
@@ -65,14 +66,23 @@ def test_public_names_are_sorted_and_exist():
 
 def test_public_names_are_complete():
     assert set(dir(skhbm)) - {"__version__"} == set(skhbm.__all__)
-    assert {"HierarchicalNormalRegressor", "Prior", "GroupedStatistics", "datasets"} <= set(
-        skhbm.__all__
-    )
+    assert {"HierarchicalNormalRegressor", "Prior", "GroupedStatistics"} <= set(skhbm.__all__)
+    assert {"datasets", "metrics"} <= set(skhbm.__all__)
 
 
 def test_names_of_the_data_sets_are_sorted_and_complete():
     loaders = {name for name in vars(skhbm.datasets) if name.startswith("load_")}
     assert list(skhbm.datasets.__all__) == sorted(loaders)
+
+
+def test_names_of_the_metrics_are_sorted_and_complete():
+    """Scorers, and functions that make scorers."""
+    own = [
+        name
+        for name, thing in vars(skhbm.metrics).items()
+        if callable(thing) and getattr(thing, "__module__", None) == "skhbm.metrics"
+    ]
+    assert list(skhbm.metrics.__all__) == sorted(own)
 
 
 def test_unknown_name_is_an_attribute_error():

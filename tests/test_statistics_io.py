@@ -1,6 +1,5 @@
 """Statistics in a file: exact, atomic, and nothing that could run."""
 
-import json
 import os
 import pickle
 import re
@@ -8,13 +7,13 @@ import warnings
 import zipfile
 from dataclasses import fields
 from decimal import Decimal
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from hostile import CALL, FOREIGN, HUGE, OBJECTS, foreign, header, npy, rewritten
 
 from skhbm import GroupedStatistics
 
@@ -223,36 +222,7 @@ def test_cut_files_are_refused(sound, tmp_path):
             GroupedStatistics.load(tmp_path / "site")
 
 
-class Bomb:
-    """Writes a file when it is unpickled."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return open, (str(self.path), "w")
-
-
-def foreign(name, tmp_path):
-    """Return the bytes of a file that is something else."""
-    bomb, stream = Bomb(tmp_path / "ran"), BytesIO()
-    if name == "pickle":
-        return pickle.dumps(bomb)
-    if name == "npy of objects":
-        np.save(stream, np.array([bomb], dtype=object), allow_pickle=True)
-    elif name == "npz of objects":
-        np.savez(stream, allow_pickle=True, mean=np.array([bomb], dtype=object))
-    elif name == "npz":
-        np.savez(stream, mean=np.ones(3))
-    elif name == "zip":
-        with zipfile.ZipFile(stream, "w") as archive:
-            archive.writestr("about.json", json.dumps({"format": "else"}))
-    return {"text": b"n,mean\n1,2\n", "nothing": b""}.get(name, stream.getvalue())
-
-
-@pytest.mark.parametrize(
-    "name", ["pickle", "npy of objects", "npz of objects", "npz", "zip", "text", "nothing"]
-)
+@pytest.mark.parametrize("name", FOREIGN)
 def test_foreign_files_are_refused_and_run_nothing(name, tmp_path):
     (tmp_path / "site").write_bytes(foreign(name, tmp_path))
     with pytest.raises(ValueError, match=REFUSED):
@@ -263,33 +233,6 @@ def test_foreign_files_are_refused_and_run_nothing(name, tmp_path):
 def test_the_bomb_would_run(tmp_path):
     pickle.loads(foreign("pickle", tmp_path)).close()
     assert (tmp_path / "ran").exists()
-
-
-def npy(array, *, allow_pickle=False):
-    stream = BytesIO()
-    np.lib.format.write_array(stream, array, version=(1, 0), allow_pickle=allow_pickle)
-    return stream.getvalue()
-
-
-def header(text, body=b""):
-    """Return the bytes of an array whose header says something, followed by a body."""
-    text = text.encode().ljust(117) + b"\n"
-    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + body
-
-
-def rewritten(sound, compression=zipfile.ZIP_STORED, about=None, **members):
-    """Return the file with some members changed, its checksums right; None drops one."""
-    with zipfile.ZipFile(BytesIO(sound[0])) as archive:
-        content = {name: archive.read(name) for name in archive.namelist()}
-    described = json.loads(content["about.json"])
-    content["about.json"] = json.dumps({**described, **(about or {})}).encode()
-    content |= {name + ".npy": value for name, value in members.items()}
-    stream = BytesIO()
-    with zipfile.ZipFile(stream, "w", compression) as archive:
-        for name, value in content.items():
-            if value is not None:
-                archive.writestr(name, value)
-    return stream.getvalue()
 
 
 def changed(name):
@@ -319,9 +262,6 @@ def labelled(labels):
     return {"about": {"factors": [{"name": "a"}, {"name": "b", "labels": labels}]}}
 
 
-HUGE = "{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000,), }"
-OBJECTS = "{'descr': '|O', 'fortran_order': False, 'shape': (6,), }"
-CALL = "{'descr': '<f8', 'fortran_order': False, 'shape': (__import__('os').getpid(),), }"
 HOSTILE = {
     "code past the end": put("codes", (0, 0), 9),
     "negative code": put("codes", (0, 0), -1),
@@ -379,13 +319,13 @@ HOSTILE = {
 def test_files_with_wrong_contents_are_refused(case, sound, tmp_path):
     change = HOSTILE[case]
     change = change(sound[1]) if callable(change) else change
-    (tmp_path / "site").write_bytes(rewritten(sound, **change))
+    (tmp_path / "site").write_bytes(rewritten(sound[0], **change))
     with pytest.raises(ValueError, match=REFUSED):
         GroupedStatistics.load(tmp_path / "site")
 
 
 def test_rewriting_a_file_does_not_make_it_wrong(sound, tmp_path):
-    (tmp_path / "site").write_bytes(rewritten(sound))
+    (tmp_path / "site").write_bytes(rewritten(sound[0]))
     assert_equal(GroupedStatistics.load(tmp_path / "site"), sound[1])
 
 
@@ -397,8 +337,8 @@ def test_deep_json_is_refused(tmp_path):
 
 
 def test_later_versions_are_named(sound, tmp_path):
-    (tmp_path / "site").write_bytes(rewritten(sound, about={"version": 2}))
-    message = r"in version 2 of their format, but this skhbm reads version 1. Upgrade skhbm"
+    (tmp_path / "site").write_bytes(rewritten(sound[0], about={"version": 2}))
+    message = r"in version 2 of its format, but this skhbm reads version 1. Upgrade skhbm"
     with pytest.raises(ValueError, match=message):
         GroupedStatistics.load(tmp_path / "site")
 

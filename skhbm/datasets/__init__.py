@@ -16,7 +16,13 @@ from sklearn.utils import Bunch
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["load_eight_schools", "load_radon", "load_sleepstudy", "load_three_groups"]
+__all__ = [
+    "load_baseball",
+    "load_eight_schools",
+    "load_radon",
+    "load_sleepstudy",
+    "load_three_groups",
+]
 
 DATA_MODULE = "skhbm.datasets.data"
 
@@ -67,6 +73,53 @@ def load_radon(
     ('county', 85)
     """
     return _load("radon", ["floor", "log_uranium"], "log_radon", "county", return_X_y, as_frame)
+
+
+def load_baseball(
+    *, return_X_y: bool = False, as_frame: bool = False
+) -> Bunch | tuple[Any, Any, Any]:
+    """Load batting averages of 18 baseball players early in the season of 1970, and late.
+
+    The target is the average in a player's first 45 times at bat, hits per time. There is no
+    feature.
+
+    Parameters
+    ----------
+    return_X_y : bool, default=False
+        Whether to return ``(data, target, groups)`` instead of a Bunch. The rest of the season
+        is in the Bunch only.
+    as_frame : bool, default=False
+        Whether data is a DataFrame, and the others are Series.
+
+    Returns
+    -------
+    data : :class:`~sklearn.utils.Bunch`
+        As from :func:`load_radon`: data (18, 0), target and groups (18,), and
+
+        - hits, at_bats : {ndarray, Series} of shape (18,), counts; target is hits / at_bats
+        - remainder_average : {ndarray, Series} of shape (18,), hits per time at bat in the
+          rest of the season
+        - remainder_at_bats : {ndarray, Series} of shape (18,), counts
+
+    (data, target, groups) : tuple if ``return_X_y=True``
+        Unlike scikit-learn's loaders this returns the groups as well.
+
+    References
+    ----------
+    .. [1] B. Efron and C. Morris (1975). Data analysis using Stein's estimator and its
+       generalizations. Journal of the American Statistical Association 70(350), 311-319.
+       https://doi.org/10.1080/01621459.1975.10479864
+
+    Examples
+    --------
+    >>> baseball = load_baseball(as_frame=True)
+    >>> baseball.frame[["player", "average", "remainder_average"]].head(2).round(3)
+                 player  average  remainder_average
+    0  Roberto Clemente    0.400              0.346
+    1    Frank Robinson    0.378              0.298
+    """
+    extras = ["hits", "at_bats", "remainder_average", "remainder_at_bats"]
+    return _load("baseball", [], "average", "player", return_X_y, as_frame, extras)
 
 
 def load_eight_schools(

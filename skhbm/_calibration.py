@@ -1,0 +1,77 @@
+"""Probability integral transforms, and how far from uniform chance alone takes them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import ndtr
+
+from skhbm._predictive import mixtures
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from skhbm._posterior import Posterior
+    from skhbm._rows import Rows
+
+    Float = NDArray[np.float64]
+
+__all__ = ["NOMINAL", "band", "central_coverage", "distribution", "share_below"]
+
+#: Probabilities at which calibration is looked at.
+NOMINAL = np.arange(1, 100) / 100
+#: Simulated samples of uniform numbers, and the most numbers in each.
+N_SIMULATIONS, LARGEST = 1000, 10_000
+
+
+def distribution(
+    posterior: Posterior, rows: Rows, y: Float, errors: Float | None = None
+) -> Float:
+    """Return the predictive probability (n,) of a target below y, known with errors.
+
+    The distribution function of the mixture over draws: y's probability integral transform.
+    """
+    scaling = posterior.design.scaling
+    standard = (y - scaling.y_mean) / scaling.y_scale
+    out = np.empty(len(rows))
+    for block, mean, sd in mixtures(posterior, rows, errors):
+        out[block] = ndtr((standard[block, None] - mean) / sd).mean(axis=1)
+    return out
+
+
+def share_below(values: Float, points: Float) -> Float:
+    """Return the share of values at or below each point."""
+    return np.searchsorted(np.sort(values), points, side="right") / len(values)
+
+
+def central_coverage(y: Float, bounds: Float, probabilities: Float) -> tuple[Float, Float]:
+    """Return the nominal and the observed coverage of central intervals.
+
+    bounds (n, n_quantiles) are quantiles of each y at the probabilities, which are sorted and
+    symmetric about 1/2; the median, if there, bounds no interval.
+    """
+    half = len(probabilities) // 2
+    lower, upper = bounds[:, :half][:, ::-1], bounds[:, -half:]
+    inside = (y[:, None] >= lower) & (y[:, None] <= upper)
+    nominal = probabilities[-half:] - probabilities[:half][::-1]
+    return nominal, inside.mean(axis=0)
+
+
+def band(n: int, points: Float, probability: float) -> tuple[Float, Float]:
+    """Return bounds of the share below each point of n independent uniform numbers.
+
+    All points at once are within them with the given probability. They are quantiles of
+    binomial distributions, at a level found by simulation (Säilynoja, Bürkner & Vehtari 2022,
+    section 2.2). That level hardly changes above 10,000 numbers, which are simulated at most.
+    """
+    from arviz_stats.ecdf_utils import (
+        get_pointwise_confidence_band,
+        simulate_confidence_bands,
+    )
+
+    pointwise = simulate_confidence_bands(
+        min(n, LARGEST), 1, points, probability, N_SIMULATIONS, np.random.default_rng(0)
+    )
+    lower, upper = get_pointwise_confidence_band(pointwise, n, points)
+    return lower, upper

@@ -1,0 +1,17 @@
+"""What all displays ask of their arguments."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["check_choice"]
+
+
+def check_choice(name: str, value: Any, choices: Iterable[str]) -> None:
+    """Raise ValueError if a value is none of the choices."""
+    if value not in choices:
+        msg = f"`{name}` must be one of {list(choices)}. Got {value!r}."
+        raise ValueError(msg)

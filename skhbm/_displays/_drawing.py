@@ -1,0 +1,86 @@
+"""What displays do with matplotlib: the only module that imports it, and in functions only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    Float = NDArray[np.float64]
+
+__all__ = [
+    "check_matplotlib",
+    "foreground",
+    "marker_size",
+    "new_axes",
+    "points",
+    "polylines",
+    "styled",
+]
+
+
+def check_matplotlib(caller: str) -> None:
+    """Raise ImportError, naming the pip command, if matplotlib is not installed."""
+    try:
+        import matplotlib as mpl  # noqa: F401  # all that is asked is whether it is there
+    except ImportError as error:
+        msg = f"{caller} requires matplotlib. Install it with `pip install skhbm[plot]`."
+        raise ImportError(msg) from error
+
+
+def new_axes(ax: Any) -> Any:
+    """Return the axes, or those of a new figure if there are none."""
+    if ax is not None:
+        return ax
+    import matplotlib.pyplot as plt
+
+    return plt.subplots(layout="constrained")[1]
+
+
+def styled(artist: str, defaults: Mapping[str, Any], given: dict[str, Any] | None) -> Any:
+    """Return the keywords of an artist of matplotlib: those given, defaults for the others.
+
+    `artist` is the kind, "Line2D" or the name of a collection; aliases (lw, ls, ...) are known.
+    """
+    from matplotlib import cbook, collections, lines
+
+    kind = lines.Line2D if artist == "Line2D" else getattr(collections, artist)
+    given = cbook.normalize_kwargs(given or {}, kind)
+    if not given.keys().isdisjoint(("c", "colors")):
+        defaults = {k: v for k, v in defaults.items() if k != "color"}
+    return {**defaults, **given}
+
+
+def foreground() -> Any:
+    """Return the colour that axes have in the style that is in use."""
+    from matplotlib import rcParams
+
+    return rcParams["axes.edgecolor"]
+
+
+def polylines(ax: Any, x: Float, y: Float, **style: Any) -> Any:
+    """Draw one line through the points of each row of x and y, and return the collection."""
+    from matplotlib.collections import LineCollection
+
+    lines = LineCollection(list(np.stack([x, y], axis=2)), **style)
+    ax.add_collection(lines)
+    ax.autoscale_view()
+    return lines
+
+
+def marker_size(ax: Any, n_rows: float) -> float:
+    """Return the diameter of markers in points: the usual, or less to tell many rows apart."""
+    from matplotlib import rcParams
+
+    return float(np.clip(1.2 * points(ax)[1] / n_rows, 1.0, rcParams["lines.markersize"]))
+
+
+def points(ax: Any) -> tuple[float, float]:
+    """Return width and height of the axes in points, as they were laid out last."""
+    box, inch = ax.get_window_extent(), ax.figure.dpi
+    return 72 * box.width / inch, 72 * box.height / inch

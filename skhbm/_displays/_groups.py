@@ -1,0 +1,94 @@
+"""What displays of groups show: computed from a fitted estimator, which knows its rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from skhbm._displays._choices import check_choice
+from skhbm._fitted import Fitted
+from skhbm._inputs import as_probability
+from skhbm._intervals import Coefficient, estimates, quantiles
+from skhbm._wrapped import unwrapped
+
+__all__ = ["group_effects", "shrinkage"]
+
+
+def group_effects(
+    estimator: Any, display: str, factor: Any, coefficient: Any, kind: str, ci_prob: float
+) -> dict[str, Any]:
+    """Return the parameters of a `GroupEffectsDisplay`."""
+    check_choice("kind", kind, ["effect", "coefficient"])
+    as_probability(ci_prob, "ci_prob")
+    tail = (1 - ci_prob) / 2
+    model = _with_groups(estimator, display)
+    which, names = _choose(model, factor, coefficient, kind == "coefficient")
+    estimate, population = estimates(model._posterior, model._moments(), which)
+    bounds = quantiles(model._posterior, which, np.array([tail, 1 - tail]))
+    return {
+        **names,
+        "estimate": estimate,
+        "lower": bounds[:, 0],
+        "upper": bounds[:, 1],
+        "population": population,
+        "kind": kind,
+        "ci_prob": ci_prob,
+    }
+
+
+def shrinkage(estimator: Any, display: str, factor: Any, coefficient: Any) -> dict[str, Any]:
+    """Return the parameters of a `ShrinkageDisplay`."""
+    model = _with_groups(estimator, display)
+    _, names = _choose(model, factor, coefficient, False)
+    table = model.shrinkage_
+    table = table[table["factor"] == names["factor"]]
+    table = table[table["coefficient"] == names["coefficient"]]
+    arrays = ["no_pooling", "partial_pooling", "pooling"]
+    return {
+        **names,
+        **{name: table[name].to_numpy() for name in arrays},
+        "complete_pooling": float(table["complete_pooling"].iloc[0]),
+    }
+
+
+def _with_groups(estimator: Any, display: str) -> Any:
+    """Return the fitted estimator with groups that an estimator is, or ends in."""
+    last = unwrapped(estimator)[0]
+    if not isinstance(last, Fitted):
+        msg = (
+            "`estimator` must be a HierarchicalNormalRegressor, or a Pipeline or search that "
+            f"ends in one. Got {type(last).__name__}."
+        )
+        raise TypeError(msg)
+    if not last._statistics.factors:
+        msg = f"{display} shows groups, and the model has none. Pass `groups=` to fit."
+        raise ValueError(msg)
+    return last
+
+
+def _choose(
+    model: Any, factor: Any, coefficient: Any, with_population: bool
+) -> tuple[Coefficient, dict[str, Any]]:
+    """Find a varying coefficient by the names of its factor and term, and what it is of.
+
+    Each name may be None where there is only one to choose.
+    """
+    factors = model._posterior.design.factors
+    names = [one.levels.name for one in factors]
+    f = _find("factor", "grouping factors", names, factor)
+    terms = list(factors[f].terms.varying)
+    t = _find("coefficient", f"coefficients that vary by {names[f]!r}", terms, coefficient)
+    found = {"groups": factors[f].levels.labels, "coefficient": terms[t], "factor": names[f]}
+    return Coefficient(f, t, with_population), found
+
+
+def _find(parameter: str, what: str, names: list[str], wanted: Any) -> int:
+    """Return the position of a name, or of the only one there is."""
+    if wanted is None and len(names) == 1:
+        return 0
+    if wanted in names:
+        return names.index(wanted)
+    advice = " Name the one to show." if wanted is None else ""
+    msg = f"`{parameter}` must be one of the {what}: {names[:20]}. Got {wanted!r}.{advice}"
+    raise ValueError(msg)

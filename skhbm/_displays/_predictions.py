@@ -1,0 +1,137 @@
+"""What displays of predictions show: computed from a fitted estimator and rows."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.special import ndtr
+from sklearn.utils import check_array, check_random_state
+
+from skhbm._calibration import NOMINAL, band, central_coverage, distribution, share_below
+from skhbm._displays._choices import check_choice
+from skhbm._fitted import Fitted
+from skhbm._inputs import as_probability, as_target
+from skhbm._reading import read_scored
+from skhbm._wrapped import unwrapped
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Float = NDArray[np.float64]
+
+__all__ = ["calibration", "calibration_of_quantiles", "replicated_target"]
+
+KINDS = ("coverage", "pit")
+
+
+def replicated_target(
+    estimator: Any, X: Any, y: Any, groups: Any, y_err: Any, n_samples: Any, random_state: Any
+) -> tuple[Float, Float]:
+    """Return y (n,) and replicates of it (n, n_samples) from the predictive distribution."""
+    last, X = unwrapped(estimator, X, groups)
+    if not hasattr(last, "sample_y"):
+        msg = (
+            "`estimator` must have a method `sample_y`, which draws from its predictive "
+            "distribution, or be a Pipeline or search that ends in one that has. "
+            f"Got {type(last).__name__}."
+        )
+        raise TypeError(msg)
+    rng = check_random_state(random_state)
+    labels = {} if groups is None else {"groups": groups}
+    drawn = last.sample_y(X, n_samples=n_samples, random_state=rng, **labels)
+    if not isinstance(last, Fitted):
+        return as_target(y, last), drawn
+    _, target, errors = read_scored(last, X, y, groups, y_err)
+    if errors is not None:
+        drawn = drawn + errors[:, None] * rng.standard_normal(drawn.shape)
+    return target, drawn
+
+
+def calibration(
+    estimator: Any, X: Any, y: Any, groups: Any, y_err: Any, kind: str, envelope_prob: float
+) -> dict[str, Any]:
+    """Return the parameters of a `CalibrationDisplay` of an estimator."""
+    check_choice("kind", kind, KINDS)
+    as_probability(envelope_prob, "envelope_prob")
+    pit = _predictive_probabilities(estimator, X, y, groups, y_err)
+    # y is inside the central interval of probability p if |2 PIT - 1| <= p.
+    values = np.abs(2 * pit - 1) if kind == "coverage" else pit
+    return _curve(len(pit), NOMINAL, share_below(values, NOMINAL), kind, envelope_prob)
+
+
+def calibration_of_quantiles(
+    y_true: Any, y_quantiles: Any, quantiles: Any, kind: str, envelope_prob: float
+) -> dict[str, Any]:
+    """Return the parameters of a `CalibrationDisplay` of predicted quantiles."""
+    check_choice("kind", kind, KINDS)
+    as_probability(envelope_prob, "envelope_prob")
+    central = kind == "coverage"
+    y, bounds, nominal = _read_quantiles(y_true, y_quantiles, quantiles, symmetric=central)
+    observed = np.mean(y[:, None] <= bounds, axis=0)
+    if central:
+        nominal, observed = central_coverage(y, bounds, nominal)
+    return _curve(len(y), nominal, observed, kind, envelope_prob)
+
+
+def _curve(
+    n: int, nominal: Float, observed: Float, kind: str, envelope_prob: float
+) -> dict[str, Any]:
+    lower, upper = band(n, nominal, envelope_prob)
+    return {
+        "nominal": nominal,
+        "observed": observed,
+        "lower": lower,
+        "upper": upper,
+        "kind": kind,
+        "envelope_prob": envelope_prob,
+    }
+
+
+def _predictive_probabilities(estimator: Any, X: Any, y: Any, groups: Any, y_err: Any) -> Float:
+    """Return the predictive probability (n,) of a target below each y.
+
+    Of an estimator of another kind, the normal distribution of the mean and standard
+    deviation that it predicts.
+    """
+    last, X = unwrapped(estimator, X, groups)
+    if isinstance(last, Fitted):
+        rows, target, errors = read_scored(last, X, y, groups, y_err)
+        return distribution(last._posterior, rows, target, errors)
+    predict = getattr(last, "predict", None)
+    if predict is None or "return_std" not in inspect.signature(predict).parameters:
+        msg = (
+            "`estimator` must predict a distribution: be a HierarchicalNormalRegressor or have "
+            "a method `predict` with `return_std`, or be a Pipeline or search that ends in "
+            f"such a one. Got {type(last).__name__}."
+        )
+        raise TypeError(msg)
+    mean, std = predict(X, return_std=True)
+    return ndtr((as_target(y, last) - mean) / std)
+
+
+def _read_quantiles(
+    y_true: Any, y_quantiles: Any, quantiles: Any, *, symmetric: bool
+) -> tuple[Float, Float, Float]:
+    """Return y (n,), its predicted quantiles (n, n_quantiles) and their probabilities."""
+    y, bounds = as_target(y_true), check_array(y_quantiles, input_name="y_quantiles")
+    probabilities = np.asarray(quantiles, dtype=np.float64)
+    inside = (probabilities > 0) & (probabilities < 1)
+    if probabilities.ndim != 1 or not inside.all() or np.any(np.diff(probabilities) <= 0):
+        msg = f"`quantiles` must be increasing probabilities in (0, 1). Got {quantiles!r}."
+        raise ValueError(msg)
+    if bounds.shape != (len(y), len(probabilities)):
+        msg = (
+            f"`y_quantiles` must have shape ({len(y)}, {len(probabilities)}), a row for each "
+            f"entry of `y_true` and a column for each of `quantiles`. Got {bounds.shape}."
+        )
+        raise ValueError(msg)
+    mirrored = np.allclose(probabilities + probabilities[::-1], 1)
+    if symmetric and not (mirrored and len(probabilities) > 1):
+        msg = (
+            "`quantiles` must come in pairs p and 1 - p, which bound central intervals. Got "
+            f'{quantiles!r}. Pass others with kind="pit".'
+        )
+        raise ValueError(msg)
+    return y, bounds, probabilities

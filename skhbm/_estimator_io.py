@@ -1,0 +1,249 @@
+"""A fitted estimator <-> one file of arrays and JSON."""
+
+from __future__ import annotations
+
+from inspect import signature
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn import config_context
+
+from skhbm._archive import (
+    JSON_TYPES,
+    Kind,
+    UnreadableError,
+    read_archive,
+    require,
+    take,
+    write_archive,
+)
+from skhbm._parameters_io import (
+    decode,
+    decode_priors,
+    encode_parameters,
+    encode_priors,
+    encode_scalar,
+)
+from skhbm._posterior_io import (
+    check_shape,
+    pack_design,
+    pack_posterior,
+    unpack_design,
+    unpack_posterior,
+)
+from skhbm._statistics import GroupedStatistics
+from skhbm._statistics_io import pack_statistics, unpack_statistics
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from skhbm._archive import Arrays
+    from skhbm._conditioning import Origin
+    from skhbm._design import Design
+    from skhbm._posterior import Posterior
+    from skhbm._priors import Priors
+
+__all__ = ["read_estimator_file", "write_estimator_file"]
+
+KIND = Kind(
+    "skhbm.HierarchicalNormalRegressor",
+    1,
+    "a fitted estimator as HierarchicalNormalRegressor.save writes it",
+)
+#: Methods that take metadata.
+METHODS = ("fit", "partial_fit", "predict", "score")
+
+
+def write_estimator_file(path: Any, estimator: Any) -> None:
+    """Write a new file and put it in place of an older one when it is complete.
+
+    Raises
+    ------
+    TypeError
+        If a parameter or labels are of a type that the file does not hold.
+    ValueError
+        If what was fitted has been changed.
+    """
+    about, arrays = _pack(estimator)
+    # What is written can be read: of a file that cannot one hears too late.
+    try:
+        _unpack(type(estimator), about, dict(arrays))
+    except Exception as error:
+        msg = (
+            "The estimator cannot be saved: it is not as `fit` leaves it. "
+            f"{type(error).__name__}: {error}. Fit it again."
+        )
+        raise ValueError(msg) from error
+    write_archive(path, KIND, about, arrays)
+
+
+def read_estimator_file(kind: type[Any], path: Any) -> Any:
+    """Return an estimator of this class, fitted as the file says.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged or holds anything else, or parameters of another class.
+    """
+    return read_archive(path, KIND, lambda about, arrays: _unpack(kind, about, arrays))
+
+
+def _pack(estimator: Any) -> tuple[dict[str, Any], Arrays]:
+    """Return a description and arrays by name."""
+    origin, posterior = estimator._origin, estimator._posterior
+    kind = type(estimator)
+    names = getattr(estimator, "feature_names_in_", None)
+    design, of_design = pack_design(posterior.design, extended=origin is not None)
+    statistics, of_statistics = pack_statistics(estimator._statistics)
+    about = {
+        "class": f"{kind.__module__}.{kind.__qualname__}",
+        "parameters": encode_parameters(estimator.get_params(deep=False)),
+        "requests": _requests(estimator),
+        "n_features_in": int(estimator.n_features_in_),
+        "feature_names_in": names if names is None else list(map(str, names)),
+        "statistics": statistics,
+        "design": design,
+        "seed": int(posterior.seed),
+        "priors": encode_priors(estimator._priors),
+        "diagnostics": {k: encode_scalar(v) for k, v in estimator.diagnostics_.items()},
+        "sample_stats": list(estimator._sample_stats),
+        "origin": None,
+    }
+    folders = {
+        "statistics": of_statistics,
+        "design": of_design,
+        "posterior": pack_posterior(posterior),
+        "sample_stats": estimator._sample_stats,
+    }
+    if origin is not None:
+        about["origin"] = {
+            "efficiency": float(origin.efficiency),
+            "sample_stats": list(origin.sample_stats),
+        }
+        folders |= {
+            "origin": {"log_weights": origin.log_weights},
+            "origin_posterior": pack_posterior(origin.posterior),
+            "origin_sample_stats": origin.sample_stats,
+        }
+    arrays = {
+        f"{folder}/{name}": array
+        for folder, members in folders.items()
+        for name, array in members.items()
+    }
+    return about, arrays
+
+
+def _unpack(kind: type[Any], about: dict[str, Any], arrays: Arrays) -> Any:
+    """Return the estimator, checked; take what is used from the arrays."""
+    described = about["statistics"]
+    own = take(arrays, "statistics")
+    statistics = GroupedStatistics(**unpack_statistics(described, own))
+    require(not own, "the number of its members")
+    own = take(arrays, "design")
+    design = unpack_design(about["design"], own, statistics)
+    require(not own, "the number of its members")
+    posterior = unpack_posterior(take(arrays, "posterior"), design, about["seed"])
+    own = take(arrays, "sample_stats")
+    sample_stats = _sample_stats(about["sample_stats"], own, posterior)
+    priors = decode_priors(about["priors"])
+    _check_priors(priors, posterior)
+    estimator = _construct(kind, about["parameters"], about["class"])
+    _set_columns(estimator, about["n_features_in"], about["feature_names_in"], statistics)
+    origin = _origin(about["origin"], arrays, posterior)
+    estimator._set_fitted(posterior, statistics, priors, sample_stats, origin)
+    estimator.diagnostics_ = _diagnostics(about["diagnostics"])
+    _set_requests(estimator, about["requests"])
+    return estimator
+
+
+def _construct(kind: type[Any], parameters: Any, name: Any) -> Any:
+    """Return an estimator with these parameters, defaults for those it did not have then."""
+    require(isinstance(parameters, dict), "parameters")
+    taken = {key: decode(value) for key, value in parameters.items()}
+    unknown = sorted(set(taken) - set(signature(kind).parameters))
+    if unknown:
+        msg = (
+            f"The file holds a {str(name)[:200]}, whose parameters {unknown[:5]} "
+            f"{kind.__name__} does not have. Load it with its own class, or upgrade skhbm."
+        )
+        raise UnreadableError(msg)
+    return kind(**taken)
+
+
+def _set_columns(
+    estimator: Any, n_columns: Any, names: Any, statistics: GroupedStatistics
+) -> None:
+    """Set what scikit-learn wants to know of the columns of X."""
+    require(type(n_columns) is int and n_columns >= statistics.n_features, "n_features_in")
+    estimator.n_features_in_ = n_columns
+    if names is not None:
+        require(isinstance(names, list) and all(type(n) is str for n in names), "names")
+        require(len(names) == n_columns, "the number of names")
+        estimator.feature_names_in_ = np.array(names, dtype=object)
+
+
+def _sample_stats(names: Any, arrays: Arrays, posterior: Posterior) -> Arrays:
+    """Return what the sampler said of each draw."""
+    require(names == list(arrays), "the names of sample_stats")
+    require(all(array.dtype.kind in "biuf" for array in arrays.values()), "sample_stats")
+    return {name: check_shape(array, posterior.shape) for name, array in arrays.items()}
+
+
+def _check_priors(priors: Priors, posterior: Posterior) -> None:
+    """Check that there is a prior for each parameter, and none for others."""
+    design = posterior.design
+    terms = design.terms
+    require((priors.intercept is None) == (not terms.intercept), "priors")
+    require(len(priors.coef) == len(terms.features), "priors of coefficients")
+    taus = [priors.tau, *(tau for tau, _ in priors.others)]
+    varying = [terms.varying, *(other.terms.varying for other in design.others)]
+    require([*map(len, taus)] == [*map(len, varying)], "priors of tau")
+    hierarchical = terms.by_group and priors.sigma is None
+    require(hierarchical == (posterior.log_sigma is not None), "the prior of sigma")
+    require(hierarchical or terms.known == (priors.sigma is None), "the prior of sigma")
+
+
+def _diagnostics(content: Any) -> dict[str, Any]:
+    require(isinstance(content, dict), "diagnostics")
+    require(all(type(value) in JSON_TYPES for value in content.values()), "diagnostics")
+    require(type(content["min_ess"]) in (int, float), "diagnostics")
+    return dict(content)
+
+
+def _origin(content: Any, arrays: Arrays, posterior: Posterior) -> Origin | None:
+    """Return the draws of the fit, if rows came later."""
+    if content is None:
+        return None
+    from skhbm._conditioning import Origin
+
+    design: Design = posterior.design
+    draws = take(arrays, "origin_posterior")
+    first = unpack_posterior(draws, design, posterior.seed)
+    require(first.shape == posterior.shape, "the number of draws")
+    [log_weights] = take(arrays, "origin").values()
+    check_shape(log_weights, (first.n_draws,))
+    require(log_weights.dtype == np.float64 and np.all(np.isfinite(log_weights)), "weights")
+    own = take(arrays, "origin_sample_stats")
+    stats = _sample_stats(content["sample_stats"], own, first)
+    require(type(content["efficiency"]) is float, "efficiency")
+    return Origin(first, log_weights, stats, content["efficiency"])
+
+
+def _requests(estimator: Any) -> dict[str, Any]:
+    """Return the metadata that methods request otherwise than by default."""
+    default = type(estimator)(**estimator.get_params(deep=False)).get_metadata_routing()
+    routing = estimator.get_metadata_routing()
+    found = {}
+    for method in METHODS:
+        usual, own = (getattr(one, method).requests for one in (default, routing))
+        found[method] = {name: own[name] for name in own if own[name] != usual.get(name)}
+    return {method: changed for method, changed in found.items() if changed}
+
+
+def _set_requests(estimator: Any, requests: Mapping[str, Any]) -> None:
+    require(isinstance(requests, dict) and set(requests) <= set(METHODS), "requests")
+    with config_context(enable_metadata_routing=True):
+        for method, changed in requests.items():
+            kinds = (str, bool, type(None))
+            require(all(type(value) in kinds for value in changed.values()), "requests")
+            getattr(estimator, f"set_{method}_request")(**changed)

@@ -1,0 +1,95 @@
+"""Posterior intervals of the coefficients of groups, not of what they predict."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from scipy.special import ndtri
+
+from skhbm import _mixtures
+from skhbm._effects import row_mixture
+from skhbm._predictive import NARROWEST
+from skhbm._rows import MIXTURE, blocks
+from skhbm._shrinkage import mean_effects, population_map
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from skhbm._moments import GroupMoments
+    from skhbm._posterior import Posterior
+
+    Float = NDArray[np.float64]
+
+__all__ = ["Coefficient", "estimates", "quantiles"]
+
+
+class Coefficient(NamedTuple):
+    """One varying coefficient of a factor.
+
+    Attributes
+    ----------
+    factor : int, in the user's order
+    term : int, among the factor's varying terms
+    with_population : bool
+        Whether it is population + effect, or the effect alone.
+    """
+
+    factor: int
+    term: int
+    with_population: bool
+
+
+def estimates(
+    posterior: Posterior, known: GroupMoments, which: Coefficient
+) -> tuple[Float, float]:
+    """Return posterior means of all groups (n_groups,) and of the population, natural."""
+    design = posterior.design
+    terms = design.factors[which.factor].terms
+    unit = design.scaling.effect_units(terms)[which.term]
+    population = 0.0
+    if which.with_population:
+        A, b = population_map(design, terms)
+        population = float(b[which.term] + A[which.term] @ known.population)
+    effect = mean_effects(posterior, known, which.factor)[:, which.term]
+    return population + unit * effect, population
+
+
+def quantiles(posterior: Posterior, which: Coefficient, probabilities: Float) -> Float:
+    """Return posterior quantiles of all groups (n_groups, n_quantiles), natural.
+
+    Of the mixture over draws of the normal distribution that the coefficient has given each;
+    of the draws themselves for a factor whose effects are sampled.
+    """
+    design = posterior.design
+    if which.factor != design.integrated:
+        return _drawn(posterior, which, probabilities)
+    terms = design.terms
+    unit = design.scaling.effect_units(terms)[which.term]
+    A, b = (part[which.term] for part in population_map(design, terms))
+    L, sigma, w = posterior.conditions()
+    shape = (design.n_groups, len(probabilities))
+    fixed = np.tile(A / unit * which.with_population, (design.n_groups, 1))
+    varying = np.zeros((design.n_groups, L.shape[1]))
+    varying[:, which.term] = 1.0
+    out, groups, scores = np.empty(shape), np.arange(design.n_groups), ndtri(probabilities)
+    for block in blocks(design.n_groups, max(1, MIXTURE // len(L))):
+        own = groups[block]
+        mean, variance = np.zeros((2, len(own), len(L)))
+        row_mixture(
+            L, sigma, w, posterior.shifts(own), design.roots, fixed[block], varying[block],
+            own, own - own[0], mean, variance,
+        )  # fmt: skip
+        sd = np.maximum(np.sqrt(variance), NARROWEST)
+        out[block] = _mixtures.quantiles(mean, sd, probabilities, scores)
+    return b * which.with_population + unit * out
+
+
+def _drawn(posterior: Posterior, which: Coefficient, probabilities: Float) -> Float:
+    """Return quantiles of the draws of sampled effects (n_groups, n_quantiles)."""
+    design = posterior.design
+    terms = design.factors[which.factor].terms
+    draws = posterior.factor_effects(which.factor)[:, :, :, which.term]
+    if which.with_population:
+        draws = draws + posterior.coef[:, :, None, terms.varying_positions[which.term]]
+    return np.quantile(draws, probabilities, axis=(0, 1)).T

@@ -1,0 +1,188 @@
+"""A posterior and its design <-> arrays and JSON.
+
+A file has the draws, and what the design depends on beside the statistics: terms, scaling and
+the factor that is integrated out. The rest is computed again, so that nothing that compiled
+code takes for an index or a shape comes from a file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skhbm._archive import require
+from skhbm._design import make_design
+from skhbm._posterior import Posterior, Scales
+from skhbm._scaling import Scaling, Terms
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from skhbm._archive import Arrays
+    from skhbm._design import Design
+    from skhbm._statistics import GroupedStatistics
+
+__all__ = [
+    "check_shape",
+    "pack_design",
+    "pack_posterior",
+    "unpack_design",
+    "unpack_posterior",
+]
+
+#: Draws that are the same for all factors.
+DRAWS = ("sampled", "sigma", "sigma_new", "log_sigma", "coef", "working")
+#: What rows that came after the fit have added to the design.
+SUMS = ("W", "counts")
+#: Correlations, rounded.
+LARGEST = 1 + 1e-9
+#: Bytes that may be computed for one that is read, from this many on.
+BLOWUP, LEAST = 64, 2**30
+
+
+def pack_design(design: Design, *, extended: bool) -> tuple[dict[str, Any], Arrays]:
+    """Return a description and arrays by name.
+
+    `extended` tells that rows were added after the fit: the sums over groups were then
+    added up in another order than they would be now.
+    """
+    scaling = design.scaling
+    about = {
+        "features": list(design.terms.features),
+        "intercept": bool(design.terms.intercept),
+        "residual": design.terms.residual,
+        "factors": [
+            {
+                "slopes": factor.terms.slopes.tolist(),
+                "intercept": bool(factor.terms.varying_intercept),
+                "correlated": bool(factor.terms.correlated),
+            }
+            for factor in design.factors
+        ],
+        "integrated": int(design.integrated),
+        "y_mean": float(scaling.y_mean),
+        "y_scale": float(scaling.y_scale),
+    }
+    arrays = {"x_mean": scaling.x_mean, "x_scale": scaling.x_scale}
+    if extended:
+        arrays |= {name: getattr(design, name) for name in SUMS}
+    return about, arrays
+
+
+def unpack_design(about: Any, arrays: Arrays, statistics: GroupedStatistics) -> Design:
+    """Return the design, computed from the statistics; take what is used from the arrays."""
+    terms = _terms(about, statistics)
+    integrated = about["integrated"]
+    require(type(integrated) is int and 0 <= integrated < len(terms), "integrated")
+    require(integrated == 0 or not terms[0].by_group, "the factor of residual scales")
+    _check_size(terms, statistics)
+    p = statistics.n_features
+    x_mean, x_scale = (_numbers(arrays.pop(name), (p,)) for name in ("x_mean", "x_scale"))
+    y_mean, y_scale = about["y_mean"], about["y_scale"]
+    require(type(y_mean) is type(y_scale) is float, "the scale of y")
+    scales = np.append(x_scale, y_scale)
+    require(np.all(np.isfinite(scales)) and np.all(scales > 0), "scales")
+    require(np.isfinite(y_mean), "the mean of y")
+    scaling = Scaling(x_mean, x_scale, y_mean, y_scale)
+    design = make_design(statistics, terms, scaling, integrated)
+    if arrays:
+        W, counts = (_numbers(arrays.pop(name), getattr(design, name).shape) for name in SUMS)
+        require(np.all(counts > 0), "counts")
+        design = replace(design, W=W, counts=counts)
+    for array in (design.roots, design.W, *(design.shifts or ())):
+        require(np.all(np.isfinite(array)), "statistics")
+    return design
+
+
+def pack_posterior(posterior: Posterior) -> Arrays:
+    """Return the draws by name."""
+    arrays = {name: getattr(posterior, name) for name in DRAWS}
+    for f, scales in enumerate(posterior.scales):
+        arrays |= {f"tau{f}": scales.tau, f"corr{f}": scales.corr}
+    return {name: draws for name, draws in arrays.items() if draws is not None}
+
+
+def unpack_posterior(draws: Arrays, design: Design, seed: Any) -> Posterior:
+    """Return the posterior, the draws of which are all that the design asks for."""
+    require(type(seed) is int and 0 <= seed < 2**63, "the seed")
+    require(draws["coef"].ndim == 3, "the shape of draws")
+    shape = draws["coef"].shape[:2]
+    require(min(shape) > 0, "the number of draws")
+    terms, factors = design.terms, design.factors
+    n_sampled = sum(other.n_groups * len(other.terms.varying) for other in design.others)
+    widths = {
+        "coef": (1 + len(terms.features),),
+        "working": (terms.n_fixed,),
+        "sampled": (n_sampled,),
+        "sigma": (design.n_groups if terms.by_group else 1,),
+        "sigma_new": (),
+        "log_sigma": (2,),
+    }
+    for f, factor in enumerate(factors):
+        widths |= {f"tau{f}": (len(factor.terms.varying),)}
+        widths |= {f"corr{f}": (factor.terms.n_correlations,)}
+    if "log_sigma" not in draws:
+        del widths["log_sigma"]
+    require(set(draws) == set(widths), "the names of draws")
+    own = {name: _numbers(array, (*shape, *widths[name])) for name, array in draws.items()}
+    scales = tuple(Scales(own[f"tau{f}"], own[f"corr{f}"]) for f in range(len(factors)))
+    for one in scales:
+        require(np.all(one.tau >= 0) and np.all(np.abs(one.corr) <= LARGEST), "scales")
+    require(np.all(own["sigma"] >= 0) and np.all(own["sigma_new"] >= 0), "residual scales")
+    log_sigma = own.get("log_sigma")
+    require(log_sigma is None or np.all(log_sigma[:, :, 1] >= 0), "log_sigma")
+    fields: dict[str, Any] = {name: own.get(name) for name in DRAWS}
+    return Posterior(design=design, scales=scales, seed=seed, **fields)
+
+
+def check_shape(array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """Return an array that has this shape."""
+    require(array.shape == shape, "the shape of draws")
+    return array
+
+
+def _numbers(array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Return an array of finite numbers that has this shape."""
+    require(array.dtype == np.float64 and np.all(np.isfinite(array)), "numbers")
+    return check_shape(array, shape)
+
+
+def _terms(about: Any, statistics: GroupedStatistics) -> list[Terms]:
+    """Return the terms of each factor, of one that does not vary if there is none."""
+    features, residual = about["features"], about["residual"]
+    require(isinstance(features, list) and all(type(n) is str for n in features), "features")
+    require(len(features) == statistics.n_features, "the number of features")
+    require(residual in ("shared", "by_group", "known"), "residual")
+    require((residual == "known") == statistics.known_errors, "known errors")
+    factors, n_factors = about["factors"], len(statistics.factors)
+    require(isinstance(factors, list) and len(factors) == max(n_factors, 1), "factors")
+    terms = []
+    for factor in factors:
+        slopes = factor["slopes"]
+        flags = about["intercept"], factor["intercept"], factor["correlated"]
+        require(all(isinstance(flag, bool) for flag in flags), "terms")
+        require(isinstance(slopes, list) and all(type(k) is int for k in slopes), "slopes")
+        require(all(0 <= k < len(features) for k in slopes), "slopes")
+        require(all(a < b for a, b in pairwise(slopes)), "slopes")
+        own = Terms(tuple(features), np.array(slopes, dtype=np.int64), *flags, residual)
+        require(bool(own.varying) == (n_factors > 0), "what varies")
+        require(n_factors > 0 or not own.by_group, "residual")
+        terms.append(own)
+    return terms
+
+
+def _check_size(terms: list[Terms], statistics: GroupedStatistics) -> None:
+    """Refuse terms for which far more would be computed than was read.
+
+    What is largest are the linear forms of the sampled effects, cubic in the number of terms.
+    """
+    if len(terms) == 1:
+        return
+    widths = [len(one.varying) for one in terms]
+    slopes = np.unique(np.concatenate([one.slopes for one in terms]))
+    rows = len(statistics.n) * (1 + len(slopes))
+    computed = 8 * rows * max(widths) * sum(widths)
+    require(computed <= max(BLOWUP * statistics.cross.nbytes, LEAST), "the number of terms")

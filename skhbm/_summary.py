@@ -1,0 +1,65 @@
+"""ArviZ's table of a posterior, without what is many or constant."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+from skhbm._datatree import coordinates, effect_dims, hyperparameters
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pandas as pd
+
+    from skhbm._posterior import Posterior
+
+__all__ = ["summarise"]
+
+
+def summarise(
+    posterior: Posterior, var_names: Any, effects: Callable[[str], Any], **options: Any
+) -> pd.DataFrame:
+    """Return ArviZ's table of some variables, or of those that have no entry for each group.
+
+    Draws of effects, which are made only if they are asked for, come from `effects`.
+    """
+    from arviz_base import from_dict
+    from arviz_stats import summary
+
+    variables, dims = hyperparameters(posterior)
+    coords = coordinates(posterior)
+    groups = {factor.levels.name for factor in posterior.design.factors}
+    few = [name for name in variables if not groups & set(dims.get(name, []))]
+    of_effects = effect_dims(posterior)
+    chosen = _choose(var_names, few or list(variables), [*variables, *of_effects])
+    for factor in posterior.design.factors:
+        f, terms = factor.levels.name, factor.terms.varying
+        if f"corr_{f}" in variables:
+            # Each once, by the name that it has in the matrix. The diagonal has no R-hat.
+            pairs = list(itertools.combinations(range(len(terms)), 2))
+            rows, columns = zip(*pairs, strict=True)
+            variables[f"corr_{f}"] = variables[f"corr_{f}"][:, :, rows, columns]
+            dims[f"corr_{f}"] = [f"{f}_term_bis"]
+            coords[f"{f}_term_bis"] = [f"{terms[i]}, {terms[j]}" for i, j in pairs]
+    draws = {name: effects(name) if name in of_effects else variables[name] for name in chosen}
+    tree = from_dict({"posterior": draws}, coords=coords, dims={**dims, **of_effects})
+    table: pd.DataFrame = summary(tree, **options)
+    return table
+
+
+def _choose(var_names: Any, default: list[str], known: list[str]) -> list[str]:
+    """Return the variables that are asked for; names after "~" are left out."""
+    if var_names is None:
+        return default
+    names = [var_names] if isinstance(var_names, str) else list(var_names)
+    unknown = [name for name in names if str(name).removeprefix("~") not in known]
+    if unknown:
+        msg = (
+            f"`var_names` has {unknown[:5]}, which are not variables of the posterior. "
+            f"These are: {', '.join(known)}."
+        )
+        raise ValueError(msg)
+    without = {name[1:] for name in names if name.startswith("~")}
+    wanted = [name for name in names if not name.startswith("~")] or default
+    return [name for name in wanted if name not in without]

@@ -1,0 +1,506 @@
+"""Progress: scikit-learn's callbacks are told of the chains, and `verbose` shows a line."""
+
+import _thread
+import contextlib
+import copy
+import io
+import os
+import pickle
+import re
+import subprocess
+import sys
+import threading
+import types
+from collections import Counter
+from itertools import pairwise
+
+import joblib
+import numpy as np
+import nutpie
+import pytest
+import rich
+from sklearn.base import clone
+from sklearn.callback import ProgressBar, ScoringMonitor
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skhbm import GroupedStatistics, HierarchicalNormalRegressor
+from skhbm._progress import BLOCKS
+
+N_CHAINS = 3
+CONCLUSION = r"4 x 1000 draws in \d+\.\d s: R-hat <= 1\.0\d\d, ESS >= \d{4,5}, 0 divergences"
+#: The names that scikit-learn gives to what it keeps on an estimator while it is fitted.
+DURING_FIT = ("_callback_fit_ctx", "_parent_callback_ctx", "_skl_callbacks_to_teardown")
+
+
+class Recorder:
+    """A callback that keeps what it is told, and does something at a moment if asked to."""
+
+    def __init__(self, at=None, action=None):
+        self.told = []
+        self.at, self.action = at, action
+
+    def _tell(self, hook, estimator, context, **given):
+        self.told.append((hook, context.task_name, context, given))
+        if (hook, context.task_name) == self.at:
+            self.action()
+
+    def setup(self, estimator, context):
+        self._tell("setup", estimator, context)
+
+    def on_fit_task_begin(self, estimator, context, *, X, y, metadata, fitted_estimator):
+        self._tell(
+            "begin", estimator, context, X=X, y=y, metadata=metadata, fitted=fitted_estimator
+        )
+
+    def on_fit_task_end(self, estimator, context, *, X, y, metadata, fitted_estimator):
+        self._tell(
+            "end", estimator, context, X=X, y=y, metadata=metadata, fitted=fitted_estimator
+        )
+
+    def teardown(self, estimator, context):
+        self._tell("teardown", estimator, context)
+
+    def of(self, hook, task):
+        return [told for told in self.told if told[:2] == (hook, task)]
+
+
+def raising(error):
+    def action():
+        raise error
+
+    return action
+
+
+def make_rows(seed=3, n_groups=12):
+    rng = np.random.default_rng(seed)
+    codes = np.arange(120) % n_groups
+    X = rng.standard_normal((120, 2))
+    y = X @ [1.0, -0.5] + rng.standard_normal(n_groups)[codes] + rng.standard_normal(120)
+    return X, y, codes
+
+
+X, Y, GROUPS = make_rows()
+
+
+def estimator(*callbacks, **parameters):
+    model = HierarchicalNormalRegressor(**{"random_state": 0, "chains": N_CHAINS, **parameters})
+    return model.set_callbacks(*callbacks)
+
+
+def fit(*callbacks, **parameters):
+    return estimator(*callbacks, **parameters).fit(X, Y, groups=GROUPS)
+
+
+FITS = {
+    "fit": lambda model: model.fit(X, Y, groups=GROUPS),
+    "partial_fit": lambda model: model.partial_fit(X, Y, groups=GROUPS),
+    "fit_statistics": lambda model: model.fit_statistics(
+        GroupedStatistics.from_arrays(X, Y, GROUPS)
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def plain():
+    return fit()
+
+
+@pytest.fixture(scope="module")
+def told():
+    recorder = Recorder()
+    return fit(recorder), recorder
+
+
+def test_each_chain_is_a_task_of_the_fit(told):
+    _, recorder = told
+    fits, chains = recorder.of("begin", "fit"), recorder.of("begin", "chain")
+    assert len(fits) == 1
+    assert fits[0][2].max_subtasks == N_CHAINS
+    assert sorted(context.task_id for _, _, context, _ in chains) == list(range(N_CHAINS))
+    assert all(context.parent is fits[0][2] for _, _, context, _ in chains)
+
+
+def test_blocks_of_draws_are_tasks_of_their_chain(told):
+    _, recorder = told
+    counts = Counter(context.parent.task_id for _, _, context, _ in recorder.of("end", "draws"))
+    most = {context.max_subtasks for _, _, context, _ in recorder.of("begin", "chain")}
+    assert counts == dict.fromkeys(range(N_CHAINS), *most)
+
+
+def test_what_is_begun_is_ended_in_its_turn(told):
+    _, recorder = told
+    open_tasks = []
+    for hook, _, context, _ in recorder.told[1:-1]:
+        if hook == "begin":
+            assert context.parent is None or context.parent in open_tasks
+            open_tasks.append(context)
+        else:
+            assert not [task for task in open_tasks if task.parent is context]
+            open_tasks.remove(context)
+    assert open_tasks == []
+    assert (recorder.told[0][0], recorder.told[-1][0]) == ("setup", "teardown")
+
+
+@pytest.mark.parametrize(
+    ("draws", "tune", "blocks"), [(5, 2, 7), (30, 20, 50), (40, 20, 30), (500, 500, 50)]
+)
+@pytest.mark.filterwarnings("ignore:.*R-hat")
+def test_number_of_tasks_does_not_grow_with_the_draws(draws, tune, blocks):
+    recorder = Recorder()
+    fit(recorder, draws=draws, tune=tune, chains=1)
+    assert len(recorder.of("end", "draws")) == blocks <= BLOCKS
+
+
+def test_callbacks_do_not_change_draws(told, plain):
+    model, _ = told
+    assert np.array_equal(model.predict(X, GROUPS), plain.predict(X, GROUPS))
+    assert model.posterior_["posterior"].equals(plain.posterior_["posterior"])
+
+
+@pytest.mark.parametrize("method", FITS)
+def test_every_way_to_fit_tells_callbacks(method):
+    recorder = Recorder()
+    FITS[method](estimator(recorder))
+    assert [len(recorder.of(hook, "fit")) for hook in ("setup", "begin", "end")] == [1] * 3
+    assert len(recorder.of("end", "chain")) == N_CHAINS
+    assert len(recorder.of("teardown", "fit")) == 1
+
+
+def test_callbacks_are_given_the_rows_and_their_metadata():
+    recorder, weights = Recorder(), np.ones(len(Y))
+    estimator(recorder).fit(X, Y, groups=GROUPS, sample_weight=weights)
+    for _, _, _, given in recorder.told[1:-1]:
+        assert given["X"] is X
+        assert given["y"] is Y
+        assert given["metadata"] == {"groups": GROUPS, "sample_weight": weights}
+
+
+def test_callbacks_are_given_no_metadata_that_there_are_not():
+    recorder = Recorder()
+    estimator(recorder).fit_statistics(GroupedStatistics.from_arrays(X, Y, GROUPS))
+    assert all(not any(given.values()) for _, _, _, given in recorder.told[1:-2])
+
+
+def test_fitted_estimator_that_callbacks_are_given_is_that_of_the_end(told):
+    model, recorder = told
+    *before, (_, _, _, last) = recorder.told[1:-1]
+    assert all(given["fitted"] is None for *_, given in before)
+    assert np.array_equal(last["fitted"].predict(X, GROUPS), model.predict(X, GROUPS))
+
+
+def test_scoring_monitor_scores_the_fit():
+    def score(model, X, y, groups=None):
+        return model.score(X, y, groups)
+
+    monitor = ScoringMonitor(scoring={"r2": score})
+    model = fit(monitor)
+    (entry,) = monitor.get_logs().data
+    assert entry["r2"] == pytest.approx(model.score(X, Y, GROUPS), rel=1e-12)
+
+
+def test_what_a_callback_returns_does_not_stop_the_chains(plain):
+    class Stopping(Recorder):
+        def on_fit_task_end(self, estimator, context):
+            return True
+
+    assert np.array_equal(fit(Stopping()).predict(X, GROUPS), plain.predict(X, GROUPS))
+
+
+MOMENTS = [
+    ("setup", "fit"),
+    ("begin", "fit"),
+    ("begin", "chain"),
+    ("end", "draws"),
+    ("end", "chain"),
+    ("end", "fit"),
+    ("teardown", "fit"),
+]
+
+
+@pytest.mark.parametrize("at", MOMENTS, ids=" of ".join)
+@pytest.mark.parametrize("error", [RuntimeError("so"), TimeoutError("so"), KeyboardInterrupt()])
+def test_error_of_a_callback_leaves_the_estimator_as_it_was(at, error, plain):
+    recorder = Recorder(at, raising(error))
+    model = copy.copy(plain).set_callbacks(recorder)
+    before = dict(vars(model))
+    with pytest.raises(type(error)) as caught:
+        model.fit(X[:60], Y[:60], groups=GROUPS[:60])
+    assert caught.value is error
+    assert vars(model).keys() == before.keys()
+    assert all(vars(model)[name] is before[name] for name in before)
+    assert len(recorder.of("teardown", "fit")) == 1
+
+
+def test_error_of_a_callback_leaves_a_first_fit_undone():
+    model = estimator(Recorder(("end", "draws"), raising(RuntimeError("so"))))
+    before = dict(vars(model))
+    with pytest.raises(RuntimeError, match="so"):
+        model.fit(X, Y, groups=GROUPS)
+    assert vars(model) == before
+
+
+@pytest.fixture
+def samplers(monkeypatch):
+    """The samplers of nutpie that fits start."""
+    started, sample = [], nutpie.sample
+
+    def keep(*args, **kwargs):
+        started.append(sample(*args, **kwargs))
+        return started[-1]
+
+    monkeypatch.setattr(nutpie, "sample", keep)
+    return started
+
+
+#: More than are drawn in a minute.
+MANY = 2_000_000
+
+
+def test_error_of_a_callback_stops_the_chains(samplers):
+    model = estimator(Recorder(("begin", "chain"), raising(RuntimeError("so"))), draws=MANY)
+    with pytest.raises(RuntimeError, match="so"):
+        model.fit(X, Y, groups=GROUPS)
+    assert samplers[0].is_finished
+
+
+def test_interrupt_stops_watched_chains(samplers):
+    def interrupt():
+        threading.Timer(0.03, _thread.interrupt_main).start()
+
+    recorder = Recorder(("begin", "chain"), interrupt)
+    model = estimator(recorder, draws=MANY, chains=1)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, Y, groups=GROUPS)
+    assert samplers[0].is_finished
+    assert recorder.told[-1][0] == "teardown"
+
+
+def test_callbacks_are_told_while_chains_run(samplers):
+    running = []
+
+    def look():
+        with contextlib.suppress(TimeoutError):
+            running.append(samplers[0].is_finished)
+            return
+        running.append(False)
+
+    fit(Recorder(("begin", "chain"), look), draws=20_000, chains=1)
+    assert running == [False]
+
+
+def test_chains_are_not_watched_without_callbacks(monkeypatch):
+    asked, sample = [], nutpie.sample
+
+    def ask(*args, progress_callback, **kwargs):
+        asked.append(progress_callback)
+        return sample(*args, progress_callback=progress_callback, **kwargs)
+
+    monkeypatch.setattr(nutpie, "sample", ask)
+    fit()
+    assert asked == [None]
+
+
+def test_nothing_of_a_fit_stays_on_the_estimator(told):
+    model, recorder = told
+    assert not [name for name in DURING_FIT if name in vars(model)]
+    assert model._skl_callbacks == [recorder]
+
+
+def test_clone_has_the_same_callbacks(told):
+    model, _ = told
+    assert clone(model)._skl_callbacks is model._skl_callbacks
+
+
+def test_callbacks_can_be_taken_off(told):
+    model, _ = told
+    other = pickle.loads(pickle.dumps(clone(model).set_callbacks()))
+    assert "_skl_callbacks" not in vars(other.fit(X, Y, groups=GROUPS))
+
+
+def test_fitted_estimator_with_a_progress_bar_can_be_pickled(capsys):
+    model = fit(ProgressBar())
+    again = pickle.loads(pickle.dumps(model))
+    assert np.array_equal(again.predict(X, GROUPS), model.predict(X, GROUPS))
+    again.fit(X, Y, groups=GROUPS)
+
+
+def bars(shown):
+    """Return what a progress bar shows in the end: how often each task, spaces dropped."""
+    return Counter(re.sub(r"[^\w #|-]+.*", "", line).strip() for line in shown.splitlines())
+
+
+@pytest.fixture
+def wide(monkeypatch):
+    """A console that does not cut names."""
+    monkeypatch.setattr(rich.get_console(), "_width", 150)
+
+
+def test_progress_bar_shows_the_chains(wide, capsys):
+    fit(ProgressBar())
+    shown = capsys.readouterr().out
+    name = "HierarchicalNormalRegressor"
+    chains = {f"{name} - chain #{chain}": 1 for chain in range(N_CHAINS)}
+    assert bars(shown) == {f"{name} - fit": 1, **chains}
+    assert shown.count("100%") == 1 + N_CHAINS
+
+
+TABLE = np.column_stack([X, GROUPS])
+
+
+def search(**parameters):
+    model = estimator(group_features=[2])
+    return GridSearchCV(model, {"varying_slopes": [None, [0]]}, cv=2, **parameters)
+
+
+@pytest.fixture(scope="module")
+def scores():
+    return search().fit(TABLE, Y).cv_results_["mean_test_score"]
+
+
+@pytest.mark.parametrize(
+    ("n_jobs", "backend"), [(1, "loky"), (2, "threading"), (2, "loky")], ids=str
+)
+def test_progress_bar_of_a_search_shows_the_chains(n_jobs, backend, scores, wide, capsys):
+    model = search(n_jobs=n_jobs).set_callbacks(ProgressBar())
+    with joblib.parallel_config(backend):
+        model.fit(TABLE, Y)
+    shown = capsys.readouterr().out
+    counts = bars(shown)
+    for chain in range(N_CHAINS):
+        assert counts[f"HierarchicalNormalRegressor - chain #{chain}"] == 2 * 2 + 1
+    assert shown.count("100%") == sum(counts.values())
+    assert np.array_equal(model.cv_results_["mean_test_score"], scores)
+    kept = vars(model.best_estimator_)
+    assert not [name for name in (*DURING_FIT, "_skl_callbacks") if name in kept]
+
+
+def test_progress_bar_of_a_pipeline_shows_the_chains(wide, capsys):
+    pipeline = make_pipeline(StandardScaler(), estimator(group_features=[2]))
+    pipeline.set_callbacks(ProgressBar()).fit(TABLE, Y)
+    counts = bars(capsys.readouterr().out)
+    assert counts["HierarchicalNormalRegressor - chain #0"] == 1
+    assert not [name for name in DURING_FIT if name in vars(pipeline[-1])]
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def lines(shown):
+    """Return what is seen at each moment: carriage returns write over."""
+    return [line for row in shown.split("\n") for line in row.split("\r")]
+
+
+def test_verbose_says_one_line_in_a_file(capsys):
+    fit(verbose=1, chains=4)
+    assert re.fullmatch(CONCLUSION + "\n", capsys.readouterr().out)
+
+
+def test_verbose_says_what_diagnostics_say(capsys):
+    found = fit(verbose=1, chains=4).diagnostics_
+    shown = capsys.readouterr().out
+    assert f"in {found['seconds']:.1f} s: R-hat <= {found['max_rhat']:.3f}, " in shown
+    assert f"ESS >= {found['min_ess']:.0f}, " in shown
+
+
+def test_verbose_shows_a_bar_in_a_terminal(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    fit(verbose=1, draws=20_000, chains=1)
+    first, *between, last, nothing = lines(terminal.getvalue())
+    assert first == "Compiling ..."
+    shares = []
+    for line in between:
+        found = re.fullmatch(
+            r"\[(#*)(\.*)\] +(\d+)%  0:00:\d\d, (0:00:\d\d left, )?0 divergences *", line
+        )
+        assert len(found[1] + found[2]) == 20
+        assert len(found[1]) == int(found[3]) // 5
+        shares.append(int(found[3]))
+    assert shares == sorted(shares)
+    assert len(shares) >= 2
+    assert shares[-1] == 100
+    assert re.fullmatch(r"1 x 20000 draws in .*divergences *", last)
+    assert nothing == ""
+
+
+def test_line_in_a_terminal_leaves_nothing_of_a_longer_one(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    fit(verbose=1)
+    shown = lines(terminal.getvalue())[:-1]
+    assert all(len(b) >= len(a.rstrip()) for a, b in pairwise(shown))
+    assert max(map(len, shown)) < 80
+
+
+def test_fit_that_fails_ends_its_line(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    with pytest.raises(RuntimeError, match="so"):
+        fit(Recorder(("end", "draws"), raising(RuntimeError("so"))), verbose=1)
+    assert terminal.getvalue().endswith("\n")
+
+
+def test_fit_that_fails_says_nothing_in_a_file(capsys):
+    with pytest.raises(RuntimeError, match="so"):
+        fit(Recorder(("end", "draws"), raising(RuntimeError("so"))), verbose=1)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_verbose_without_standard_output_says_nothing(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    fit(verbose=1)
+
+
+def test_verbose_replaces_one_output_in_a_notebook(monkeypatch):
+    """Its file keeps what was last shown, and no carriage returns."""
+    outputs = {}
+
+    class Handle:
+        def update(self, bundle, *, raw):
+            assert raw
+            outputs["shown"].append(bundle["text/plain"])
+
+    def display(bundle, *, raw, display_id):
+        assert raw
+        assert display_id
+        assert not outputs
+        outputs["shown"] = [bundle["text/plain"]]
+        return Handle()
+
+    stream = type("OutStream", (io.StringIO,), {"__module__": "ipykernel.iostream"})()
+    monkeypatch.setitem(sys.modules, "IPython", types.ModuleType("IPython"))
+    monkeypatch.setitem(sys.modules, "IPython.display", types.SimpleNamespace(display=display))
+    monkeypatch.setattr(sys, "stdout", stream)
+    fit(verbose=1, chains=4)
+    assert outputs["shown"][0] == "Compiling ..."
+    assert re.fullmatch(CONCLUSION, outputs["shown"][-1])
+    assert stream.getvalue() == ""
+
+
+def test_verbose_in_a_terminal_of_a_process():
+    pty = pytest.importorskip("pty")  # Unix only
+    script = """
+import numpy as np
+from skhbm import HierarchicalNormalRegressor
+y, groups = np.random.default_rng(0).standard_normal(60), np.arange(60) % 6
+HierarchicalNormalRegressor(random_state=0, verbose=1).fit(None, y, groups=groups)
+"""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=theirs, stderr=theirs
+    ) as child:
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # how the end of a terminal is told
+            while block := os.read(ours, 65536):
+                shown += block
+        os.close(ours)
+    assert child.returncode == 0
+    first, *_, last, nothing = lines(shown.decode().replace("\r\n", "\n"))
+    assert first == "Compiling ..."
+    assert re.fullmatch(CONCLUSION, last.rstrip())
+    assert nothing == ""
