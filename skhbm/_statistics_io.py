@@ -96,6 +96,7 @@ def _as_levels(described: Any, arrays: Arrays, i: int) -> Levels:
         given = described["labels"]
         require(isinstance(given, list), "labels")
         require(all(type(label) in JSON_TYPES for label in given), "the types of labels")
+        require(None not in given, "labels, which are missing")
         labels = np.empty(len(given), dtype=object)
         labels[:] = given
     else:

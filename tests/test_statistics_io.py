@@ -297,6 +297,7 @@ HOSTILE = {
     "nothing in a member": {"n": b""},
     "labels of lists": labelled(["x", 1, []]),
     "labels of dicts": labelled(["x", 1, {}]),
+    "a missing label": labelled(["x", 1, None]),
     "labels equal across types": labelled(["x", 1, True]),
     "labels of NaN in JSON": labelled(["x", 1, float("nan")]),
     "labels too many": labelled(["x", 1, "z", "zz"]),
