@@ -10,8 +10,7 @@ from skhbm import _predictive
 from skhbm._inputs import as_target
 from skhbm._predicting import Predicting
 from skhbm._reading import read_scored
-from skhbm._scoring import given_groups, require
-from skhbm._wrapped import unwrapped
+from skhbm._scoring import given_groups, require, scored
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,7 +24,7 @@ def log_densities(
     scorer: str, estimator: Any, X: Any, y: Any, groups: Any, y_err: Any
 ) -> Float:
     """Return log predictive densities (n,) at the targets."""
-    model, X = unwrapped(estimator, X, groups)
+    model, X, groups = scored(estimator, X, groups)
     method = require(scorer, model, "log_predictive_density")
     if isinstance(model, Predicting):
         rows, target, errors = read_scored(model, X, y, groups, y_err)
@@ -38,7 +37,7 @@ def ranked_scores(
     scorer: str, estimator: Any, X: Any, y: Any, groups: Any, y_err: Any
 ) -> Float:
     """Return continuous ranked probability scores (n,) of the targets."""
-    model, X = unwrapped(estimator, X, groups)
+    model, X, groups = scored(estimator, X, groups)
     require(scorer, model, "predict_quantiles")
     if not isinstance(model, Predicting):
         msg = (
@@ -54,7 +53,7 @@ def intervals(
     scorer: str, estimator: Any, X: Any, y: Any, groups: Any, y_err: Any, inside: float
 ) -> tuple[Float, Float, Float]:
     """Return targets and the bounds of their equal-tailed intervals (n,)."""
-    model, X = unwrapped(estimator, X, groups)
+    model, X, groups = scored(estimator, X, groups)
     method = require(scorer, model, "predict_quantiles")
     tail = (1 - inside) / 2
     probabilities = np.array([tail, 1 - tail])

@@ -22,6 +22,7 @@ __all__ = [
     "given_groups",
     "point_prediction",
     "require",
+    "scored",
     "weighted_mean",
 ]
 
@@ -126,6 +127,15 @@ def _remake(
     return scorer if same else scorer.set_score_request(**requests)
 
 
+def scored(estimator: Any, X: Any, groups: Any) -> tuple[Any, Any, Any]:
+    """Return the estimator inside that predicts, X as it gets it, and labels if it reads them.
+
+    It does not if X has them: routing hands those of a splitter to scorers as well.
+    """
+    model, X = unwrapped(estimator, X, groups)
+    return model, X, groups if getattr(model, "group_features", None) is None else None
+
+
 def given_groups(method: Callable[..., Any], groups: Any) -> dict[str, Any]:
     """Return the labels as arguments of a method, if it takes any: most estimators do not."""
     wanted = groups is not None and "groups" in signature(method).parameters
@@ -134,7 +144,7 @@ def given_groups(method: Callable[..., Any], groups: Any) -> dict[str, Any]:
 
 def point_prediction(scorer: str, estimator: Any, X: Any, groups: Any) -> Any:
     """Predict with any regressor, which is given labels if it, or one inside, takes them."""
-    model, X = unwrapped(estimator, X, groups)
+    model, X, groups = scored(estimator, X, groups)
     if not hasattr(model, "predict"):
         msg = (
             f"`{scorer}` needs a regressor. Got {type(model).__name__}, which has no `predict`."

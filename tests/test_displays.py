@@ -421,9 +421,7 @@ def test_known_errors_that_are_not_given_are_an_error(display):
     X, y, groups, errors = crossed_rows(4, errors=True)
     model = HierarchicalNormalRegressor(residual_scale="known", draws=20, tune=50)
     model.fit(X, y, groups=groups["school"], y_err=errors)
-    message = (
-        "residual_scale='known', so that y differs .* known errors. Pass `y_err=`, as to fit"
-    )
+    message = "`y` differs from what is predicted by known errors. Pass `y_err=`, as to fit"
     with pytest.raises(ValueError, match=message):
         display.from_estimator(model, X, y, groups["school"])
 
@@ -450,7 +448,7 @@ def test_unknown_kind_is_an_error(make, name):
         (95, ValueError, r"must lie in \(0, 1\). Got 95. Did you mean 0.95\?"),
         (1.0, ValueError, r"must lie in \(0, 1\). Got 1.0.$"),
         ("0.9", TypeError, r"must be a number in \(0, 1\). Got '0.9'."),
-        (True, TypeError, r"must be a number in \(0, 1\). Got True."),
+        (True, ValueError, r"must lie in \(0, 1\). Got True."),
     ],
 )
 def test_probability_out_of_range_is_an_error(make, name, keyword, value, error, message):

@@ -66,13 +66,13 @@ def test_warnings_that_the_guide_explains_are_those_of_the_code():
     source = "".join(path.read_text(encoding="utf-8") for path in files)
     # Messages are wrapped over adjacent strings.
     source = re.sub(r'"\s+f?"', "", source)
-    assert len(quoted) == 12
+    assert len(quoted) == 13
     assert [words for words in quoted if words not in source] == []
 
 
 @pytest.mark.parametrize("page", ["architecture.rst", "user_guide/derivation.rst"])
 def test_modules_that_the_page_names_exist(page):
-    modules = {path.stem for path in (ROOT / "skhbm").rglob("*.py")}
+    modules = {path.stem for path in (ROOT / "skhbm").iterdir()}
     assert named_modules(page)
     assert named_modules(page) <= modules
 

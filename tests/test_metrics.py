@@ -282,7 +282,9 @@ def test_scores_with_several_factors_are_those_of_rows_in_any_order(predictive):
 
 def test_targets_with_known_errors_need_them(predictive):
     fitted = estimator(residual_scale="known").fit(X[:12], Y[:12], y_err=ERRORS)
-    with pytest.raises(ValueError, match="needs `y_err`, the standard errors of `y`, to score"):
+    with pytest.raises(
+        ValueError, match=r"residual_scale='known': `y` differs .*Pass `y_err=`"
+    ):
         predictive(fitted, X[:12], Y[:12])
 
 
@@ -388,6 +390,18 @@ def test_new_groups_are_scored_by_leaving_groups_out():
     )
     # Groups differ by far more than rows of one.
     assert scores.max() < known.min()
+
+
+@pytest.mark.parametrize("scorer", [log_score, r2])
+def test_labels_of_the_splitter_are_not_those_of_a_model_of_columns(scorer):
+    with config_context(**ROUTING):
+        found, expected = (
+            cross_val_score(
+                model, data, Y, scoring=scorer, cv=GroupKFold(3), params={"groups": GROUPS}
+            )
+            for model, data in ((estimator(group_features="site"), TABLE), (estimator(), X))
+        )
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
 
 
 def test_learning_curve_with_routing():
