@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Float = NDArray[np.float64]
+    Int = NDArray[np.int64]
 
 __all__ = [
     "covariance_roots",
@@ -34,6 +35,9 @@ __all__ = [
     "row_mixture",
     "row_offsets",
 ]
+
+#: For so many groups numba is not called, which takes a while the first time.
+FEW = 4
 
 
 def covariance_roots(cov: Float) -> Float:
@@ -241,15 +245,29 @@ def row_offsets(effects, first, terms, widths, out):
             at += widths[f]
 
 
-@njit(**JIT)
-def group_shifts(effects, start, index, value, groups, q):
+def group_shifts(
+    effects: Float, start: Int, index: Int, value: Float, groups: Int, q: int
+) -> Float:
     """Return forms of the sampled effects (s, n_effects), q of each group (s, n, q)."""
-    n_draws = len(effects)
-    out = np.zeros((n_draws, len(groups), q))
+    out = np.zeros((len(effects), len(groups), q))
+    if len(groups) > FEW:
+        _fill_shifts(effects, start, index, value, groups, out)
+        return out
+    # The same sums in the same order: the last digits do not depend on what is asked.
+    for k, group in enumerate(groups):
+        for a in range(q):
+            for e in range(start[group * q + a], start[group * q + a + 1]):
+                out[:, k, a] += value[e] * effects[:, index[e]]
+    return out
+
+
+@njit(**JIT)
+def _fill_shifts(effects, start, index, value, groups, out):
+    """Add the forms of groups to out (s, n, q)."""
+    n_draws, n, q = out.shape
     for s in range(n_draws):
-        for k in range(len(groups)):
+        for k in range(n):
             for a in range(q):
                 i = groups[k] * q + a
                 for e in range(start[i], start[i + 1]):
                     out[s, k, a] += value[e] * effects[s, index[e]]
-    return out

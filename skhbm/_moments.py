@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Float = NDArray[np.float64]
 
-__all__ = ["GroupMoments", "add_moments", "start_moments"]
+__all__ = ["GroupMoments", "add_moments", "effect_mean", "effect_root", "start_moments"]
 
 
 class GroupMoments(NamedTuple):
@@ -91,9 +91,9 @@ def add_moments(
             R = shifted[j, :, :q]
             # Groups of equal R_j follow each other.
             if before is None or sigma.shape[1] > 1 or not np.array_equal(R, before):
-                root, before = _effect_root(L, scale, R), R
+                root, before = effect_root(L, scale, R), R
             own = shift[:, i % shift.shape[1]].T
-            u = _effect_mean(root, scale, deviation, own, shifted[j])
+            u = effect_mean(root, scale, deviation, own, shifted[j])
             known.effect[j] = u.mean(axis=1)
             known.cross_cov[j] = np.einsum("as,fs->af", u, deviation) / len(scale)
             spread = np.einsum("acs,bcs->ab", root, root) + np.einsum("as,bs->ab", u, u)
@@ -104,7 +104,7 @@ def add_moments(
     known.done[groups] = True
 
 
-def _effect_root(L: Float, sigma: Float, R: Float) -> Float:
+def effect_root(L: Float, sigma: Float, R: Float) -> Float:
     """Return P (q, q, s) with P P' = Cov[u_j]; L (q, q, s), sigma (s,), R (q, q)."""
     q = len(L)
     RL = np.einsum("ac,cbs->abs", R, L) / sigma
@@ -124,7 +124,7 @@ def _effect_root(L: Float, sigma: Float, R: Float) -> Float:
     return P
 
 
-def _effect_mean(P: Float, sigma: Float, w: Float, shift: Float, roots: Float) -> Float:
+def effect_mean(P: Float, sigma: Float, w: Float, shift: Float, roots: Float) -> Float:
     """Return E[u_j] (q, s), E_y being less shift (q, 1 or s); w (n_fixed, s)."""
     q = len(P)
     e = (roots[:, -1:] - shift - np.einsum("af,fs->as", roots[:, q:-1], w)) / sigma**2

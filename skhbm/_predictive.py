@@ -12,6 +12,7 @@ from scipy.special import ndtri
 
 from skhbm import _mixtures
 from skhbm._effects import covariance_roots, effect_draws, mean_covariances
+from skhbm._moments import effect_mean, effect_root
 from skhbm._rows import blocks, linear_predictors, numbered
 
 if TYPE_CHECKING:
@@ -119,17 +120,12 @@ def _combination_moments(posterior: Posterior, keys: Int) -> tuple[Float, Float]
 
     keys (n, n_factors) are those of the integrated factor and the others, -1 for a new group.
     """
-    design = posterior.design
-    L, sigma, w = posterior.conditions()
+    _, _, w = posterior.conditions()
     n, n_draws, p = len(keys), *w.shape
     # Combinations come in order: few groups of the integrated factor, many of the others.
     groups, unit = np.unique(keys[:, 0], return_inverse=True)
-    u = np.zeros((n_draws, len(groups), L.shape[1]))
-    shift = posterior.shifts(np.maximum(groups, 0))
-    # With innovations of zero the draws are the conditional means.
-    effect_draws(L, sigma, w, shift, design.roots, groups, u)
+    u, own = _effect_moments(posterior, groups)
     parts = [np.broadcast_to(w[:, None], (n_draws, n, p)), u[:, unit]]
-    own = mean_covariances(L, sigma, design.roots, groups)
     extra = [np.zeros((n, p, p)), own[unit]]
     for f, cov in enumerate(posterior.other_covariances()):
         code = keys[:, 1 + f]
@@ -146,6 +142,23 @@ def _combination_moments(posterior: Posterior, keys: Int) -> tuple[Float, Float]
         total[:, first:last, first:last] += block
         first = last
     return center, total
+
+
+def _effect_moments(posterior: Posterior, groups: Int) -> tuple[Float, Float]:
+    """Return E[u] (n_draws, n, q) and mean Cov[u] (n, q, q) of groups, -1 for a new one."""
+    L, sigma, w = posterior.conditions()
+    n_draws, q, _ = L.shape
+    L, w = (np.ascontiguousarray(np.moveaxis(a, 0, -1)) for a in (L, w))
+    shift = posterior.shifts(np.maximum(groups, 0))
+    u, cov = np.zeros((n_draws, len(groups), q)), np.empty((len(groups), q, q))
+    for i, j in enumerate(groups):
+        root = L
+        if j >= 0:
+            scale, roots = sigma[:, j % sigma.shape[1]], posterior.design.roots[j]
+            root = effect_root(L, scale, roots[:, :q])
+            u[:, i] = effect_mean(root, scale, w, shift[:, i % shift.shape[1]].T, roots).T
+        cov[i] = np.einsum("acs,bcs->ab", root, root) / n_draws
+    return u, cov
 
 
 def _mean_noise(posterior: Posterior) -> Float:

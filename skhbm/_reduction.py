@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy import sparse
 
 from skhbm._jit import JIT, njit
 
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     Float = NDArray[np.float64]
     Int = NDArray[np.int64]
 
-__all__ = ["merge_cells", "reduce_rows"]
+__all__ = ["merge_cells", "reduce_rows", "sum_by_group"]
 
 #: Rows converted to float64 at a time: the only copy of X that is made.
 CHUNK = 65_536
@@ -84,3 +86,11 @@ def merge_cells(where, weight, mean, cross, total_weight, total_mean, total_cros
             for b in range(a + 1):
                 total_cross[t, a, b] += cross[c, a, b] + spread * delta[a] * delta[b]
                 total_cross[t, b, a] = total_cross[t, a, b]
+
+
+def sum_by_group(codes: Int, values: Float, n_groups: int) -> Float:
+    """Return the sums of values (n, ...) by code (n_groups, ...)."""
+    n = len(codes)
+    matrix = sparse.csr_array((np.ones(n), (codes, np.arange(n))), shape=(n_groups, n))
+    sums: Float = matrix @ values.reshape(n, math.prod(values.shape[1:]))
+    return sums.reshape(n_groups, *values.shape[1:])

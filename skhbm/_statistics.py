@@ -14,7 +14,7 @@ import numpy as np
 
 from skhbm._inputs import as_errors, as_rows
 from skhbm._labels import Levels, as_factors, encode_levels, split_factors
-from skhbm._reduction import merge_cells, reduce_rows
+from skhbm._reduction import merge_cells, reduce_rows, sum_by_group
 from skhbm._statistics_io import read_statistics_file, write_statistics_file
 
 if TYPE_CHECKING:
@@ -317,12 +317,19 @@ class GroupedStatistics:
         if len(self.factors) < 2:
             return self
         levels = self.factors[factor]
-        where, d = self.codes[:, factor], self.mean.shape[1]
-        n = np.bincount(where, self.n, minlength=len(levels))
-        total = (np.zeros(len(n)), np.zeros((len(n), d)), np.zeros((len(n), d, d)))
-        merge_cells(where, self.weight, self.mean, self.cross, *total)
+        where = self.codes[:, factor]
+        n, weight = (
+            np.bincount(where, each, minlength=len(levels)) for each in (self.n, self.weight)
+        )
+        share = self.weight / weight[where]
+        mean = sum_by_group(where, share[:, None] * self.mean, len(n))
+        # About the mean of the group: that of cells, and of their means.
+        delta = self.mean - mean[where]
+        between = delta[:, :, None] * delta[:, None, :] * self.weight[:, None, None]
+        cross = sum_by_group(where, self.cross + between, len(n))
         codes = np.arange(len(n))[:, None]
-        return type(self)((levels,), codes, n, *total, self.feature_names, self.known_errors)
+        names, known = self.feature_names, self.known_errors
+        return type(self)((levels,), codes, n, weight, mean, cross, names, known)
 
 
 def statistics_of_rows(

@@ -426,21 +426,24 @@ SERVE = """
 import json, sys
 from skhbm import HierarchicalNormalRegressor
 model = HierarchicalNormalRegressor.load(sys.argv[1])
-mean, std = model.predict([[0.5, 1.0]], ["oak"], return_std=True)
+mean, std = model.predict([[0.5, 1.0]], json.loads(sys.argv[2]), return_std=True)
 print(json.dumps([mean.tolist(), std.tolist(), sorted(sys.modules)]))
 """
 
 
-@pytest.mark.parametrize("name", ["slopes", "conditioned"])
-def test_fresh_process_predicts_the_same_without_sampler_and_compiler(name, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "label"), [("slopes", "oak"), ("conditioned", "oak"), ("two factors", ["b", "t"])]
+)
+def test_fresh_process_predicts_the_same_without_sampler_and_compiler(name, label, tmp_path):
     model = fitted(name)
     model.save(tmp_path / "model")
+    arguments = [str(tmp_path / "model"), json.dumps([label])]
     finished = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", SERVE, str(tmp_path / "model")],
+        [sys.executable, "-W", "ignore", "-c", SERVE, *arguments],
         capture_output=True, text=True, timeout=120, check=True,
     )  # fmt: skip
     mean, std, modules = json.loads(finished.stdout)
-    expected = model.predict([[0.5, 1.0]], ["oak"], return_std=True)
+    expected = model.predict([[0.5, 1.0]], [label], return_std=True)
     assert [mean, std] == [a.tolist() for a in expected]
     assert set(modules).isdisjoint(HEAVY)
 
