@@ -10,9 +10,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
-from skhbm._kernels import JIT
+from skhbm._jit import JIT, njit
 
 __all__ = ["REACH", "characteristic_function"]
 

@@ -14,15 +14,20 @@ All is in working units; axes are draws (s), groups (j), terms (q).
 
 from __future__ import annotations
 
-import numpy as np
-from numba import njit
+from typing import TYPE_CHECKING
 
-from skhbm._kernels import JIT, JIT_INNER
+import numpy as np
+
+from skhbm._jit import JIT, JIT_INNER, njit
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Float = NDArray[np.float64]
 
 __all__ = [
     "covariance_roots",
     "effect_draws",
-    "effect_moments",
     "group_shifts",
     "mean_covariances",
     "pooling_factors",
@@ -31,21 +36,18 @@ __all__ = [
 ]
 
 
-@njit(**JIT)
-def covariance_roots(cov):
+def covariance_roots(cov: Float) -> Float:
     """Return lower Cholesky factors of covariances (s, q, q) that may be singular."""
-    n_draws, q, _ = cov.shape
     L = np.zeros(cov.shape)
-    for s in range(n_draws):
-        for i in range(q):
-            for j in range(i + 1):
-                t = cov[s, i, j]
-                for k in range(j):
-                    t -= L[s, i, k] * L[s, j, k]
-                if i == j:
-                    L[s, i, i] = np.sqrt(max(t, 0.0))
-                elif L[s, j, j] > 0.0:
-                    L[s, i, j] = t / L[s, j, j]
+    for i in range(cov.shape[1]):
+        for j in range(i + 1):
+            t = cov[:, i, j].copy()
+            for k in range(j):
+                t -= L[:, i, k] * L[:, j, k]
+            if i == j:
+                L[:, i, i] = np.sqrt(np.maximum(t, 0.0))
+            else:
+                np.divide(t, L[:, j, j], out=L[:, i, j], where=L[:, j, j] > 0.0)
     return L
 
 
@@ -94,42 +96,6 @@ def effect_mean(P, sigma, w, shift, roots, u):
                 t += roots[a, c] * P[c, b]
             for i in range(q):
                 u[i] += P[i, b] * t * e
-
-
-@njit(**JIT)
-def effect_moments(L, sigma, w, shift, roots, groups, mean, cross, second):
-    """Add the averages over draws of u, u w' and uu' + Cov[u] of the groups.
-
-    Groups of equal R_j that follow each other share their covariance, unless each has a
-    residual scale of its own.
-    """
-    n_draws, q, _ = L.shape
-    P, u = np.empty((q, q)), np.empty(q)
-    weight = 1.0 / n_draws
-    shared = sigma.shape[1] == 1
-    again = np.zeros(len(groups), dtype=np.bool_)
-    for i in range(1, len(groups)):
-        again[i] = shared
-        for a in range(q):
-            for b in range(q):
-                again[i] &= roots[groups[i], a, b] == roots[groups[i - 1], a, b]
-    for s in range(n_draws):
-        for i in range(len(groups)):
-            j = groups[i]
-            scale = sigma[s, 0] if shared else sigma[s, j]
-            if not again[i]:
-                effect_root(L[s], scale, roots[j], P)
-            own = shift[s % len(shift), i % shift.shape[1]]
-            effect_mean(P, scale, w[s], own, roots[j], u)
-            for a in range(q):
-                mean[j, a] += weight * u[a]
-                for c in range(w.shape[1]):
-                    cross[j, a, c] += weight * u[a] * w[s, c]
-                for b in range(q):
-                    t = u[a] * u[b]
-                    for c in range(q):
-                        t += P[a, c] * P[b, c]
-                    second[j, a, b] += weight * t
 
 
 @njit(**JIT)

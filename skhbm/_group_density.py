@@ -16,9 +16,8 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numba import njit
 
-from skhbm._kernels import JIT
+from skhbm._jit import JIT, njit
 from skhbm._posterior import flat
 
 if TYPE_CHECKING:

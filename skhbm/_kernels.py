@@ -14,6 +14,8 @@ import numpy as np
 from numba import njit, types
 from numba.extending import intrinsic
 
+from skhbm._jit import JIT, JIT_CALLBACK, JIT_INNER
+
 __all__ = [
     "JIT",
     "JIT_CALLBACK",
@@ -28,11 +30,6 @@ __all__ = [
 ]
 
 LANES = 8
-#: error_model="numpy": a division without a branch for zero can be vectorised.
-JIT: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
-#: For functions that only compiled functions call.
-JIT_INNER: dict[str, Any] = {**JIT, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-JIT_CALLBACK: dict[str, Any] = {"cache": True, "error_model": "numpy"}
 
 
 @intrinsic

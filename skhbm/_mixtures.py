@@ -24,10 +24,9 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
 
 from skhbm._characteristic import REACH, characteristic_function
-from skhbm._kernels import JIT, JIT_INNER
+from skhbm._jit import JIT, JIT_INNER, njit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

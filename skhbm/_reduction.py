@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numba import njit
+
+from skhbm._jit import JIT, njit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,7 +43,7 @@ def reduce_rows(
     return n, mean, cross
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**JIT)
 def _accumulate(X, y, codes, weights, n, mean, cross):
     """Update the lower triangles with each row (West 1979, Welford's with weights)."""
     p = X.shape[1]
@@ -63,7 +64,7 @@ def _accumulate(X, y, codes, weights, n, mean, cross):
                 cross[j, a, b] += scaled * delta[b]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**JIT)
 def merge_cells(where, weight, mean, cross, total_weight, total_mean, total_cross):
     """Merge each cell into the total of which it is a part, by the pairwise update.
 

@@ -19,14 +19,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numba import njit
 
 from skhbm._cells import make_cells
 from skhbm._design import make_parts
 from skhbm._effects import covariance_roots, row_offsets
 from skhbm._forms import first_effects
 from skhbm._group_density import Left, densities, density_root, quadratics
-from skhbm._kernels import JIT
+from skhbm._jit import JIT, njit
 from skhbm._posterior import flat
 
 if TYPE_CHECKING:

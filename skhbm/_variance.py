@@ -16,10 +16,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numba import njit
 
 from skhbm._forms import first_effects
-from skhbm._kernels import JIT
+from skhbm._jit import JIT, njit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

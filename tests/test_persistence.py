@@ -419,16 +419,8 @@ def test_estimator_in_a_pipeline_is_saved_as_a_part_of_it(tmp_path):
 
 # A fresh process
 
-HEAVY = [
-    "pymc",
-    "pytensor",
-    "nutpie",
-    "arviz",
-    "arviz_base",
-    "arviz_stats",
-    "matplotlib",
-    "xarray",
-]
+HEAVY = ["pymc", "pytensor", "nutpie", "arviz", "arviz_base", "arviz_stats", "matplotlib"]
+HEAVY += ["numba", "xarray"]
 
 SERVE = """
 import json, sys
@@ -440,7 +432,7 @@ print(json.dumps([mean.tolist(), std.tolist(), sorted(sys.modules)]))
 
 
 @pytest.mark.parametrize("name", ["slopes", "conditioned"])
-def test_fresh_process_predicts_the_same_without_a_sampler(name, tmp_path):
+def test_fresh_process_predicts_the_same_without_sampler_and_compiler(name, tmp_path):
     model = fitted(name)
     model.save(tmp_path / "model")
     finished = subprocess.run(

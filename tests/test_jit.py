@@ -1,0 +1,68 @@
+"""Compiled functions: numba comes with the first call, and only then."""
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from skhbm._jit import JIT_INNER, Kernel, njit
+
+
+@njit(error_model="numpy")
+def halved(x):
+    """Return half of x."""
+    return x / 2.0
+
+
+@njit(**{**JIT_INNER, "cache": False})
+def squared(x):
+    return x * x
+
+
+@njit(nogil=True)
+def total(values):
+    out = 0.0
+    for value in values:
+        out += squared(halved(value))
+    return out
+
+
+def test_kernel_does_what_its_function_does():
+    assert halved(3.0) == halved.function(3.0) == 1.5
+
+
+def test_kernels_call_kernels():
+    values = np.arange(5.0)
+    assert total(values) == np.sum((values / 2) ** 2)
+
+
+def test_kernel_keeps_name_and_docstring():
+    assert halved.__name__ == "halved"
+    assert halved.__doc__ == "Return half of x."
+
+
+def test_options_reach_numba():
+    """Division by zero is an error but where NumPy's rules are asked for."""
+    inverse = njit(error_model="numpy")(lambda x: 1.0 / x)
+    assert inverse(0.0) == np.inf
+
+
+def test_threads_share_one_compiled_function():
+    kernel = Kernel(lambda x: x + 1, {})
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: kernel.compiled, range(64)))
+    assert len(set(map(id, found))) == 1
+
+
+def test_numba_is_imported_by_the_first_call():
+    code = """
+import sys
+import numpy as np
+from skhbm._reduction import reduce_rows
+assert "numba" not in sys.modules
+n, mean, cross = reduce_rows(np.ones((2, 1)), np.array([1.0, 3.0]), np.zeros(2, int), 1, None)
+assert "numba" in sys.modules
+assert mean.tolist() == [[1.0, 2.0]]
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
