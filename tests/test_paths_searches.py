@@ -28,6 +28,8 @@ from sklearn.model_selection import (
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from skhbm import metrics
+
 pytestmark = FEW_DRAWS
 
 
@@ -89,9 +91,10 @@ def test_grid_search_hands_groups_to_the_splitter(name):
     assert_same(scores_of(search.cv_results_, len(folds)), [scores_by_hand(r2_score, folds)])
 
 
-def test_grid_search_by_a_density_is_the_loop_by_hand():
+@pytest.mark.parametrize("scoring", [log_score, metrics.log_score], ids=["own", "skhbm's"])
+def test_grid_search_by_a_density_is_the_loop_by_hand(scoring):
     grid = {"residual_scale": ["shared", "by_group"]}
-    search = GridSearchCV(by_column(), grid, cv=KFold(3), scoring=log_score).fit(TABLE, Y)
+    search = GridSearchCV(by_column(), grid, cv=KFold(3), scoring=scoring).fit(TABLE, Y)
     for scores, point in zip(
         scores_of(search.cv_results_), search.cv_results_["params"], strict=True
     ):
