@@ -62,7 +62,9 @@ def _sections() -> Iterator[str]:
         text = "Pictures of a fitted estimator; they need matplotlib."
         yield _section("Displays", text, displays)
     for name, module in modules.items():
-        text = inspect.cleandoc(module.__doc__ or "")
+        # Text refers to modules; the names below it are those that `skhbm` has.
+        place = f".. module:: skhbm.{name}\n\n.. currentmodule:: skhbm\n\n"
+        text = place + inspect.cleandoc(module.__doc__ or "")
         members = [f"{name}.{member}" for member in module.__all__]
         yield _section(f"``skhbm.{name}``", text, members)
 

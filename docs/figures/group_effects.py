@@ -10,4 +10,4 @@ model = HierarchicalNormalRegressor(varying_slopes="all", random_state=0)
 model.fit(X, y, groups=subject)
 
 _, ax = plt.subplots(figsize=(6.2, 4.6), layout="constrained")
-GroupEffectsDisplay.from_estimator(model, coefficient="Days", ax=ax)
+GroupEffectsDisplay.from_estimator(model, coefficient="Days", kind="coefficient", ax=ax)
