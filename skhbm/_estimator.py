@@ -436,7 +436,7 @@ class HierarchicalNormalRegressor(
                 draws=self.draws,
                 tune=self.tune,
                 chains=self.chains,
-                target_accept=self.target_accept,
+                target_accept=float(self.target_accept),
                 threads=n_threads(self.n_jobs, self.chains),
                 watchers=watchers,
             )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -203,11 +204,18 @@ def decode_priors(content: Any) -> Priors:
     """Return the prior of each scalar parameter."""
 
     def optional(prior: Any) -> Prior | None:
-        return None if prior is None else decode_prior(prior)
+        return None if prior is None else decode_numeric(prior)
 
     def each(some: Any) -> tuple[Prior, ...]:
         require(isinstance(some, list), "priors")
-        return tuple(decode_prior(prior) for prior in some)
+        return tuple(decode_numeric(prior) for prior in some)
+
+    def decode_numeric(content: Any) -> Prior:
+        prior = decode_prior(content)
+        for number in prior.parameters.values():
+            real = isinstance(number, Real) and not np.isnan(float(number))
+            require(real or number is None, "the parameters of a prior")
+        return prior
 
     at_mean, eta = content["intercept_at_mean"], content["eta"]
     others = tuple((each(tau), own) for tau, own in content["others"])

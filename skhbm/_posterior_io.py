@@ -39,6 +39,10 @@ DRAWS = ("sampled", "sigma", "sigma_new", "log_sigma", "coef", "working")
 SUMS = ("W", "counts")
 #: Correlations, rounded.
 LARGEST = 1 + 1e-9
+#: Numbers whose squares and products are still finite.
+HUGE = 1e140
+#: Rounding of coefficients, relative to what they are sums of.
+ROUNDING = 1e-8
 #: Bytes that may be computed for one that is read, from this many on.
 BLOWUP, LEAST = 64, 2**30
 
@@ -85,7 +89,7 @@ def unpack_design(about: Any, arrays: Arrays, statistics: GroupedStatistics) -> 
     require(type(y_mean) is type(y_scale) is float, "the scale of y")
     scales = np.append(x_scale, y_scale)
     require(np.all(np.isfinite(scales)) and np.all(scales > 0), "scales")
-    require(np.isfinite(y_mean), "the mean of y")
+    require(abs(y_mean) <= HUGE and y_scale <= HUGE, "the scale of y")
     scaling = Scaling(x_mean, x_scale, y_mean, y_scale)
     design = make_design(statistics, terms, scaling, integrated)
     if arrays:
@@ -131,7 +135,8 @@ def unpack_posterior(draws: Arrays, design: Design, seed: Any) -> Posterior:
     scales = tuple(Scales(own[f"tau{f}"], own[f"corr{f}"]) for f in range(len(factors)))
     for one in scales:
         require(np.all(one.tau >= 0) and np.all(np.abs(one.corr) <= LARGEST), "scales")
-    require(np.all(own["sigma"] >= 0) and np.all(own["sigma_new"] >= 0), "residual scales")
+    require(np.all(own["sigma"] > 0) and np.all(own["sigma_new"] >= 0), "residual scales")
+    _check_coefficients(own["coef"], own["working"], design)
     log_sigma = own.get("log_sigma")
     require(log_sigma is None or np.all(log_sigma[:, :, 1] >= 0), "log_sigma")
     fields: dict[str, Any] = {name: own.get(name) for name in DRAWS}
@@ -146,15 +151,27 @@ def check_shape(array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
 
 def _numbers(array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.float64]:
     """Return an array of finite numbers that has this shape."""
-    require(array.dtype == np.float64 and np.all(np.isfinite(array)), "numbers")
+    require(array.dtype == np.float64 and np.all(np.abs(array) <= HUGE), "numbers")
     return check_shape(array, shape)
+
+
+def _check_coefficients(coef: NDArray[Any], working: NDArray[Any], design: Design) -> None:
+    """Check that coefficients are those that predictions are made of."""
+    scaling = design.scaling
+    natural = scaling.natural(working, design.terms)
+    parts = np.abs(natural)
+    parts[..., 0] += abs(scaling.y_mean) + parts[..., 1:] @ np.abs(scaling.x_mean)
+    size = parts.max(axis=(0, 1))
+    require(np.all(np.abs(natural - coef) <= ROUNDING * size), "coefficients")
 
 
 def _terms(about: Any, statistics: GroupedStatistics) -> list[Terms]:
     """Return the terms of each factor, of one that does not vary if there is none."""
     features, residual = about["features"], about["residual"]
     require(isinstance(features, list) and all(type(n) is str for n in features), "features")
-    require(len(features) == statistics.n_features, "the number of features")
+    require(len(features) == len(set(features)) == statistics.n_features, "features")
+    names = statistics.feature_names
+    require(names is None or features == list(names), "the names of features")
     require(residual in ("shared", "by_group", "known"), "residual")
     require((residual == "known") == statistics.known_errors, "known errors")
     factors, n_factors = about["factors"], len(statistics.factors)

@@ -33,10 +33,12 @@ class Saving:
             Before fit.
         TypeError
             If a parameter is of a type that the file does not hold, as a generator of random
-            numbers other than RandomState, or labels are neither strings, numbers, bools nor
-            datetime64. An older file stays as it was.
+            numbers other than RandomState, or labels are neither strings, numbers, bools,
+            datetime64 nor timedelta64. An older file stays as it was.
         ValueError
-            If what was fitted has been changed.
+            If draws or statistics are not as a fit leaves them.
+        OSError
+            If the file cannot be written.
 
         See Also
         --------
@@ -46,9 +48,10 @@ class Saving:
         -----
         The file holds the parameters, the statistics of the rows, the draws and diagnostics,
         and the metadata that methods request. It is a zip file of uncompressed ``.npy`` arrays,
-        which ``numpy.load`` reads, and ``about.json``. What follows from these is computed
-        again, the same to the last bit on the same machine. Callbacks and attributes that a
-        subclass adds are not in it. Array-likes among the parameters come back as arrays.
+        which ``numpy.load`` reads, and ``about.json``. What follows from these, as `coef_`, is
+        computed again, the same to the last bit on the same machine. Callbacks and attributes
+        that a subclass adds are not in it. Array-likes among the parameters come back as
+        arrays.
 
         Labels and statistics tell of small groups what their rows were:
         :meth:`GroupedStatistics.save` says how much.
@@ -95,6 +98,8 @@ class Saving:
         ValueError
             If the file is damaged, is not of an estimator, or is of another class with more
             parameters or of a later version.
+        OSError
+            If there is no such file, or it cannot be read.
 
         See Also
         --------

@@ -148,7 +148,7 @@ def _as_json(labels: NDArray[Any], name: str) -> list[Any]:
         msg = (
             f"Labels of type {kind.__module__}.{kind.__qualname__}, such as {other[0]!r} of "
             f"{name!r}, cannot be saved; strings, numbers, bools and datetime64 can. Give the "
-            "labels as strings: `groups.astype(str)`."
+            "labels as strings: `list(map(str, groups))`."
         )
         raise TypeError(msg)
     return values

@@ -22,6 +22,12 @@ __all__ = ["takes_groups", "unwrapped"]
 
 def unwrapped(estimator: Any, X: Any = None, groups: Any = None) -> tuple[Any, Any]:
     """Return the fitted estimator inside that predicts, and X, if given, as it gets it."""
+    if isinstance(estimator, type):
+        msg = (
+            f"`estimator` must be a fitted estimator. Got the class {estimator.__name__}; make "
+            f"an instance of it, {estimator.__name__}(), and fit that."
+        )
+        raise TypeError(msg)
     while True:
         if isinstance(estimator, FrozenEstimator):
             estimator = estimator.estimator

@@ -468,3 +468,17 @@ def test_probability_out_of_range_is_an_error(make, name, keyword, value, error,
 def test_quantiles_that_do_not_fit_are_an_error(make, keywords, message):
     with pytest.raises(ValueError, match=message):
         make("quantiles", **keywords)
+
+
+def test_quantiles_that_cross_are_an_error():
+    y, bounds = [0.0, 1.0], [[1.0, 0.0], [-1.0, 1.0]]
+    with pytest.raises(ValueError, match="`y_quantiles` must not decrease along a row"):
+        CalibrationDisplay.from_predictions(y, bounds, quantiles=[0.1, 0.9])
+
+
+def test_keywords_that_are_no_dict_are_an_error():
+    y, bounds = [0.0, 1.0], [[0.0, 1.0], [-1.0, 1.0]]
+    with pytest.raises(
+        TypeError, match=r"Keywords of an artist must be a dict or None\. Got 3"
+    ):
+        CalibrationDisplay.from_predictions(y, bounds, quantiles=[0.1, 0.9], line_kwargs=3)

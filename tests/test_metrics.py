@@ -731,3 +731,10 @@ for name in ("log_score", "neg_crps", "neg_interval_score", "coverage", "r2"):
 assert not {{"pymc", "pytensor", "nutpie", "arviz_base"}} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
+
+
+@pytest.mark.parametrize("scorer", [log_score, neg_crps, r2])
+def test_class_in_place_of_an_estimator_is_an_error(scorer):
+    message = r"must be a fitted estimator. Got the class HierarchicalNormalRegressor; make an"
+    with pytest.raises(TypeError, match=message):
+        scorer(HierarchicalNormalRegressor, X, Y)

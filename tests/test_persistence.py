@@ -458,3 +458,15 @@ def test_every_structure_is_tried():
     }
     assert sum(m._origin is not None for m in models.values()) == len(CONDITIONED)
     assert len(STRUCTURES) + len(CONDITIONED) == len(models)
+
+
+# So few draws do not converge.
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_target_of_single_precision_refits_equal(tmp_path):
+    y, groups = np.array([1.0, 2.5, 3.5, 3.0, 1.5, 2.0]), [0, 0, 1, 1, 2, 2]
+    model = HierarchicalNormalRegressor(
+        target_accept=np.float32(0.9), draws=50, tune=100, chains=1, random_state=0
+    )
+    model.fit(None, y, groups=groups).save(tmp_path / "model")
+    again = HierarchicalNormalRegressor.load(tmp_path / "model").fit(None, y, groups=groups)
+    assert np.array_equal(again.group_scale_, model.group_scale_)

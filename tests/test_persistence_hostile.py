@@ -204,6 +204,11 @@ HOSTILE = {
     "no rows": ("by group", put("statistics/n", 0, 0.0)),
     "negative tau": ("by group", put("posterior/tau0", (0, 0, 0), -1.0)),
     "negative sigma": ("by group", put("posterior/sigma", (0, 0, 0), -1.0)),
+    "sigma of zero": ("by group", put("posterior/sigma", (0, 0, 0), 0.0)),
+    "sigma out of proportion": ("by group", put("posterior/sigma", (0, 0, 0), 1e200)),
+    "tau out of proportion": ("by group", put("posterior/tau0", (0, 0, 0), 1e200)),
+    "coefficient of no draw": ("by group", put("posterior/coef", (0, 0, 1), 9.0)),
+    "scale out of proportion": ("by group", described("design", "y_scale", value=1e308)),
     "negative spread": ("by group", put("posterior/log_sigma", (0, 0, 1), -1.0)),
     "correlation above one": ("two factors", put("posterior/corr1", (0, 0, 0), 1.5)),
     "no scale": ("by group", put("design/x_scale", 0, 0.0)),
@@ -245,6 +250,16 @@ HOSTILE = {
     "names of numbers": ("by group", {"about": {"feature_names_in": [1, 2]}}),
     "names too many": ("by group", {"about": {"feature_names_in": ["a", "b", "c"]}}),
     "features too few": ("by group", described("design", "features", value=["dose"])),
+    "features twice": ("by group", described("design", "features", value=["a", "a"])),
+    "features of other names": ("by group", described("design", "features", value=["q", "r"])),
+    "prior of a word": (
+        "by group",
+        described("priors", "coef", 0, value=["Normal", {"mu": 0.0, "sigma": "zz"}]),
+    ),
+    "prior of no number": (
+        "by group",
+        described("priors", "coef", 0, value=["Normal", {"mu": 0.0, "sigma": float("nan")}]),
+    ),
     "features of numbers": ("by group", described("design", "features", value=[1, 2])),
     "slope past the end": (
         "two factors",

@@ -42,13 +42,16 @@ def new_axes(ax: Any) -> Any:
     return plt.subplots(layout="constrained")[1]
 
 
-def styled(artist: str, defaults: Mapping[str, Any], given: dict[str, Any] | None) -> Any:
+def styled(artist: str, defaults: Mapping[str, Any], given: Any) -> Any:
     """Return the keywords of an artist of matplotlib: those given, defaults for the others.
 
     `artist` is the kind, "Line2D" or the name of a collection; aliases (lw, ls, ...) are known.
     """
     from matplotlib import cbook, collections, lines
 
+    if given is not None and not isinstance(given, dict):
+        msg = f"Keywords of an artist must be a dict or None. Got {given!r}."
+        raise TypeError(msg)
     kind = lines.Line2D if artist == "Line2D" else getattr(collections, artist)
     given = cbook.normalize_kwargs(given or {}, kind)
     if not given.keys().isdisjoint(("c", "colors")):

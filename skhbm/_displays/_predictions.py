@@ -127,6 +127,12 @@ def _read_quantiles(
             f"entry of `y_true` and a column for each of `quantiles`. Got {bounds.shape}."
         )
         raise ValueError(msg)
+    if np.any(np.diff(bounds, axis=1) < 0):
+        msg = (
+            "`y_quantiles` must not decrease along a row. Some do; give its columns in the "
+            "order of `quantiles`."
+        )
+        raise ValueError(msg)
     mirrored = np.allclose(probabilities + probabilities[::-1], 1)
     if symmetric and not (mirrored and len(probabilities) > 1):
         msg = (
