@@ -404,7 +404,7 @@ class HierarchicalNormalRegressor(
         warn_if_not_converged(self.diagnostics_, design.terms, design.scaling)
         return self
 
-    @with_callbacks  # type: ignore[untyped-decorator]
+    @with_callbacks  # type: ignore[untyped-decorator]  # scikit-learn has no types
     def _sample(
         self,
         fitted: Self,

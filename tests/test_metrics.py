@@ -473,7 +473,7 @@ class Centred(TransformerMixin, BaseEstimator):
     """Takes the means of groups off, for which it must be told them."""
 
     __metadata_request__fit = {"groups": True}  # noqa: RUF012  # scikit-learn's
-    __metadata_request__transform = {"groups": True}  # noqa: RUF012
+    __metadata_request__transform = {"groups": True}  # noqa: RUF012  # read by name only
 
     def fit(self, X, y=None, groups=None):
         self.means_ = pd.DataFrame(X).groupby(groups).mean()
