@@ -371,10 +371,11 @@ class HierarchicalNormalRegressor(Predicting, RegressorMixin, BaseEstimator):
         from skhbm._inference import infer
         from skhbm._sampling import n_threads
 
-        posterior, sample_stats = infer(
+        posterior, sample_stats, k = infer(
             design,
             priors,
             int(check_random_state(self.random_state).randint(2**31 - 1)),
+            self.solver,
             draws=self.draws,
             tune=self.tune,
             chains=self.chains,
@@ -382,7 +383,7 @@ class HierarchicalNormalRegressor(Predicting, RegressorMixin, BaseEstimator):
             threads=n_threads(self.n_jobs, self.chains),
             progress=self.verbose > 0,
         )
-        diagnostics = diagnose(posterior, sample_stats["diverging"])
+        diagnostics = diagnose(posterior, sample_stats["diverging"], k)
         fitted._set_fitted(posterior, statistics, priors, sample_stats)
         fitted.diagnostics_ = {**diagnostics, "seconds": time.perf_counter() - started}
         self.__dict__ = fitted.__dict__
