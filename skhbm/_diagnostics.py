@@ -24,7 +24,7 @@ RHAT = 1.01
 OFF_CENTRE = 5.0
 
 
-def diagnose(posterior: Posterior, diverging: Any) -> dict[str, Any]:
+def diagnose(posterior: Posterior, diverging: Any, k: float | None) -> dict[str, Any]:
     """Return the worst rank-normalised R-hat and bulk ESS, and where, and divergences.
 
     Over all parameters but the effects of the integrated factor, which are drawn exactly.
@@ -47,7 +47,7 @@ def diagnose(posterior: Posterior, diverging: Any) -> dict[str, Any]:
         "min_ess": sizes[least],
         "min_ess_parameter": least,
         "n_divergences": int(np.sum(diverging)),
-        "pareto_k": None,
+        "pareto_k": k,
     }
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
@@ -24,6 +25,7 @@ __all__ = [
     "add_crossproduct",
     "as_pointer",
     "between_gradient",
+    "call_callback",
     "integrate",
     "target_adjoint",
     "whiten",
@@ -40,6 +42,22 @@ def as_pointer(typingctx: Any, address: Any) -> Any:
         return builder.inttoptr(args[0], context.get_value_type(types.voidptr))
 
     return types.voidptr(types.int64), codegen
+
+
+@intrinsic
+def call_callback(
+    typingctx: Any, address: Any, first: Any, second: Any, third: Any, fourth: Any, fifth: Any
+) -> Any:
+    """Call a callback of five integers or addresses, as a density or an expansion is."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        integer = ir.IntType(64)
+        function = builder.inttoptr(
+            args[0], ir.FunctionType(integer, [integer] * 5).as_pointer()
+        )
+        return builder.call(function, args[1:])
+
+    return types.int64(*[types.int64] * 6), codegen
 
 
 @njit(**JIT_INNER)

@@ -1,0 +1,209 @@
+"""Draws of the hyperparameters without a Markov chain: Laplace's approximation, corrected.
+
+A Student-t distribution is put at the mode of the density, with its curvature. Draws from it
+are weighted by the density over that of the proposal, smoothed (`skhbm._psis`), and resampled:
+they are of the posterior itself, as far as Pareto k says that the weights can be trusted.
+
+Where the curvature at the mode misjudges the tails (the left one of log tau, if a standard
+deviation between groups may be zero), proposals are learned: the next one has the mean and
+covariance of the weighted draws so far. All draws stay in use, weighted by the
+density of the mixture of proposals that they came from (adaptive multiple importance sampling:
+Cornuet, Marin, Mira & Robert 2012, https://doi.org/10.1111/j.1467-9469.2011.00756.x).
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from scipy.linalg import solve_triangular
+from scipy.optimize import minimize
+from scipy.special import logsumexp
+
+from skhbm._jit import JIT, njit
+from skhbm._kernels import call_callback
+from skhbm._psis import pareto_smooth, systematic
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from skhbm._target import Evaluated
+
+    Float = NDArray[np.float64]
+
+__all__ = ["Weighted", "laplace"]
+
+#: Degrees of freedom of the proposals: tails heavier than those of the posterior.
+DEGREES = 5.0
+#: Draws of a proposal that is to be judged; at least, and for each dimension.
+PILOT, PILOT_BY_DIMENSION = 500, 50
+#: How often the proposal is learned anew at the most.
+ROUNDS = 4
+#: A proposal is good enough with k below, and an effective share of its draws above, these.
+GOOD_K, GOOD_SHARE = 0.5, 0.5
+#: Effective draws for each dimension that a covariance can be learned from.
+LEARNABLE = 5
+#: Step of the differences of gradients that the curvature is made of.
+STEP = 1e-4
+#: Smallest curvature: no proposal is wider than ten units of the unconstrained parameters.
+FLATTEST = 1e-2
+
+
+class Weighted(NamedTuple):
+    """Draws of the hyperparameters, resampled to equal weights.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n, n_dim)
+        Natural values, in the order of `Target`.
+    logp : ndarray of shape (n,)
+        Log densities of the unconstrained draws.
+    k : float
+        Pareto shape of the weights.
+    """
+
+    values: Float
+    logp: Float
+    k: float
+
+
+class _Proposal(NamedTuple):
+    """A multivariate Student-t distribution."""
+
+    center: Float
+    root: Float
+
+    def draw(self, rng: np.random.Generator, n: int) -> Float:
+        z = rng.standard_normal((n, len(self.center)))
+        z /= np.sqrt(rng.chisquare(DEGREES, n) / DEGREES)[:, None]
+        return self.center + z @ self.root.T
+
+    def log_density(self, x: Float) -> Float:
+        """Return log densities of rows, up to a constant that all proposals share."""
+        z = solve_triangular(self.root, (x - self.center).T, lower=True)
+        squares = np.sum(z**2, axis=0)
+        tails = -0.5 * (DEGREES + len(self.center)) * np.log1p(squares / DEGREES)
+        return np.asarray(tails - np.sum(np.log(np.diag(self.root))))
+
+
+class _Sample(NamedTuple):
+    """All draws so far, of a mixture of proposals."""
+
+    proposals: list[_Proposal]
+    sizes: list[int]
+    x: Float
+    logp: Float
+
+    def weights(self) -> tuple[Float, float]:
+        """Return normalised smoothed weights (n,) and Pareto k."""
+        logs = [np.log(n) + p.log_density(self.x) for p, n in zip(*self[:2], strict=True)]
+        ratios = self.logp - logsumexp(logs, axis=0)
+        smoothed, k = pareto_smooth(ratios[None])
+        return np.exp(smoothed[0]), float(k[0])
+
+
+def laplace(target: Evaluated, start: Float, *, n: int, seed: int, threads: int) -> Weighted:
+    """Draw n times from a density, by importance sampling about its mode."""
+    rng = np.random.default_rng([seed, 3])
+    pilot = max(PILOT, PILOT_BY_DIMENSION * len(start))
+    sample = _Sample([], [], np.empty((0, len(start))), np.empty(0))
+    proposal = _at_mode(target, start)
+    for _ in range(ROUNDS + 1):
+        sample = _extend(sample, proposal, target, rng, pilot, threads)
+        weights, k = sample.weights()
+        effective = 1.0 / np.sum(weights**2)
+        if k < GOOD_K and effective > GOOD_SHARE * len(weights):
+            break
+        if effective < LEARNABLE * len(start):
+            break
+        proposal = _learn(sample.x, weights)
+    sample = _extend(sample, proposal, target, rng, n, threads)
+    weights, k = sample.weights()
+    chosen = systematic(weights, n, rng)
+    return Weighted(_natural_values(target, sample.x[chosen]), sample.logp[chosen], k)
+
+
+def _at_mode(target: Evaluated, start: Float) -> _Proposal:
+    """Return the proposal that has the mode of the density, and its curvature there."""
+
+    def minus(x: Float) -> tuple[float, Float]:
+        logp, gradient = target.value_and_gradient(x)
+        finite = np.isfinite(logp) and np.all(np.isfinite(gradient))
+        return (-logp, -gradient) if finite else (np.inf, np.zeros(len(x)))
+
+    mode = minimize(minus, start, jac=True, method="BFGS", options={"gtol": 1e-3}).x
+    steps = STEP * np.eye(len(mode))
+    rows = [(minus(mode + h)[1] - minus(mode - h)[1]) / (2.0 * STEP) for h in steps]
+    values, vectors = np.linalg.eigh(0.5 * (np.array(rows) + np.array(rows).T))
+    covariance = (vectors / np.maximum(values, FLATTEST)) @ vectors.T
+    return _Proposal(mode, np.linalg.cholesky(covariance))
+
+
+def _learn(x: Float, weights: Float) -> _Proposal:
+    """Return the proposal that has the mean and covariance of weighted draws."""
+    center = weights @ x
+    residual = (x - center) * np.sqrt(weights)[:, None]
+    return _Proposal(center, np.linalg.qr(residual, mode="r").T)
+
+
+def _extend(
+    sample: _Sample,
+    proposal: _Proposal,
+    target: Evaluated,
+    rng: np.random.Generator,
+    n: int,
+    threads: int,
+) -> _Sample:
+    """Add n draws of a proposal."""
+    x = proposal.draw(rng, n)
+    proposals, sizes = sample.proposals, sample.sizes
+    if proposals and proposals[-1] is proposal:
+        sizes = [*sizes[:-1], sizes[-1] + n]
+    else:
+        proposals, sizes = [*proposals, proposal], [*sizes, n]
+    logp = np.concatenate([sample.logp, _log_densities(target, x, threads)])
+    return _Sample(proposals, sizes, np.concatenate([sample.x, x]), logp)
+
+
+def _log_densities(target: Evaluated, x: Float, threads: int) -> Float:
+    """Return log densities of rows (n, n_dim), -inf where they are not finite."""
+    table, address = target.table(), target.callbacks()[0].address
+    out = np.empty(len(x))
+
+    def evaluate(some: slice) -> None:
+        _evaluate(address, table.ctypes.data, x[some], out[some])
+
+    ends = np.linspace(0, len(x), threads + 1).astype(int)
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(evaluate, map(slice, ends[:-1], ends[1:])))
+    return out
+
+
+def _natural_values(target: Evaluated, x: Float) -> Float:
+    """Return the natural values (n, n_dim) of unconstrained draws."""
+    table, address = target.table(), target.callbacks()[1].address
+    out = np.empty((len(x), x.shape[1] + 1))
+    _expand(address, table.ctypes.data, np.ascontiguousarray(x), out)
+    return out[:, :-1]
+
+
+@njit(**JIT)
+def _evaluate(address, table, x, out):
+    """Fill out (n,) with the log densities of rows of x (n, n_dim)."""
+    n, d = x.shape
+    gradient = np.empty(d)
+    for i in range(n):
+        status = call_callback(
+            address, d, x[i].ctypes.data, gradient.ctypes.data, out[i:].ctypes.data, table
+        )
+        if status != 0:
+            out[i] = -np.inf
+
+
+@njit(**JIT)
+def _expand(address, table, x, out):
+    """Fill out (n, n_dim + 1) with natural values, and what companions add: nothing."""
+    n, d = x.shape
+    for i in range(n):
+        call_callback(address, d, d + 1, x[i].ctypes.data, out[i].ctypes.data, table)
