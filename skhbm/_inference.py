@@ -18,11 +18,14 @@ from skhbm._sampling import Draws, check_start, prepare, sample
 from skhbm._target import initial_point, make_target
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from skhbm._basis import Basis
     from skhbm._coefficients import Coefficients
     from skhbm._design import Design
     from skhbm._posterior import Posterior
     from skhbm._priors import Priors
+    from skhbm._sampling import Watcher
     from skhbm._target import Evaluated
 
 __all__ = ["infer"]
@@ -49,7 +52,7 @@ def infer(
         draws, k = _run_nuts(design, model, seed=seed, **settings), None
     else:
         draws, k = _run_laplace(target, start, seed=seed, **settings)
-    posterior = make_posterior(design, basis, target, draws.values, seed)
+    posterior = make_posterior(design, basis, target, draws.values, seed, settings["threads"])
     if design.terms.by_group and priors.sigma is not None:
         scale = prior_draws(priors.sigma, posterior.sigma_new.shape, seed)
         posterior = replace(posterior, sigma_new=scale)

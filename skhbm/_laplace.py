@@ -13,7 +13,6 @@ Cornuet, Marin, Mira & Robert 2012, https://doi.org/10.1111/j.1467-9469.2011.007
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -21,8 +20,7 @@ from scipy.linalg import solve_triangular
 from scipy.optimize import minimize
 from scipy.special import logsumexp
 
-from skhbm._jit import JIT, njit
-from skhbm._kernels import call_callback
+from skhbm._evaluation import log_densities, natural_values
 from skhbm._psis import pareto_smooth, systematic
 
 if TYPE_CHECKING:
@@ -121,7 +119,7 @@ def laplace(target: Evaluated, start: Float, *, n: int, seed: int, threads: int)
     sample = _extend(sample, proposal, target, rng, n, threads)
     weights, k = sample.weights()
     chosen = systematic(weights, n, rng)
-    return Weighted(_natural_values(target, sample.x[chosen]), sample.logp[chosen], k)
+    return Weighted(natural_values(target, sample.x[chosen]), sample.logp[chosen], k)
 
 
 def _at_mode(target: Evaluated, start: Float) -> _Proposal:
@@ -162,48 +160,5 @@ def _extend(
         sizes = [*sizes[:-1], sizes[-1] + n]
     else:
         proposals, sizes = [*proposals, proposal], [*sizes, n]
-    logp = np.concatenate([sample.logp, _log_densities(target, x, threads)])
+    logp = np.concatenate([sample.logp, log_densities(target, x, threads)])
     return _Sample(proposals, sizes, np.concatenate([sample.x, x]), logp)
-
-
-def _log_densities(target: Evaluated, x: Float, threads: int) -> Float:
-    """Return log densities of rows (n, n_dim), -inf where they are not finite."""
-    table, address = target.table(), target.callbacks()[0].address
-    out = np.empty(len(x))
-
-    def evaluate(some: slice) -> None:
-        _evaluate(address, table.ctypes.data, x[some], out[some])
-
-    ends = np.linspace(0, len(x), threads + 1).astype(int)
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(evaluate, map(slice, ends[:-1], ends[1:])))
-    return out
-
-
-def _natural_values(target: Evaluated, x: Float) -> Float:
-    """Return the natural values (n, n_dim) of unconstrained draws."""
-    table, address = target.table(), target.callbacks()[1].address
-    out = np.empty((len(x), x.shape[1] + 1))
-    _expand(address, table.ctypes.data, np.ascontiguousarray(x), out)
-    return out[:, :-1]
-
-
-@njit(**JIT)
-def _evaluate(address, table, x, out):
-    """Fill out (n,) with the log densities of rows of x (n, n_dim)."""
-    n, d = x.shape
-    gradient = np.empty(d)
-    for i in range(n):
-        status = call_callback(
-            address, d, x[i].ctypes.data, gradient.ctypes.data, out[i:].ctypes.data, table
-        )
-        if status != 0:
-            out[i] = -np.inf
-
-
-@njit(**JIT)
-def _expand(address, table, x, out):
-    """Fill out (n, n_dim + 1) with natural values, and what companions add: nothing."""
-    n, d = x.shape
-    for i in range(n):
-        call_callback(address, d, d + 1, x[i].ctypes.data, out[i].ctypes.data, table)
