@@ -14,7 +14,7 @@ from skhbm._crossed_target import make_crossed_target, start_at_reference
 from skhbm._distributions import prior_draws
 from skhbm._laplace import laplace
 from skhbm._posterior import make_posterior
-from skhbm._sampling import Draws, check_start, prepare, sample
+from skhbm._sampling import Draws, finite_start, prepare, sample
 from skhbm._target import initial_point, make_target
 
 if TYPE_CHECKING:
@@ -46,12 +46,12 @@ def infer(
     basis = make_basis(design, coefficients)
     with COMPILING:
         target, start = _target(design, priors, coefficients, basis)
-        check_start(target, start)
+        finite = finite_start(target, start)
         model = prepare(target, start) if solver == "nuts" else None
     if solver == "nuts":
         draws, k = _run_nuts(design, model, seed=seed, **settings), None
     else:
-        draws, k = _run_laplace(target, start, seed=seed, **settings)
+        draws, k = _run_laplace(target, finite, seed=seed, **settings)
     posterior = make_posterior(design, basis, target, draws.values, seed, settings["threads"])
     if design.terms.by_group and priors.sigma is not None:
         scale = prior_draws(priors.sigma, posterior.sigma_new.shape, seed)

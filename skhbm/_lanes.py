@@ -27,7 +27,7 @@ LANES = 8
 VECTOR = ir.VectorType(ir.DoubleType(), LANES)
 
 
-class LanesType(types.Type):  # type: ignore[misc]  # numba has no types
+class LanesType(types.Type):
     """The type of `LANES` doubles."""
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ LANES_TYPE = LanesType()
 
 
 @register_model(LanesType)
-class LanesModel(models.PrimitiveModel):  # type: ignore[misc]  # numba has no types
+class LanesModel(models.PrimitiveModel):
     """A vector register."""
 
     def __init__(self, manager: Any, of: Any) -> None:

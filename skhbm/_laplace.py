@@ -34,6 +34,8 @@ __all__ = ["Weighted", "laplace"]
 
 #: Degrees of freedom of the proposals: tails heavier than those of the posterior.
 DEGREES = 5.0
+#: Share of the draws of a proposal that are so much wider.
+SHARE, WIDER = 0.2, 3.0
 #: Draws of a proposal that is to be judged; at least, and for each dimension.
 PILOT, PILOT_BY_DIMENSION = 500, 50
 #: How often the proposal is learned anew at the most.
@@ -44,6 +46,8 @@ GOOD_K, GOOD_SHARE = 0.5, 0.5
 LEARNABLE = 5
 #: Step of the differences of gradients that the curvature is made of.
 STEP = 1e-4
+#: Parameters at most: the time for a matrix of curvatures grows with their cube.
+LARGEST = 2000
 #: Smallest curvature: no proposal is wider than ten units of the unconstrained parameters.
 FLATTEST = 1e-2
 
@@ -67,7 +71,11 @@ class Weighted(NamedTuple):
 
 
 class _Proposal(NamedTuple):
-    """A multivariate Student-t distribution."""
+    """A multivariate Student-t distribution, and a share of a wider one about the same center.
+
+    To the left the density of the log of a standard deviation falls exponentially at a rate
+    of one, however narrow it is.
+    """
 
     center: Float
     root: Float
@@ -75,14 +83,18 @@ class _Proposal(NamedTuple):
     def draw(self, rng: np.random.Generator, n: int) -> Float:
         z = rng.standard_normal((n, len(self.center)))
         z /= np.sqrt(rng.chisquare(DEGREES, n) / DEGREES)[:, None]
+        z[: round(SHARE * n)] *= WIDER
         return self.center + z @ self.root.T
 
     def log_density(self, x: Float) -> Float:
         """Return log densities of rows, up to a constant that all proposals share."""
+        d = len(self.center)
         z = solve_triangular(self.root, (x - self.center).T, lower=True)
-        squares = np.sum(z**2, axis=0)
-        tails = -0.5 * (DEGREES + len(self.center)) * np.log1p(squares / DEGREES)
-        return np.asarray(tails - np.sum(np.log(np.diag(self.root))))
+        squares = np.sum(z**2, axis=0) / DEGREES
+        narrow = np.log1p(-SHARE) - 0.5 * (DEGREES + d) * np.log1p(squares)
+        wide = np.log(SHARE) - 0.5 * (DEGREES + d) * np.log1p(squares / WIDER**2)
+        both = np.logaddexp(narrow, wide - d * np.log(WIDER))
+        return np.asarray(both - np.sum(np.log(np.abs(np.diag(self.root)))))
 
 
 class _Sample(NamedTuple):
@@ -102,7 +114,17 @@ class _Sample(NamedTuple):
 
 
 def laplace(target: Evaluated, start: Float, *, n: int, seed: int, threads: int) -> Weighted:
-    """Draw n times from a density, by importance sampling about its mode."""
+    """Draw n times from a density, by importance sampling about its mode.
+
+    Raises ValueError if there are too many parameters for that.
+    """
+    if len(start) > LARGEST:
+        msg = (
+            f"solver='laplace' is for at most {LARGEST} parameters that are not integrated out. "
+            f"Got {len(start)}: effects of all grouping factors but one and residual scales of "
+            "groups are among them. Use solver='nuts'."
+        )
+        raise ValueError(msg)
     rng = np.random.default_rng([seed, 3])
     pilot = max(PILOT, PILOT_BY_DIMENSION * len(start))
     sample = _Sample([], [], np.empty((0, len(start))), np.empty(0))
@@ -118,12 +140,16 @@ def laplace(target: Evaluated, start: Float, *, n: int, seed: int, threads: int)
         proposal = _learn(sample.x, weights)
     sample = _extend(sample, proposal, target, rng, n, threads)
     weights, k = sample.weights()
-    chosen = systematic(weights, n, rng)
+    # In random order: draws of one proposal alone are not of the posterior.
+    order = rng.permutation(len(weights))
+    chosen = order[systematic(weights[order], n, rng)]
     return Weighted(natural_values(target, sample.x[chosen]), sample.logp[chosen], k)
 
 
 def _at_mode(target: Evaluated, start: Float) -> _Proposal:
     """Return the proposal that has the mode of the density, and its curvature there."""
+    if not len(start):
+        return _Proposal(start, np.empty((0, 0)))
 
     def minus(x: Float) -> tuple[float, Float]:
         logp, gradient = target.value_and_gradient(x)
