@@ -31,8 +31,8 @@ def diagnose(
 ) -> dict[str, Any]:
     """Return the worst rank-normalised R-hat and bulk ESS, and where, and divergences.
 
-    Over all parameters but the effects of the integrated factor, which are drawn exactly. If draws
-    were weighted, with Pareto k and effective size of the `weights`.
+    Over all parameters but the effects of the integrated factor, which are drawn exactly. If
+    draws were weighted, with Pareto k and effective size of the `weights`.
     """
     from arviz_stats.base import array_stats
 

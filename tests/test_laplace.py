@@ -68,14 +68,12 @@ def test_draws_are_of_the_density():
     points = np.stack(np.meshgrid(*grid, indexing="ij"), axis=-1).reshape(-1, 2)
     logs = log_densities(target, points, 1).reshape(221, 181)
     density = np.exp(logs - logs.max())
+    draws = found._asdict()["values"]
     for k, name in enumerate(("tau", "sigma")):
         marginal = density.sum(axis=1 - k)
         cdf = np.cumsum(marginal) / marginal.sum()
-        natural = natural_values(target, np.column_stack([grid[0], grid[0]]))[:, 0]
-        if k:
-            axis = np.column_stack([grid[1], grid[1]])
-            natural = natural_values(target, axis)[:, 1]
-        uniform = np.interp(found.values[:, k], natural, cdf)
+        natural = natural_values(target, np.column_stack([grid[k], grid[k]]))[:, k]
+        uniform = np.interp(draws[:, k], natural, cdf)
         # Duplicates among the draws: at least a third of them count.
         assert stats.kstest(uniform, "uniform").statistic < 1.95 / np.sqrt(4000 / 3), name
 
