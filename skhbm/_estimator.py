@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.callback import CallbackSupportMixin, with_callbacks
-from sklearn.utils import check_random_state
 
 from skhbm._comparing import Comparing
 from skhbm._design import make_design
 from skhbm._documentation import page_template
+from skhbm._inputs import as_random_state
 from skhbm._parameters import check_parameters
 from skhbm._predicting import Predicting
 from skhbm._progress import ChainTasks, ProgressLine
@@ -432,7 +432,7 @@ class HierarchicalNormalRegressor(
             posterior, sample_stats = infer(
                 design,
                 priors,
-                int(check_random_state(self.random_state).randint(2**31 - 1)),
+                int(as_random_state(self.random_state).randint(2**31 - 1)),
                 draws=self.draws,
                 tune=self.tune,
                 chains=self.chains,

@@ -6,6 +6,7 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import column_or_1d
 
 from skhbm._numbers import LARGEST, as_numbers
@@ -19,6 +20,7 @@ __all__ = [
     "as_errors",
     "as_features",
     "as_probability",
+    "as_random_state",
     "as_rows",
     "as_target",
     "as_weights",
@@ -170,3 +172,15 @@ def as_probability(value: Any, name: str) -> float:
         msg = f"`{name}` must lie in (0, 1). Got {value!r}.{hint}"
         raise ValueError(msg)
     return inside
+
+
+def as_random_state(value: Any) -> np.random.RandomState:
+    """Return what scikit-learn's `check_random_state` makes of a seed."""
+    try:
+        return check_random_state(value)
+    except (TypeError, ValueError):
+        msg = (
+            "`random_state` must be None, an int from 0 to 2^32 - 1, or a RandomState. Got "
+            f"{value!r}."
+        )
+        raise ValueError(msg) from None

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from skhbm._inputs import as_random_state
+
 __all__ = ["check_parameters", "for_factor"]
 
 _CHOICES = {
@@ -42,6 +44,7 @@ def check_parameters(estimator: Any) -> None:
     value = estimator.n_jobs
     if value is not None and (not _is_int(value) or value == 0):
         _refuse(name, "n_jobs", "None or an int other than 0", value)
+    as_random_state(estimator.random_state)
     value = estimator.verbose
     if not isinstance(value, Integral) or int(value) < 0:
         _refuse(name, "verbose", "an int of at least 0", value)

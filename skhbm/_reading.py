@@ -310,7 +310,16 @@ def _split_new(estimator: Any, X: Any, groups: Any) -> tuple[Any, Any]:
         validate_data(estimator, X=X, reset=False, skip_check_array=True)
     elif estimator.n_features_in_:
         _refuse_no_columns(estimator)
-    return _split(estimator, X, groups)
+    X, columns = _split(estimator, X, groups)
+    n_features, expected = 0 if X is None else X.shape[1], estimator._statistics.n_features
+    if n_features != expected:
+        msg = (
+            f"X has {n_features} features beside its columns of group labels, but the model "
+            f"was fitted with {expected}: `group_features` is {estimator.group_features!r} "
+            "now. Set it as it was, or fit again."
+        )
+        raise ValueError(msg)
+    return X, columns
 
 
 def _count_rows(X: Any, columns: Any) -> int:

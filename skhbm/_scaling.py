@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Float = NDArray[np.float64]
 
-__all__ = ["Scaling", "Terms", "make_scaling"]
+__all__ = ["Scaling", "Terms", "check_range", "make_scaling"]
 
 #: A column whose standard deviation is less than this share of its mean is constant.
 CONSTANT = 1e-14
@@ -124,7 +124,6 @@ class Scaling:
 
 def make_scaling(statistics: GroupedStatistics, *, centred: bool) -> Scaling:
     """Find the overall means and standard deviations (about zero if not centred)."""
-    _check_range(statistics)
     share = statistics.weight / statistics.weight.sum()
     origin = share @ statistics.mean
     size = np.abs(origin)
@@ -145,7 +144,7 @@ def make_scaling(statistics: GroupedStatistics, *, centred: bool) -> Scaling:
     return Scaling(origin[:-1], scale[:-1], float(origin[-1]), float(scale[-1]))
 
 
-def _check_range(statistics: GroupedStatistics) -> None:
+def check_range(statistics: GroupedStatistics) -> None:
     """Raise ValueError where squares or ratios of columns would leave the range of doubles."""
     spread = np.sqrt(np.einsum("jkk->k", statistics.cross) / statistics.weight.sum())
     size = np.maximum(np.abs(statistics.mean).max(axis=0), spread)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from skhbm._datatree import coordinates, effect_dims, hyperparameters
 
 if TYPE_CHECKING:
@@ -52,8 +54,16 @@ def _choose(var_names: Any, default: list[str], known: list[str]) -> list[str]:
     """Return the variables that are asked for; names after "~" are left out."""
     if var_names is None:
         return default
-    names = [var_names] if isinstance(var_names, str) else list(var_names)
-    unknown = [name for name in names if str(name).removeprefix("~") not in known]
+    names = (
+        [var_names]
+        if isinstance(var_names, str) or not np.iterable(var_names)
+        else list(var_names)
+    )
+    wrong = [name for name in names if not isinstance(name, str)]
+    if wrong:
+        msg = f"`var_names` must be names of variables of the posterior. Got {wrong[0]!r}."
+        raise TypeError(msg)
+    unknown = [name for name in names if name.removeprefix("~") not in known]
     if unknown:
         msg = (
             f"`var_names` has {unknown[:5]}, which are not variables of the posterior. "
