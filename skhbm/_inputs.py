@@ -112,7 +112,7 @@ def as_weights(sample_weight: Any, n_samples: int) -> Float | None:
         msg = "`sample_weight` is zero for every row; at least one must be positive."
         raise ValueError(msg)
     least = weights[weights > 0].min()
-    if least < 1 / LARGEST or not weights.sum() <= MOST:
+    if least < 1 / LARGEST or weights.max() > MOST or weights.sum() > MOST:
         msg = (
             f"Positive entries of `sample_weight` must be at least {1 / LARGEST:g}, and their "
             f"sum at most 2^53 = {MOST:g}: a weight is how often a row counts. Got "
@@ -158,12 +158,13 @@ def as_errors(y_err: Any, n_samples: int) -> Float | None:
 
 def _is_scalar(value: Any) -> bool:
     """Whether a value has no axis; NumPy would make an array of it, if it can."""
-    return isinstance(value, str) or not hasattr(value, "__len__") or np.shape(value) == ()
+    no_axis = not hasattr(value, "__len__") or getattr(value, "shape", None) == ()
+    return isinstance(value, str) or no_axis
 
 
 def as_probability(value: Any, name: str) -> float:
     """Return the probability of an interval, a float in (0, 1)."""
-    if not isinstance(value, Real):
+    if isinstance(value, np.timedelta64) or not isinstance(value, Real):
         msg = f"`{name}` must be a number in (0, 1). Got {value!r}."
         raise TypeError(msg)
     inside = float(value)
