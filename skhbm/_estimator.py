@@ -440,7 +440,9 @@ class HierarchicalNormalRegressor(
                 threads=n_threads(self.n_jobs, self.chains),
                 watchers=watchers,
             )
-            diagnostics = diagnose(posterior, sample_stats["diverging"])
+            # R-hat of chains that do not move is infinite, or none: they have not converged.
+            with np.errstate(divide="ignore", invalid="ignore"):
+                diagnostics = diagnose(posterior, sample_stats["diverging"])
             fitted._set_fitted(posterior, statistics, priors, sample_stats)
             fitted.diagnostics_ = {**diagnostics, "seconds": time.perf_counter() - started}
             line.conclude(posterior.shape, fitted.diagnostics_)

@@ -68,7 +68,12 @@ def count_rows(X: Any, labels: Any) -> int:
     if X is None and labels is None:
         msg = "X is None and so are the groups: there is nothing to predict for."
         raise ValueError(msg)
-    return len(labels) if X is None else int(X.shape[0])
+    if X is not None:
+        return int(X.shape[0])
+    if not hasattr(labels, "__len__") or isinstance(labels, str):
+        msg = f"`groups` must be one label per row. Got {labels!r}."
+        raise ValueError(msg)
+    return len(labels)
 
 
 def as_target(y: Any, estimator: Any = None) -> Float:

@@ -1,9 +1,13 @@
 """Whatever a user may pass: strategies of hypothesis, and what may come of it.
 
+``SKHBM_PROFILE=skhbm-long`` in the environment draws a hundred times as many examples, other
+ones each time.
+
 Rows are drawn as a table that could be fitted, and then spoiled in some of its parts: nearly
 all of what is drawn blindly would be refused at the first check.
 """
 
+import contextlib
 import math
 import traceback
 import warnings
@@ -16,10 +20,17 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+from hypothesis import settings
 from hypothesis import strategies as st
 from scipy import sparse
 from sklearn.exceptions import NotFittedError
 from sklearn.utils._param_validation import InvalidParameterError
+
+
+def examples(n):
+    """Settings for n examples; as many times more as the profile has more than usual."""
+    return settings(max_examples=n * settings.default.max_examples // 50)
+
 
 #: What may be raised, these classes themselves: a LinAlgError, say, is a ValueError too.
 ALLOWED = (ValueError, TypeError, NotFittedError, InvalidParameterError)
@@ -87,6 +98,7 @@ def with_entry(array, position, value):
     return changed
 
 
+# Those that ignore what they are given are named by what they give instead.
 WHOLE = {
     "list": lambda a: a.tolist(),
     "tuple": lambda a: tuple(a.tolist()),
@@ -152,7 +164,7 @@ TABLES = {
     "a column of 1e-155": lambda a: a * [1.0, 1e-155],
     "a column of 1e300": lambda a: a * [1.0, 1e300],
     "a column of 1e-300": lambda a: a * [1.0, 1e-300],
-    "a column far off": lambda a: a + [0.0, 1e16],
+    "a column far off": lambda a: np.add(a, [0.0, 1e16]),
     "many columns": lambda a: np.tile(a, 20) ** np.arange(1, 41),
     "frame": lambda a: pd.DataFrame(a, columns=["u", "v"]),
     "frame, other names": lambda a: pd.DataFrame(a, columns=["v", "w"]),
@@ -326,10 +338,8 @@ def rows(draw, spoil=("X", "y", "groups", "sample_weight", "y_err"), max_rows=24
     for name in sorted(chosen):
         if name == "groups":
             kind = draw(st.sampled_from(list(LABELS)))
-            try:
+            with contextlib.suppress(ValueError, TypeError, IndexError):
                 given[name], how[name] = LABELS[kind](codes), kind
-            except (ValueError, TypeError, IndexError):
-                pass
         else:
             kinds = TABLES if name == "X" else VECTORS
             given[name], how[name] = draw(spoiled(given[name], kinds))
