@@ -2,8 +2,8 @@
 
     python benchmarks/cells.py [--groups N ...] [--features P ...] [--slopes]
 
-Each size in a process of its own: statistics of groups of about ten rows are simulated, as an engine
-would send them, and fitted with the default settings. See README.md.
+Each size in a process of its own: statistics of groups of about ten rows are simulated, as an
+engine would send them, and fitted with the default settings. See README.md.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MEBIBYTE = 2**20
 
 
 def simulate(n_groups: int, n_features: int):
-    """Return statistics of groups of ten rows on average: y = x1 - x2 + ... + effect + noise."""
+    """Return statistics of ten rows a group on average: y = x1 - x2 + ... + effect + noise."""
     from skhbm import GroupedStatistics
     from skhbm._labels import Levels
 
@@ -62,7 +62,13 @@ def measure(n_groups: int, n_features: int, *, slopes: bool) -> None:
     # Imports and compiling are not of this size.
     model.fit_statistics(small)
     statistics = simulate(n_groups, n_features)
-    arrays = (statistics.codes, statistics.n, statistics.weight, statistics.mean, statistics.cross)
+    arrays = (
+        statistics.codes,
+        statistics.n,
+        statistics.weight,
+        statistics.mean,
+        statistics.cross,
+    )
     started, before = time.perf_counter(), time.process_time()
     model.fit_statistics(statistics)
     found = {
@@ -100,8 +106,9 @@ def main() -> None:
                 continue
             one = json.loads(done.stdout.splitlines()[-1])
             print(
-                f"| {n_groups:,} | {n_features} | {one['cells']:.0f} MiB | {one['seconds']:.1f} s "
-                f"| {one['cpu']:.1f} s | {one['peak']:.0f} MiB | {one['ess']:.0f} |",
+                f"| {n_groups:,} | {n_features} | {one['cells']:.0f} MiB "
+                f"| {one['seconds']:.1f} s | {one['cpu']:.1f} s | {one['peak']:.0f} MiB "
+                f"| {one['ess']:.0f} |",
                 flush=True,
             )
 

@@ -42,15 +42,15 @@ def open_parquet(path: Any) -> Any:
             "with `pip install skhbm[duckdb]`, or pass a table of another engine."
         )
         raise ImportError(msg) from None
-    pattern = f"{path}/**/*.parquet" if Path(path).is_dir() else str(path)
     try:
         # A connection of its own: nothing of it is seen by other users of DuckDB.
-        return duckdb.connect().read_parquet(pattern)
+        connection = duckdb.connect()
+        if Path(path).is_dir():
+            return connection.read_parquet(f"{path}/**/*.parquet", hive_partitioning=True)
+        return connection.read_parquet(str(path))
     except duckdb.Error as error:
         what = str(error).splitlines()[0]
-        msg = (
-            f"`table` must be a Parquet file, a glob or a folder of them. Got {path!r}: {what}"
-        )
+        msg = f"`table` must be a Parquet file, a folder or a glob. Got {str(path)!r}: {what}"
         raise ValueError(msg) from None
 
 
@@ -97,6 +97,9 @@ def kept(engine: str, query: Any) -> Iterator[tuple[Any, Any]]:
         yield None, query
 
 
-def _as_relation(query: Any, cells: Any) -> Any:  # noqa: ARG001  # DuckDB finds it by its name
-    """Return an arrow table as a relation of the connection that a query belongs to."""
-    return query.limit(0).query("skhbm_query", "FROM cells")
+def _as_relation(query: Any, skhbm_cells: Any) -> Any:  # noqa: ARG001
+    """Return an arrow table as a relation of the connection that a query belongs to.
+
+    DuckDB finds it by the name of the variable, unless the database has a table of this name.
+    """
+    return query.limit(0).query("skhbm_query", "FROM skhbm_cells")

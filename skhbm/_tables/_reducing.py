@@ -206,8 +206,9 @@ def _as_cells(
     mean = np.column_stack([array_of(table, f"m{i}") for i in range(d)]) + distance
     cross = np.empty((len(weight), d, d))
     for i, j in _pairs(d):
-        product = array_of(table, f"d{i}_{j}") - weight * distance[:, i] * distance[:, j]
-        cross[:, i, j] = cross[:, j, i] = product
+        with np.errstate(over="ignore", invalid="ignore"):
+            rounding = weight * distance[:, i] * distance[:, j]
+            cross[:, i, j] = cross[:, j, i] = array_of(table, f"d{i}_{j}") - rounding
     if not np.all(np.isfinite(cross)):
         raise ValueError(OVERFLOW)
     # A column with one value in a cell was at the same distance from its mean in all rows.
