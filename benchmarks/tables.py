@@ -4,8 +4,8 @@
 
 writes 10,000,000 rows in 100,000 groups, of 3 features, as Parquet into a temporary folder,
 reduces them by `GroupedStatistics.from_table`, and has the same engine compute the raw sums and
-sums of products in one query. Each in a process of its own: medians of three calls after one that
-is not counted, and the largest resident memory. See README.md.
+sums of products in one query. Each in a process of its own: medians of three calls after one
+that is not counted, and the largest resident memory. See README.md.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def cpu() -> float:
 
 
 def measure(case: str, path: str) -> None:
-    """Print the seconds and CPU seconds of each call, and the largest memory of this process."""
+    """Print seconds of wall and CPU of each call, and the largest memory of this process."""
     call, seconds, work = globals()[case], [], []
     for _ in range(1 + REPEATS):
         started, before = time.perf_counter(), cpu()

@@ -89,7 +89,7 @@ def kept(engine: str, query: Any) -> Iterator[tuple[Any, Any]]:
 
         there = query.persist()
         try:
-            here = there.toPandas()
+            here = there.toArrow()
             yield here, broadcast(there) if len(here) <= BROADCAST else there
         finally:
             there.unpersist()

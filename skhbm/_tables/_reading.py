@@ -152,11 +152,9 @@ def collect(query: Any) -> nw.DataFrame[Any]:
     """Have a query run, and return its answer as a table in memory."""
     if is_here(query):
         return query
-    kind = query.implementation
-    if kind.is_polars():
+    if query.implementation.is_polars():
         return query.collect(engine="streaming")
-    # Through arrow, times of Spark would get a time zone that they do not have in pandas.
-    return query.collect(backend="pandas" if kind.is_pyspark() else None)
+    return query.collect()
 
 
 def array_of(table: nw.DataFrame[Any], name: str) -> Float:
