@@ -4,8 +4,8 @@
 
 writes 10,000,000 rows in 100,000 groups, of 3 features, as Parquet into a temporary folder,
 reduces them by `GroupedStatistics.from_table`, and has the same engine compute the raw sums and
-sums of products in one query. Each in a process of its own: medians of three calls after one
-that is not counted, and the largest resident memory. See README.md.
+sums of products in one query. Medians of three calls each, in turn in one process, after one
+that is not counted; the largest resident memory in processes of their own. See README.md.
 """
 
 from __future__ import annotations
@@ -94,24 +94,44 @@ def cpu() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def measure(case: str, path: str) -> None:
-    """Print seconds of wall and CPU of each call, and the largest memory of this process."""
-    call, seconds, work = globals()[case], [], []
-    for _ in range(1 + REPEATS):
-        started, before = time.perf_counter(), cpu()
-        call(path)
-        seconds.append(time.perf_counter() - started)
-        work.append(cpu() - before)
+def measure(cases: list[str], path: str, repeats: int) -> None:
+    """Print seconds of wall and CPU of calls in turn, and the peak memory of this process."""
+    found = {case: {"wall": [], "cpu": []} for case in cases}
+    for i in range(1 + repeats):
+        for case, times in found.items():
+            started, before = time.perf_counter(), cpu()
+            globals()[case](path)
+            if i:
+                times["wall"].append(time.perf_counter() - started)
+                times["cpu"].append(cpu() - before)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"wall": seconds[1:], "cpu": work[1:], "peak": peak}))
+    print(json.dumps({"calls": found, "peak": peak}))
 
 
-def in_process(case: str, path: Path) -> dict[str, float]:
-    """Measure one case in a fresh process."""
-    command = [sys.executable, __file__, "--case", case, "--path", str(path)]
+def in_process(cases: list[str], path: Path, repeats: int) -> dict:
+    """Measure calls in a fresh process."""
+    command = [sys.executable, __file__, "--path", str(path), "--repeats", str(repeats)]
+    command += ["--cases", *cases]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
-    found = json.loads(done.stdout.splitlines()[-1])
-    return {name: statistics.median(np.atleast_1d(value)) for name, value in found.items()}
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def report(n_rows: int, engine: str, path: Path) -> None:
+    """Print the lines of one engine."""
+    cases = [f"own_{engine}", f"ours_{engine}"]
+    calls = in_process(cases, path, REPEATS)["calls"]
+    lines = {
+        what: [statistics.median(calls[case][what]) for case in cases]
+        for what in ("wall", "cpu")
+    }
+    lines["peak"] = [in_process([case], path, 1)["peak"] for case in cases]
+    for what, (own, our) in lines.items():
+        unit = "MiB" if what == "peak" else "s"
+        print(
+            f"| {n_rows:,} | {engine} | {what} | {own:.2f} {unit} | {our:.2f} {unit} "
+            f"| {our / own:.2f} |",
+            flush=True,
+        )
 
 
 def main() -> None:
@@ -119,11 +139,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000, 10_000_000])
     parser.add_argument("--groups", type=int, default=100_000)
-    parser.add_argument("--case")
+    parser.add_argument("--cases", nargs="+")
     parser.add_argument("--path")
+    parser.add_argument("--repeats", type=int)
     given = parser.parse_args()
-    if given.case:
-        measure(given.case, given.path)
+    if given.cases:
+        measure(given.cases, given.path, given.repeats)
         return
     print("| rows | engine | | its own sums | from_table | ratio |")
     print("|---|---|---|---|---|---|")
@@ -132,13 +153,7 @@ def main() -> None:
             path = Path(folder) / "rows.parquet"
             write_rows(path, n_rows, given.groups)
             for engine in ("duckdb", "polars"):
-                own, our = (in_process(f"{who}_{engine}", path) for who in ("own", "ours"))
-                for what, unit in (("wall", "s"), ("cpu", "s"), ("peak", "MiB")):
-                    print(
-                        f"| {n_rows:,} | {engine} | {what} | {own[what]:.2f} {unit} "
-                        f"| {our[what]:.2f} {unit} | {our[what] / own[what]:.2f} |",
-                        flush=True,
-                    )
+                report(n_rows, engine, path)
 
 
 if __name__ == "__main__":
