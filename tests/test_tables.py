@@ -396,6 +396,13 @@ def test_predictions_of_a_table_are_those_of_its_rows(kind, fitted, tmp_path):
     np.testing.assert_allclose(found["prediction_std"], std, rtol=1e-12)
 
 
+@pytest.mark.parametrize("kind", ["pandas", "pyarrow", *ENGINES, "file"])
+def test_a_table_without_rows_has_no_predictions(kind, fitted, tmp_path):
+    found = fitted.predict_table(TABLES[kind](NEW[:0], tmp_path)).read_all()
+    assert found.column_names == [*NEW.columns, "prediction"]
+    assert found.num_rows == 0
+
+
 def test_labels_of_new_rows_may_be_in_a_column_of_another_name(fitted):
     table = pl.from_pandas(NEW.rename(columns={"school": "place"}))
     found = fitted.predict_table(table, groups="place").read_all()

@@ -28,12 +28,14 @@ def record_batches(frame: Any, batch_size: int) -> tuple[pa.Schema, Iterator[pa.
     native, kind = frame.to_native(), frame.implementation
     if kind.is_duckdb():
         reader = native.to_arrow_reader(batch_size)
-        return reader.schema, iter(reader)
+        return reader.schema, (batch for batch in reader if len(batch))
     tables: Iterator[pa.Table]
     if is_here(frame):
         tables = iter([frame.to_arrow()])
     elif kind.is_polars():
-        tables = (each.to_arrow() for each in native.collect_batches(chunk_size=batch_size))
+        parts = native.collect_batches(chunk_size=batch_size)
+        # No rows are no batches: the first table tells the schema.
+        tables = (each.to_arrow() for each in chain([native.limit(0).collect()], parts))
     elif kind.is_dask():
         parts = (native.get_partition(i).compute() for i in range(native.npartitions))
         tables = (pa.Table.from_pandas(part, preserve_index=False) for part in parts)
@@ -45,7 +47,7 @@ def record_batches(frame: Any, batch_size: int) -> tuple[pa.Schema, Iterator[pa.
     # A partition may hold nulls only where the first one told the type.
     later = (table.cast(first.schema) for table in tables)
     split = (table.to_batches(batch_size) for table in chain([first], later))
-    return first.schema, chain.from_iterable(split)
+    return first.schema, (batch for some in split for batch in some if len(batch))
 
 
 def _of_spark(frame: Any, batch_size: int) -> Iterator[pa.Table]:
@@ -54,5 +56,6 @@ def _of_spark(frame: Any, batch_size: int) -> Iterator[pa.Table]:
 
     schema = to_arrow_schema(frame.schema)
     rows = (row.asDict() for row in frame.toLocalIterator())
-    for some in chain(batched(rows, batch_size), () if frame.head(1) else [()]):
+    yield schema.empty_table()
+    for some in batched(rows, batch_size):
         yield pa.Table.from_pylist(list(some), schema=schema)
