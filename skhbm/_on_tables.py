@@ -184,7 +184,9 @@ class OnTables(Fitted):
 
 def _listed(names: Any) -> list[str]:
     """Return names as a list, unchecked."""
-    return [] if names is None else [names] if isinstance(names, str) else list(names)
+    if names is None:
+        return []
+    return [names] if isinstance(names, str) or not np.iterable(names) else list(names)
 
 
 def _split(group_features: Any, columns: list[str], groups: Any) -> tuple[list[str], list[str]]:

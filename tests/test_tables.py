@@ -17,6 +17,7 @@ from table_rows import CASES, FEATURES, ROWS, TABLES, TARGET, as_relation, asser
 
 from skhbm import GroupedStatistics, HierarchicalNormalRegressor
 from skhbm._tables import _reducing
+from skhbm._tables._engines import kept
 
 pytestmark = FEW_DRAWS
 
@@ -121,7 +122,7 @@ def test_a_folder_of_partitions_is_a_table(tmp_path):
 def answers(monkeypatch):
     """The numbers of rows of all answers that have come to this process."""
     heights = []
-    collect, kept = _reducing.collect, _reducing.kept
+    collect = _reducing.collect
 
     def recording(query):
         table = collect(query)
@@ -150,6 +151,13 @@ def test_only_cells_come_here(kind, answers, tmp_path):
     statistics = reduce(TABLES[kind](ROWS, tmp_path), groups=["team", "site"])
     assert answers == [len(statistics.n)] * 2
     assert len(statistics.n) < len(ROWS) / 10
+
+
+@pytest.mark.parametrize("kind", ENGINES)
+def test_other_engines_may_run_the_first_query_again(kind, monkeypatch, tmp_path):
+    """Those that are not told how to keep its answer."""
+    monkeypatch.setattr(_reducing, "kept", lambda _, query: kept("another", query))
+    assert_exact(reduce(TABLES[kind](ROWS, tmp_path), **CASES["all"]), ROWS, CASES["all"])
 
 
 def test_a_lazy_frame_of_polars_is_not_collected(monkeypatch):
@@ -363,6 +371,12 @@ def test_labels_are_given_once():
     model = regressor(group_features="school")
     with pytest.raises(ValueError, match="given twice, as `groups` and as 'school' of"):
         model.fit_table(SCHOOLS, "grade", ["school", *NAMES], groups="school")
+
+
+@pytest.mark.parametrize("features", [5, [5]])
+def test_features_of_a_fit_are_names(features):
+    with pytest.raises(TypeError, match=r"`features` must be names of columns\. Got"):
+        regressor().fit_table(SCHOOLS, "grade", features)
 
 
 def test_group_features_are_features_of_the_table():
