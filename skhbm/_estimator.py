@@ -15,6 +15,7 @@ from skhbm._comparing import Comparing
 from skhbm._design import make_design
 from skhbm._documentation import page_template
 from skhbm._inputs import as_random_state
+from skhbm._on_tables import OnTables
 from skhbm._parameters import check_parameters
 from skhbm._predicting import Predicting
 from skhbm._progress import ChainTasks, ProgressLine
@@ -44,7 +45,7 @@ __all__ = ["HierarchicalNormalRegressor"]
 
 
 class HierarchicalNormalRegressor(
-    Saving, Predicting, Comparing, CallbackSupportMixin, RegressorMixin, BaseEstimator
+    Saving, OnTables, Predicting, Comparing, CallbackSupportMixin, RegressorMixin, BaseEstimator
 ):
     r"""Hierarchical (multilevel, mixed-effects) Bayesian normal regression.
 
