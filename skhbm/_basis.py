@@ -30,6 +30,10 @@ __all__ = ["Basis", "coefficient_draws", "make_basis"]
 
 #: Eigenvalues below this share of the largest are rounding.
 NULL = 1e-12
+#: Sum of squares of a direction, per prior variance, below which it is not counted from its
+#: least squares, which can be anywhere. What is left of its normal equation is at most the root
+#: of this sum of squares, so that nothing cancels either way.
+RIDGE = 1e-9
 #: Draws of coefficients made at a time.
 BATCH = 512
 
@@ -79,7 +83,7 @@ def make_basis(design: Design, coefficients: Coefficients) -> Basis:
     values = np.where(spanned, values, 1.0)
     rotated = T @ vectors
     score = rotated.T @ (pooled[:-1, -1] - pooled[:-1, :-1] @ offset)
-    mean = np.where(spanned, score / values, 0.0)
+    mean = np.where(spanned, score / (values + RIDGE), 0.0)
     base = offset + rotated @ mean
     k = len(mean)
     basis = Basis(
@@ -92,7 +96,7 @@ def make_basis(design: Design, coefficients: Coefficients) -> Basis:
     if len(within) == 1:
         # Known exactly: the eigenvalues, and the normal equations.
         within[0, :k, :k] = np.diag(np.where(spanned, values, 0.0))
-        within[0, :k, -1] = within[0, -1, :k] = 0.0
+        within[0, :k, -1] = within[0, -1, :k] = RIDGE * mean
     within[:, -1, -1] = np.maximum(within[:, -1, -1], 0.0) + design.counts * design.rounding
     return Basis(base, rotated, vectors, slope, mean, within)
 

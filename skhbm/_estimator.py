@@ -28,7 +28,7 @@ from skhbm._reading import (
 from skhbm._resolve import resolve_priors
 from skhbm._saving import Saving
 from skhbm._statistics import statistics_of_rows
-from skhbm._terms import make_terms
+from skhbm._terms import make_terms, warn_of_far_slopes
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -401,6 +401,7 @@ class HierarchicalNormalRegressor(
         """Sample the posterior and take over from an unfitted copy what it has learned."""
         terms = make_terms(fitted, statistics, more_to_come=more_to_come)
         design = make_design(statistics, terms)
+        warn_of_far_slopes(terms, design.scaling)
         priors = resolve_priors(self.priors, design)
         unchanged = dict(vars(self))
         try:

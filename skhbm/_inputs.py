@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import column_or_1d
 
-from skhbm._numbers import LARGEST, as_numbers
+from skhbm._numbers import LARGEST, as_numbers, check_sizes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -91,7 +91,9 @@ def as_target(y: Any, estimator: Any = None) -> Float:
     except (TypeError, ValueError, OverflowError):
         msg = f"`y` must be numeric. Got an array of dtype {values.dtype}."
         raise ValueError(msg) from None
-    return np.asarray(as_numbers(values, "y", **options))
+    values = as_numbers(values, "y", **options)
+    check_sizes(values, "y")
+    return np.asarray(values)
 
 
 def as_weights(sample_weight: Any, n_samples: int) -> Float | None:

@@ -157,7 +157,6 @@ def read_observed(
 ) -> tuple[Float, Float | None]:
     """Return the target of rows that are predicted, and its known errors if there are any."""
     target = as_target(y, estimator)
-    check_sizes(target, "y")
     if n_rows != len(target):
         msg = f"`X` has {n_rows} rows but `y` has {len(target)} entries; they must be equal."
         raise ValueError(msg)
@@ -195,7 +194,6 @@ def read_more_rows(
     X, columns = _split_new(estimator, X, groups)
     features, target, _ = as_rows(X, y, None, estimator)
     check_sizes(features, "X")
-    check_sizes(target, "y")
     factors = estimator._statistics.factors
     if columns and not factors:
         raise ValueError(WITHOUT_GROUPS)

@@ -14,6 +14,7 @@ import numpy as np
 
 from skhbm._inputs import as_errors, as_rows
 from skhbm._labels import Levels, as_factors, encode_levels, split_factors
+from skhbm._numbers import check_sizes
 from skhbm._reduction import merge_cells, reduce_rows, sum_by_group
 from skhbm._statistics_io import read_statistics_file, write_statistics_file
 
@@ -449,6 +450,8 @@ def statistics_of_rows(
     if errors is not None:
         precision = (1.0 if weights is None else weights) / errors**2
     weight, mean, cross = reduce_rows(X, y, cells, len(codes), precision)
+    if not np.all(np.isfinite(cross)):
+        check_sizes(X, "X")
     n = np.bincount(cells, weights, minlength=len(codes)) if known else weight
     return GroupedStatistics(
         levels, codes, n.astype(float), weight, mean, cross, names, known_errors=known

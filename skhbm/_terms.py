@@ -12,14 +12,19 @@ from skhbm._columns import find_columns
 from skhbm._labels import hashables
 from skhbm._nesting import warn_of_implicit_nesting
 from skhbm._parameters import for_factor
-from skhbm._scaling import Terms, check_range
+from skhbm._scaling import Scaling, Terms, check_range
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from skhbm._statistics import GroupedStatistics
 
-__all__ = ["make_terms"]
+__all__ = ["make_terms", "warn_of_far_slopes"]
+
+#: From so many standard deviations off x = 0 on, the prior decides on varying slopes.
+FAR = 5.0
 
 
 def make_terms(
@@ -63,6 +68,34 @@ def make_terms(
     warn_of_implicit_nesting(statistics)
     _warn_of_features(statistics)
     return terms
+
+
+def warn_of_far_slopes(terms: Sequence[Terms], scaling: Scaling) -> None:
+    """Warn of varying slopes of features that are far from 0, where the intercept is.
+
+    Lines that differ by slopes of sd t, and meet near the data at a distance d, have intercepts
+    of sd d t that are correlated with the slopes up to 1 / d^2. The default priors of tau and
+    of the correlation leave about d^-5 for that: none, beside slopes that are all the same.
+    """
+    distance = np.abs(scaling.x_mean / scaling.x_scale)
+    for one in terms:
+        far = one.slopes[distance[one.slopes] > FAR]
+        if len(far) and one.varying_intercept:
+            name = one.features[far[0]]
+            mean, sd = scaling.x_mean[far[0]], scaling.x_scale[far[0]]
+            warnings.warn(
+                f"Slopes of {name!r} vary, and so do the intercepts at {name} = 0, which is "
+                f"{distance[far[0]]:.0f} standard deviations from the data: priors that say "
+                f"little of either leave no room for slopes that differ. Subtract a typical "
+                f"value from {name!r} first, such as {mean:.{_digits(mean, sd)}g}.",
+                UserWarning,
+                stacklevel=4,
+            )
+
+
+def _digits(mean: float, sd: float) -> int:
+    """Return how many digits a mean needs to be known to its standard deviation."""
+    return max(int(np.log10(abs(mean) / sd)) + 2, 1)
 
 
 def _factor_terms(

@@ -6,9 +6,11 @@ at an offset has a mean that is stored to EPS of the offset, in units of its spr
 moments follow to that accuracy, draws to 100 times that.
 """
 
+import re
+
 import numpy as np
 import pytest
-from reference import EPS, assert_equal_to_rounding
+from reference import EPS, assert_equal_to_rounding, mcse
 
 from skhbm import GroupedStatistics, HierarchicalNormalRegressor
 from skhbm._nesting import find_implicit_nesting
@@ -120,3 +122,59 @@ def test_units_do_not_decide_about_nesting(unit):
     y = 5 * x + rng.standard_normal(6)[a] + rng.standard_normal(len(a))
     statistics = GroupedStatistics.from_arrays(features, y, {"a": a, "b": b})
     assert find_implicit_nesting(statistics) == []
+
+
+def years(shift=0):
+    rng = np.random.default_rng(4)
+    codes = np.repeat(np.arange(8), 10)
+    year = 2010 + rng.integers(-10, 11, len(codes))
+    y = 0.3 * rng.standard_normal(8)[codes] * (year - 2010) + rng.standard_normal(len(codes))
+    return (year - shift)[:, None], y, codes
+
+
+def fit_years(shift=0, **parameters):
+    X, y, codes = years(shift)
+    sizes = {"draws": 50, "tune": 50, "chains": 2, "random_state": 0, "varying_slopes": "all"}
+    return HierarchicalNormalRegressor(**{**sizes, **parameters}).fit(X, y, groups=codes)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_slopes_that_vary_far_from_their_origin_are_warned_of():
+    message = r"intercepts at x0 = 0, which is 3\d\d standard .* Subtract .*, such as (\d+)\."
+    with pytest.warns(UserWarning, match=message) as caught:
+        fit_years()
+    found = [re.search(message, str(warning.message)) for warning in caught]
+    shift = next(match[1] for match in found if match)
+    assert abs(int(shift) - 2010) <= 3
+
+
+@pytest.mark.filterwarnings("error:.*standard deviations from the data")
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize(
+    ("shift", "parameters"),
+    [(2010, {}), (0, {"varying_slopes": None}), (0, {"varying_intercept": False})],
+    ids=["centred", "no slope varies", "no intercept varies"],
+)
+def test_no_other_slopes_are_warned_of(shift, parameters):
+    fit_years(shift, **parameters)
+
+
+def test_features_that_hardly_vary_are_left_to_their_priors():
+    """About 1e12, without an intercept, a unit more or less says nothing of 1e-12 a unit.
+
+    Least squares within groups is 1e11 prior standard deviations off.
+    """
+    rng = np.random.default_rng(1)
+    X, codes = 1e12 + rng.standard_normal((12, 2)), np.arange(12) % 3
+    y = 5.0 + rng.standard_normal(12)
+    model = HierarchicalNormalRegressor(fit_intercept=False, random_state=0)
+    model.fit(X, y, groups=codes)
+    assert model.diagnostics_["n_divergences"] == 0
+    constant = HierarchicalNormalRegressor(fit_intercept=False, random_state=0)
+    constant.fit(np.full((12, 2), 1e12), y, groups=codes)
+    for name in ("sigma", "tau_group", "coef"):
+        a, b = (m.posterior_["posterior"][name].to_numpy() for m in (model, constant))
+        for at in np.ndindex(a.shape[2:]):
+            one, other = a[:, :, *at], b[:, :, *at]
+            error = 5 * np.hypot(mcse(one), mcse(other))
+            assert abs(one.mean() - other.mean()) <= error

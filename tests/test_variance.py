@@ -7,6 +7,7 @@ from structures import EXPLICIT, STRUCTURES, draws_of, fit, rows_of
 from skhbm import HierarchicalNormalRegressor, Prior
 
 pytestmark = [
+    pytest.mark.filterwarnings("ignore:Slopes of .* vary, and so do the intercepts"),
     pytest.mark.filterwarnings(
         "ignore:.*(R-hat|diverged):sklearn.exceptions.ConvergenceWarning"
     ),

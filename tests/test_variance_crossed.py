@@ -8,6 +8,7 @@ from skhbm import HierarchicalNormalRegressor
 from skhbm._variance import typical_variance
 
 pytestmark = [
+    pytest.mark.filterwarnings("ignore:Slopes of .* vary, and so do the intercepts"),
     pytest.mark.filterwarnings(
         "ignore:.*(R-hat|diverged):sklearn.exceptions.ConvergenceWarning"
     ),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import narwhals.stable.v2 as nw
 
-from skhbm._inputs import LEAST_ERROR
+from skhbm._numbers import LARGEST
 from skhbm._tables._reading import collect, select_rows
 
 if TYPE_CHECKING:
@@ -114,9 +114,9 @@ def _check_errors(counts: dict[str, Any]) -> None:
         )
         raise ValueError(msg)
     least, most = counts["e_min"], counts["e_max"]
-    if least < LEAST_ERROR or most > 1 / LEAST_ERROR:
+    if least < 1 / LARGEST or most > LARGEST:
         msg = (
-            f"`y_err` must lie between {LEAST_ERROR:g} and {1 / LEAST_ERROR:g}, as rows weigh "
+            f"`y_err` must lie between {1 / LARGEST:g} and {LARGEST:g}, as rows weigh "
             f"1 / y_err^2. Got {least:g} to {most:g}. Change the units of y."
         )
         raise ValueError(msg)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import narwhals.stable.v2 as nw
 import numpy as np
 
-from skhbm._inputs import LEAST_ERROR
+from skhbm._numbers import LARGEST
 from skhbm._tables._engines import kept
 from skhbm._tables._faults import raise_fault
 from skhbm._tables._reading import array_of, as_frame, collect, number, select_rows
@@ -139,8 +139,8 @@ def _count_cells(cells: nw.DataFrame[Any], keys: list[str]) -> int:
     if "w_min" in names:
         usable.append(array_of(cells, "w_min") >= 0)
     if "e_min" in names:
-        usable.append(array_of(cells, "e_min") >= LEAST_ERROR)
-        usable.append(array_of(cells, "e_max") <= 1 / LEAST_ERROR)
+        usable.append(array_of(cells, "e_min") >= 1 / LARGEST)
+        usable.append(array_of(cells, "e_max") <= LARGEST)
     weight = array_of(cells, "p_sum") if "p_sum" in names else n
     return int(np.sum(weight > 0)) if np.all(usable) else 0
 
@@ -209,7 +209,7 @@ def _as_cells(
         with np.errstate(over="ignore", invalid="ignore"):
             rounding = weight * distance[:, i] * distance[:, j]
             cross[:, i, j] = cross[:, j, i] = array_of(table, f"d{i}_{j}") - rounding
-    if not np.all(np.isfinite(cross)):
+    if not (np.all(np.isfinite(cross)) and np.all(np.abs(mean) <= LARGEST)):
         raise ValueError(OVERFLOW)
     # A column with one value in a cell was at the same distance from its mean in all rows.
     squares = np.diagonal(cross, axis1=1, axis2=2)
