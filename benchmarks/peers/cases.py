@@ -45,9 +45,6 @@ class Case(NamedTuple):
     n_groups : int
     q : int
         Number of varying terms: 1, or 2 with a slope, that of the first feature.
-    centred : bool
-        The parametrisation of b in models that are written by hand: b itself with many rows a
-        group, z = (b - population) / tau with three groups.
     """
 
     X: np.ndarray
@@ -55,7 +52,6 @@ class Case(NamedTuple):
     groups: np.ndarray
     n_groups: int
     q: int
-    centred: bool
 
     @property
     def Z(self):
@@ -118,4 +114,4 @@ def make_case(size, kind, *, small=False):
     y = 2 + X @ coef + u[groups, 0] + rng.standard_normal(rows)
     if q > 1:
         y += u[groups, 1] * X[:, 0]
-    return Case(X, y, groups, n_groups, q, size != "S")
+    return Case(X, y, groups, n_groups, q)

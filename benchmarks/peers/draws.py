@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["Draws", "Estimate", "judge"]
 
@@ -19,6 +23,8 @@ class Draws(NamedTuple):
     b : ndarray of shape (n_chains, n_draws, n_judged, q)
         Coefficients of the judged groups, population + effect.
     divergences : int
+    effective : float
+        Effective number of the weights, of draws that were weighted.
     extra : dict
         What else there is to tell.
     """
@@ -26,7 +32,8 @@ class Draws(NamedTuple):
     hyper: np.ndarray
     b: np.ndarray
     divergences: int
-    extra: dict
+    effective: float = np.inf
+    extra: Mapping = MappingProxyType({})
 
 
 class Estimate(NamedTuple):
@@ -57,9 +64,10 @@ def judge(result, names):
         }
         for k in present
     }
+    sizes = [array_stats.ess(v, method="bulk", **axes) for v in scalars]
     return {
         "hyper": means,
-        "ess": float(np.min([array_stats.ess(v, method="bulk", **axes) for v in scalars])),
+        "ess": float(min(result.effective, *sizes)),
         "rhat": float(np.max([array_stats.rhat(v, **axes) for v in scalars])),
         "divergences": int(result.divergences),
         **result.extra,

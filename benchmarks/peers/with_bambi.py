@@ -49,4 +49,4 @@ def extract(case, tree):
         for p, t in zip(population, terms, strict=True)
     ]
     diverging = tree["sample_stats"]["diverging"].sum()
-    return Draws(np.stack(hyper, -1), np.stack(b, -1), int(diverging), {})
+    return Draws(np.stack(hyper, -1), np.stack(b, -1), int(diverging))

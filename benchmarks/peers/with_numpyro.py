@@ -1,4 +1,4 @@
-"""The model as textbooks write it, in NumPyro, in double precision on CPUs.
+"""The textbook model, centred, in NumPyro, in double precision on CPUs.
 
 Each chain has a device of its own, so that they run at once; what is compiled is kept.
 """
@@ -11,7 +11,6 @@ from benchmarks.peers.draws import Draws
 
 
 def make_model(case):
-    import jax.numpy as jnp
     import numpyro
     import numpyro.distributions as dist
 
@@ -23,18 +22,13 @@ def make_model(case):
         )
         sigma = numpyro.sample("sigma", dist.HalfNormal(priors["sigma"]))
         tau = numpyro.sample("tau", dist.HalfNormal(priors["population"]).to_event(1))
-        root = tau[:, None] * jnp.eye(1)
-        if q > 1:
+        if q == 1:
+            effects = dist.Normal(population, tau).to_event(1)
+        else:
             omega = numpyro.sample("omega", dist.LKJCholesky(2, concentration=2.0))
-            root = tau[:, None] * omega
+            effects = dist.MultivariateNormal(population, scale_tril=tau[:, None] * omega)
         with numpyro.plate("group", J):
-            if not case.centred:
-                z = numpyro.sample("z", dist.Normal(0.0, 1.0).expand([q]).to_event(1))
-                b = numpyro.deterministic("b", population + z @ root.T)
-            elif q == 1:
-                b = numpyro.sample("b", dist.Normal(population, tau).to_event(1))
-            else:
-                b = numpyro.sample("b", dist.MultivariateNormal(population, scale_tril=root))
+            b = numpyro.sample("b", effects)
         mu = b[g, 0]
         if q > 1:
             mu = mu + b[g, 1] * x
@@ -82,4 +76,4 @@ def extract(case, fitted):
         # The correlation of two terms is this entry of the Cholesky factor.
         hyper.append(values["omega"][..., 1, :1])
     b = values["b"][:, :, case.judged]
-    return Draws(np.concatenate(hyper, -1), b, int(np.sum(diverging)), {})
+    return Draws(np.concatenate(hyper, -1), b, int(np.sum(diverging)))

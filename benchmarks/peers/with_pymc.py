@@ -1,4 +1,4 @@
-"""The model as textbooks write it, in PyMC, sampled by nutpie; what is compiled is kept."""
+"""The textbook model, centred, in PyMC, sampled by nutpie; what is compiled is kept."""
 
 from __future__ import annotations
 
@@ -17,20 +17,12 @@ def build(case):
         sigma = pm.HalfNormal("sigma", priors["sigma"])
         if q == 1:
             tau = pm.HalfNormal("tau", priors["population"][0])
-            if case.centred:
-                b = pm.Normal("b", population[0], tau, shape=J)
-            else:
-                z = pm.Normal("z", 0, 1, shape=J)
-                b = pm.Deterministic("b", population[0] + tau * z)
+            b = pm.Normal("b", population[0], tau, shape=J)
             mu = b[g]
         else:
             sd = pm.HalfNormal.dist(priors["population"])
             chol, _, _ = pm.LKJCholeskyCov("chol", n=2, eta=2, sd_dist=sd)
-            if case.centred:
-                b = pm.MvNormal("b", population, chol=chol, shape=(J, 2))
-            else:
-                z = pm.Normal("z", 0, 1, shape=(J, 2))
-                b = pm.Deterministic("b", population + z @ chol.T)
+            b = pm.MvNormal("b", population, chol=chol, shape=(J, 2))
             mu = b[g, 0] + b[g, 1] * x
         if W.shape[1]:
             coef = pm.Normal("coef", 0, priors["coef"])
@@ -70,4 +62,4 @@ def extract(case, tree):
     hyper = [values["population"], coef, taus, values["sigma"][..., None], *corr]
     b = values["b"].reshape(*shape, case.n_groups, case.q)[:, :, case.judged]
     diverging = tree["sample_stats"]["diverging"].sum()
-    return Draws(np.concatenate(hyper, -1), b, int(diverging), {})
+    return Draws(np.concatenate(hyper, -1), b, int(diverging))

@@ -41,8 +41,9 @@ def extract(case, fitted):
     population = np.concatenate([values["intercept"][..., None], coef[..., : case.q - 1]], -1)
     b = population[:, :, None] + values["effect_group"][:, :, case.judged]
     extra = {"fit_alone": seconds}
-    k = model.diagnostics_.get("pareto_k")
-    if k is not None:
-        extra["pareto_k"] = float(k)
+    effective = np.inf
+    if model.diagnostics_["pareto_k"] is not None:
+        extra["pareto_k"] = float(model.diagnostics_["pareto_k"])
+        effective = model.diagnostics_["min_ess"]
     divergences = model.diagnostics_["n_divergences"]
-    return Draws(np.concatenate(hyper, -1), b, divergences, extra)
+    return Draws(np.concatenate(hyper, -1), b, divergences, effective, extra)

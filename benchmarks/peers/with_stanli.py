@@ -1,4 +1,4 @@
-"""The model as Stan's user's guide writes it, by stanli, which interprets Stan."""
+"""The textbook model, centred, in Stan, by stanli, which interprets it."""
 
 from __future__ import annotations
 
@@ -26,41 +26,22 @@ PRIORS = """
   tau ~ normal(0, prior_population);
   sigma ~ normal(0, prior_sigma);
 """
-#: (number of varying terms, centred) -> declarations, transformed parameters, model.
-# fmt: off
+#: Number of varying terms -> declarations, prior, mean of a row without W.
 GROUPS = {
-    (1, True): ("vector[J] b;", "", "b ~ normal(population[1], tau[1]);"),
-    (1, False): (
-        "vector[J] z;",
-        "vector[J] b = population[1] + tau[1] * z;",
-        "z ~ std_normal();",
-    ),
-    (2, True): (
+    1: ("vector[J] b;", "b ~ normal(population[1], tau[1]);", "b[g]"),
+    2: (
         "cholesky_factor_corr[2] L; array[J] vector[2] b;",
-        "",
         "L ~ lkj_corr_cholesky(2); "
         "b ~ multi_normal_cholesky(population, diag_pre_multiply(tau, L));",
-    ),
-    (2, False): (
-        "cholesky_factor_corr[2] L; matrix[2, J] z;",
-        "matrix[J, 2] b = rep_matrix(population', J) + (diag_pre_multiply(tau, L) * z)';",
-        "L ~ lkj_corr_cholesky(2); to_vector(z) ~ std_normal();",
+        "to_vector(b[g, 1]) + to_vector(b[g, 2]) .* x",
     ),
 }
-MEAN = {
-    (1, True): "b[g]",
-    (1, False): "b[g]",
-    (2, True): "to_vector(b[g, 1]) + to_vector(b[g, 2]) .* x",
-    (2, False): "b[g, 1] + b[g, 2] .* x",
-}
-# fmt: on
 
 
-def program(q, centred):
-    declared, transformed, prior = GROUPS[q, centred]
+def program(q):
+    declared, prior, mean = GROUPS[q]
+    likelihood = f"y ~ normal_id_glm(W, {mean}, coef, sigma);"
     blocks = [DATA, PARAMETERS.replace("GROUPS", declared)]
-    blocks.append(f"transformed parameters {{ {transformed} }}\n" if transformed else "")
-    likelihood = f"y ~ normal_id_glm(W, {MEAN[q, centred]}, coef, sigma);"
     blocks.append(f"model {{ {PRIORS} {prior} {likelihood} }}\n")
     return "".join(blocks).replace("[Q]", f"[{q}]")
 
@@ -82,7 +63,7 @@ def prepare(case, *, cores, draws):
         "prior_coef": priors["coef"],
         "prior_sigma": float(priors["sigma"]),
     }
-    model = stanli.Model(stan_code=program(case.q, case.centred), data=data)
+    model = stanli.Model(stan_code=program(case.q), data=data)
 
     def fit(seed):
         return model.sample(
@@ -106,4 +87,4 @@ def extract(case, fit):
     if case.q > 1:
         hyper.append(get("L", 2, 2)[..., 1, :1])
     b = get("b", case.n_groups, case.q)[:, :, case.judged]
-    return Draws(np.concatenate(hyper, -1), b, int(np.sum(fit.divergences)), {})
+    return Draws(np.concatenate(hyper, -1), b, int(np.sum(fit.divergences)))
