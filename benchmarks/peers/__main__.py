@@ -166,7 +166,7 @@ def main():
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument(
-        "--limit", type=float, default=240.0, help="seconds for all fits of a row"
+        "--limit", type=float, default=180.0, help="seconds for all fits of a row"
     )
     parser.add_argument("--cores", type=int, default=os.cpu_count())
     parser.add_argument("--results", type=Path, default=HERE / "results.json")

@@ -92,7 +92,7 @@ def main():
     parser.add_argument("size")
     parser.add_argument("kind")
     parser.add_argument("--cores", type=int, default=os.cpu_count())
-    parser.add_argument("--limit", type=float, default=300.0)
+    parser.add_argument("--limit", type=float, default=180.0)
     parser.add_argument("--small", action="store_true")
     warnings.simplefilter("ignore")
     # An error here is better than a machine that swaps.
