@@ -70,7 +70,8 @@ def _find(parameter: str, wanted: Any, n_columns: int, names: Sequence[str] | No
             )
             raise ValueError(msg)
         return list(names).index(wanted)
-    if not isinstance(wanted, int | np.integer):
+    # For NumPy durations are integers.
+    if isinstance(wanted, np.timedelta64) or not isinstance(wanted, int | np.integer):
         msg = f"`{parameter}` must hold names, indices or a mask. Got {wanted!r}."
         raise TypeError(msg)
     if not -n_columns <= wanted < n_columns:

@@ -155,6 +155,9 @@ class Comparing(Fitted):
         """Return the factor whose groups are units, or None for rows."""
         check_is_fitted(self)
         names = [levels.name for levels in self._statistics.factors]
+        if not isinstance(unit, str):
+            msg = f"`unit` must be a str. Got {type(unit).__name__}."
+            raise TypeError(msg)
         if unit == "row":
             return None
         if unit == "group" and not names:

@@ -21,6 +21,12 @@ def densities(samples: Float) -> tuple[Float, Float]:
     """Return a grid and the kernel density on it of each of the samples (n_samples, n)."""
     from arviz_stats.base import array_stats
 
+    if not np.all(np.ptp(samples, axis=1) > 0):
+        msg = (
+            'kind="kde" needs different values: there is no density of one row, or of equal '
+            'ones. Pass kind="ecdf".'
+        )
+        raise ValueError(msg)
     low, high = samples.min(), samples.max()
     # Kernels reach beyond the outermost values.
     margin = 0.15 * (high - low)

@@ -96,6 +96,8 @@ def to_datatree(
     with warnings.catch_warnings():
         # A grouping factor may well be called "sample".
         warnings.filterwarnings("ignore", message="Found dimension named 'sample'")
+        # Labels need not compare: their order is that of `groups_`.
+        warnings.filterwarnings("ignore", message=".*sort order is undefined")
         return from_dict(
             {
                 "posterior": variables,

@@ -10,8 +10,8 @@ The unconstrained vector holds, in this order,
     q standard deviations tau of the effects,
     n_correlations canonical partial correlations, on the atanh scale,
     residual scales: 1 shared, or n_groups independent ones, or, for the hierarchical prior,
-        the mean and sd of log sigma_j and n_groups standardised log sigma_j, or none if errors
-        are known: sigma is 1 then, and rows are weighted by their precision,
+        the standardised mean and the sd of log sigma_j and n_groups standardised log sigma_j,
+        or none if errors are known: sigma is 1 then, and rows are weighted by their precision,
     the coefficients that cannot be integrated out,
 
 and whatever comes after these is an independent standard normal, a companion: see
@@ -125,6 +125,7 @@ def _density(n_dim, x_, grad_, logp_, table_):
     units = carray(as_pointer(table[10]), (q + 2,), np.float64)
     eta, sigma_unit = units[q], units[q + 1]
     log_residual = carray(as_pointer(table[13]), (n_groups, 2), np.float64)
+    parameters = carray(as_pointer(table[12]), (n_scalars, table[5]), np.float64)
     rotation = carray(as_pointer(table[15]), (s, s), np.float64)
     n_own = q + r + s + n_scales(kind, n_groups)
     x = carray(x_, (n_dim,))
@@ -182,6 +183,7 @@ def _density(n_dim, x_, grad_, logp_, table_):
         logp += hierarchical_gradient(
             x[first_scale:],
             says[q:],
+            parameters[q],
             log_residual,
             sigma,
             sigma_unit,
@@ -235,7 +237,9 @@ def natural_values(x, table, natural, says, C):
     rotation = carray(as_pointer(table[15]), (s, s), np.float64)
     first_scale, first_coef = q + r, len(natural) - s
     logp = 0.0
-    for i in range(n_scalars):
+    parameters = carray(as_pointer(table[12]), (n_scalars, width), np.float64)
+    # Backwards, as the coordinate of the mean of log sigma_j depends on their sd.
+    for i in range(n_scalars - 1, -1, -1):
         c = i - (n_scalars - s)
         if c < 0:
             at = i if i < q else i + r
@@ -245,6 +249,10 @@ def natural_values(x, table, natural, says, C):
             t = center[c]
             for b in range(s):
                 t += rotation[c, b] * x[first_coef + b]
+        if kind == 2 and i == q:
+            mean, size, _, _ = mean_moments(log_residual, parameters[q], says[q + 1, 0])
+            t = mean + size * t
+            logp += np.log(size)
         call_prior(address[i], t, table[12] + 8 * width * i, says.ctypes.data + 32 * i)
         natural[at] = says[i, 0]
         logp += says[i, 2]
@@ -261,8 +269,34 @@ def natural_values(x, table, natural, says, C):
 
 
 @njit(**JIT_INNER)
-def hierarchical_gradient(x, says, log_residual, sigma, sigma_unit, d_sigma, grad):
+def mean_moments(log_residual, prior, spread):
+    """Return mean M and sd V of the mean of log sigma_j given their sd, and derivatives.
+
+    If the groups' own estimates l_j with variances e_j, and the prior of the mean, were all
+    that is known of it: 1 / V^2 = 1 / prior[1]^2 + sum 1 / (spread^2 + e_j). The mean
+    then has a coordinate that is close to an independent standard normal, even where one large
+    group pins it, the more the smaller the spread. The derivatives are those of M and of log V
+    in the log of the spread.
+    """
+    precision = 1.0 / (prior[1] * prior[1])
+    total, d_precision, d_total = precision * prior[0], 0.0, 0.0
+    for j in range(len(log_residual)):
+        w = 1.0 / (spread * spread + log_residual[j, 1])
+        dw = -2.0 * spread * spread * w * w
+        precision += w
+        total += w * log_residual[j, 0]
+        d_precision += dw
+        d_total += dw * log_residual[j, 0]
+    mean = total / precision
+    d_mean = (d_total - mean * d_precision) / precision
+    return mean, 1.0 / np.sqrt(precision), d_mean, -0.5 * d_precision / precision
+
+
+@njit(**JIT_INNER)
+def hierarchical_gradient(x, says, prior, log_residual, sigma, sigma_unit, d_sigma, grad):
     """Add log sigma_j ~ Normal(mean, spread) with its gradient; return its log density.
+
+    The mean is M + V x_0, see `mean_moments`, whose log Jacobian is added elsewhere.
 
     log sigma_j = E_j + S_j x_j, where E_j and S_j^2 are the mean and variance that
     log sigma_j has given (mean, spread) if its likelihood were normal about the group's own
@@ -285,6 +319,9 @@ def hierarchical_gradient(x, says, log_residual, sigma, sigma_unit, d_sigma, gra
         d_log_spread += r * r - share
         d_log_spread += d * (1.0 - share) * (2.0 * share * (own - mean) + size * x[2 + j])
         grad[2 + j] = d * size
-    grad[0] = says[0, 3] + d_mean * says[0, 1]
+    d_mean = says[0, 3] + d_mean * says[0, 1]
+    _, size, through_mean, through_size = mean_moments(log_residual, prior, spread)
+    d_log_spread += d_mean * (through_mean + size * x[0] * through_size) + through_size
+    grad[0] = d_mean * size
     grad[1] = says[1, 3] + d_log_spread / spread * says[1, 1]
     return logp

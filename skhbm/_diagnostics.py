@@ -36,11 +36,14 @@ def diagnose(
     """
     from arviz_stats.base import array_stats
 
+    # Ranks are for chains, which may be stuck or have other tails.
+    method = "split" if weights else "rank"
     rhats, sizes = {}, {}
     for name, draws in _scalars(posterior):
         if np.ptp(draws) == 0:
             continue
-        rhats[name] = float(array_stats.rhat(_chains(draws), chain_axis=0, draw_axis=1))
+        chains = _chains(draws)
+        rhats[name] = float(array_stats.rhat(chains, chain_axis=0, draw_axis=1, method=method))
         sizes[name] = float(array_stats.ess(draws, chain_axis=0, draw_axis=1, method="bulk"))
     worst = max(rhats, key=lambda name: np.nan_to_num(rhats[name], nan=np.inf))
     least = min(sizes, key=lambda name: np.nan_to_num(sizes[name], nan=0.0))

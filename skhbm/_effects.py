@@ -14,6 +14,7 @@ All is in working units; axes are draws (s), groups (j), terms (q).
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     Int = NDArray[np.int64]
 
 __all__ = [
+    "add_outer_product",
     "covariance_roots",
     "effect_draws",
     "group_shifts",
@@ -55,32 +57,43 @@ def covariance_roots(cov: Float) -> Float:
     return L
 
 
+@njit(**JIT_INNER)
+def add_outer_product(F, x):
+    """Change F (q, q), lower triangular, so that F F' has x x' added, by rotations.
+
+    Formed as a matrix, I + L'A L / sigma^2 would lose its smaller eigenvalues, which are at
+    least one, beside those of a group that is fitted all but perfectly. x is overwritten.
+    """
+    q = len(x)
+    for a in range(q):
+        size = math.hypot(F[a, a], x[a])
+        cos, sin = F[a, a] / size, x[a] / size
+        for b in range(a, q):
+            t = F[b, a]
+            F[b, a] = cos * t + sin * x[b]
+            x[b] = cos * x[b] - sin * t
+
+
 @njit(**JIT)
 def effect_root(L, sigma, roots, P):
     """Fill P (q, q) with P P' = Cov[u_j], roots (q, q + m) being those of the group."""
     q = len(L)
-    RL = np.zeros((q, q))
-    M = np.zeros((q, q))
+    F = np.eye(q)
+    x = np.empty(q)
     for a in range(q):
         for b in range(q):
+            x[b] = 0.0
             for c in range(b, q):
-                RL[a, b] += roots[a, c] * L[c, b]
-            RL[a, b] /= sigma
-    for a in range(q):
-        for b in range(a + 1):
-            t = 1.0 if a == b else 0.0
-            for c in range(q):
-                t += RL[c, a] * RL[c, b]
-            for c in range(b):
-                t -= M[a, c] * M[b, c]
-            M[a, b] = np.sqrt(t) if a == b else t / M[b, b]
+                x[b] += roots[a, c] * L[c, b]
+            x[b] /= sigma
+        add_outer_product(F, x)
     # P = L F^-T: forward substitution along the columns.
     for i in range(q):
         for b in range(q):
             t = L[i, b]
             for c in range(b):
-                t -= P[i, c] * M[b, c]
-            P[i, b] = t / M[b, b]
+                t -= P[i, c] * F[b, c]
+            P[i, b] = t / F[b, b]
 
 
 @njit(**JIT)

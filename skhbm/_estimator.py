@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.callback import CallbackSupportMixin, with_callbacks
-from sklearn.utils import check_random_state
 
 from skhbm._comparing import Comparing
 from skhbm._design import make_design
 from skhbm._documentation import page_template
+from skhbm._inputs import as_random_state
+from skhbm._on_tables import OnTables
 from skhbm._parameters import check_parameters
 from skhbm._predicting import Predicting
 from skhbm._progress import ChainTasks, ProgressLine
@@ -44,7 +45,7 @@ __all__ = ["HierarchicalNormalRegressor"]
 
 
 class HierarchicalNormalRegressor(
-    Saving, Predicting, Comparing, CallbackSupportMixin, RegressorMixin, BaseEstimator
+    Saving, OnTables, Predicting, Comparing, CallbackSupportMixin, RegressorMixin, BaseEstimator
 ):
     r"""Hierarchical (multilevel, mixed-effects) Bayesian normal regression.
 
@@ -444,7 +445,7 @@ class HierarchicalNormalRegressor(
             posterior, sample_stats, weights = infer(
                 design,
                 priors,
-                int(check_random_state(self.random_state).randint(2**31 - 1)),
+                int(as_random_state(self.random_state).randint(2**31 - 1)),
                 self.solver,
                 draws=self.draws,
                 tune=self.tune,
@@ -453,7 +454,9 @@ class HierarchicalNormalRegressor(
                 threads=n_threads(self.n_jobs, self.chains),
                 watchers=watchers,
             )
-            diagnostics = diagnose(posterior, sample_stats["diverging"], weights)
+            # R-hat of chains that do not move is infinite, or none: they have not converged.
+            with np.errstate(divide="ignore", invalid="ignore"):
+                diagnostics = diagnose(posterior, sample_stats["diverging"], weights)
             fitted._set_fitted(posterior, statistics, priors, sample_stats)
             fitted.diagnostics_ = {**diagnostics, "seconds": time.perf_counter() - started}
             line.conclude(posterior.shape, fitted.diagnostics_)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from skhbm._effects import add_outer_product
 from skhbm._jit import JIT, njit
 from skhbm._posterior import flat
 
@@ -130,13 +131,9 @@ def density_root(L, R, sigma, RL, F):
             for c in range(b, q):
                 RL[a, b] += R[a, c] * L[c, b]
             RL[a, b] /= sigma
-        for b in range(a + 1):
-            t = 1.0 if a == b else 0.0
-            for c in range(q):
-                t += RL[a, c] * RL[b, c]
-            for c in range(b):
-                t -= F[a, c] * F[b, c]
-            F[a, b] = math.sqrt(t) if a == b else t / F[b, b]
+            F[a, b] = 1.0 if a == b else 0.0
+    for b in range(q):
+        add_outer_product(F, RL[:, b].copy())
 
 
 @njit(**JIT)

@@ -6,8 +6,10 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.utils import check_array
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import column_or_1d
+
+from skhbm._numbers import LARGEST, as_numbers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,14 +20,15 @@ __all__ = [
     "as_errors",
     "as_features",
     "as_probability",
+    "as_random_state",
     "as_rows",
     "as_target",
     "as_weights",
     "count_rows",
 ]
 
-#: Errors below this or above its inverse have weights that overflow when multiplied.
-LEAST_ERROR = 1e-60
+#: Most rows that a double counts one by one.
+MOST = 2.0**53
 
 
 def as_rows(
@@ -53,18 +56,11 @@ def as_features(X: Any, n_samples: int, estimator: Any = None) -> Any:
     """Return X as a finite float array (n_samples, n_features), without a copy if it is one."""
     if X is None or (estimator is None and getattr(X, "shape", (0,))[1:] == (0,)):
         return np.empty((n_samples, 0))
-    try:
-        return check_array(
-            X, dtype=[np.float64, np.float32], input_name="X", estimator=estimator
-        )
-    except ValueError as error:
-        if "could not convert string" not in str(error):
-            raise
-        msg = (
-            f"{error}: `X` must be numeric. If a column holds group labels, name it in "
-            "`group_features`; encode other categories first."
-        )
-        raise ValueError(msg) from None
+    advice = (
+        ". If a column holds group labels, name it in `group_features`; encode other "
+        "categories first"
+    )
+    return as_numbers(X, "X", advice, dtype=[np.float64, np.float32], estimator=estimator)
 
 
 def count_rows(X: Any, labels: Any) -> int:
@@ -72,7 +68,12 @@ def count_rows(X: Any, labels: Any) -> int:
     if X is None and labels is None:
         msg = "X is None and so are the groups: there is nothing to predict for."
         raise ValueError(msg)
-    return len(labels) if X is None else int(X.shape[0])
+    if X is not None:
+        return int(X.shape[0])
+    if not hasattr(labels, "__len__") or isinstance(labels, str):
+        msg = f"`groups` must be one label per row. Got {labels!r}."
+        raise ValueError(msg)
+    return len(labels)
 
 
 def as_target(y: Any, estimator: Any = None) -> Float:
@@ -80,23 +81,17 @@ def as_target(y: Any, estimator: Any = None) -> Float:
     if y is None:
         msg = f"{type(estimator).__name__} requires y to be passed, but the target y is None."
         raise ValueError(msg)
-    values = check_array(
-        y,
-        ensure_2d=False,
-        dtype=None,
-        input_name="y",
-        estimator=estimator,
-        ensure_all_finite=False,
-    )
+    options = {"ensure_2d": False, "estimator": estimator}
+    values = as_numbers(y, "y", dtype=None, ensure_all_finite=False, **options)
     values = column_or_1d(values, warn=True)
     try:
         if values.dtype.kind in "mM":
             raise TypeError
         values = values.astype(np.float64, copy=False)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         msg = f"`y` must be numeric. Got an array of dtype {values.dtype}."
         raise ValueError(msg) from None
-    return check_array(values, ensure_2d=False, input_name="y", estimator=estimator)
+    return np.asarray(as_numbers(values, "y", **options))
 
 
 def as_weights(sample_weight: Any, n_samples: int) -> Float | None:
@@ -105,9 +100,7 @@ def as_weights(sample_weight: Any, n_samples: int) -> Float | None:
         return None
     if isinstance(sample_weight, Real):
         sample_weight = np.full(n_samples, sample_weight)
-    weights = check_array(
-        sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight"
-    )
+    weights = as_numbers(sample_weight, "sample_weight", ensure_2d=False, dtype=np.float64)
     if weights.shape != (n_samples,):
         msg = (
             f"`sample_weight` must have shape ({n_samples},). Got {weights.shape}; give "
@@ -123,23 +116,27 @@ def as_weights(sample_weight: Any, n_samples: int) -> Float | None:
     if not np.any(weights > 0):
         msg = "`sample_weight` is zero for every row; at least one must be positive."
         raise ValueError(msg)
-    return weights
+    least = weights[weights > 0].min()
+    if least < 1 / LARGEST or weights.max() > MOST or weights.sum() > MOST:
+        msg = (
+            f"Positive entries of `sample_weight` must be at least {1 / LARGEST:g}, and their "
+            f"sum at most 2^53 = {MOST:g}: a weight is how often a row counts. Got "
+            f"{least:g} and {weights.max():g} as the least and the largest. Change their scale."
+        )
+        raise ValueError(msg)
+    return np.asarray(weights)
 
 
 def as_errors(y_err: Any, n_samples: int) -> Float | None:
     """Return known standard errors (n_samples,), or None if there are none."""
     if y_err is None:
         return None
-    if np.ndim(y_err) == 0:
+    if _is_scalar(y_err):
         msg = f"`y_err` must have shape ({n_samples},). Got {y_err!r}; give one per row."
         raise ValueError(msg)
-    try:
-        errors = check_array(y_err, ensure_2d=False, dtype=np.float64, input_name="y_err")
-    except (TypeError, ValueError) as error:
-        if "could not convert" not in str(error):
-            raise
-        msg = f"`y_err` must be numeric: it holds standard errors. {error}."
-        raise ValueError(msg) from None
+    errors = as_numbers(
+        y_err, "y_err", ": it holds standard errors", ensure_2d=False, dtype=np.float64
+    )
     if errors.ndim == 2 and errors.shape[1] == 1:
         errors = errors[:, 0]
     if errors.shape != (n_samples,):
@@ -155,18 +152,24 @@ def as_errors(y_err: Any, n_samples: int) -> Float | None:
             f"least {errors.min():g}."
         )
         raise ValueError(msg)
-    if errors.min() < LEAST_ERROR or errors.max() > 1 / LEAST_ERROR:
+    if errors.min() < 1 / LARGEST or errors.max() > LARGEST:
         msg = (
-            f"`y_err` must lie between {LEAST_ERROR:g} and {1 / LEAST_ERROR:g}, as rows weigh "
+            f"`y_err` must lie between {1 / LARGEST:g} and {LARGEST:g}, as rows weigh "
             f"1 / y_err^2. Got {errors.min():g} to {errors.max():g}. Change the units of y."
         )
         raise ValueError(msg)
-    return errors
+    return np.asarray(errors)
+
+
+def _is_scalar(value: Any) -> bool:
+    """Whether a value has no axis; NumPy would make an array of it, if it can."""
+    no_axis = not hasattr(value, "__len__") or getattr(value, "shape", None) == ()
+    return isinstance(value, str) or no_axis
 
 
 def as_probability(value: Any, name: str) -> float:
     """Return the probability of an interval, a float in (0, 1)."""
-    if not isinstance(value, Real):
+    if isinstance(value, np.timedelta64) or not isinstance(value, Real):
         msg = f"`{name}` must be a number in (0, 1). Got {value!r}."
         raise TypeError(msg)
     inside = float(value)
@@ -175,3 +178,15 @@ def as_probability(value: Any, name: str) -> float:
         msg = f"`{name}` must lie in (0, 1). Got {value!r}.{hint}"
         raise ValueError(msg)
     return inside
+
+
+def as_random_state(value: Any) -> np.random.RandomState:
+    """Return what scikit-learn's `check_random_state` makes of a seed."""
+    try:
+        return check_random_state(value)
+    except (TypeError, ValueError):
+        msg = (
+            "`random_state` must be None, an int from 0 to 2^32 - 1, or a RandomState. Got "
+            f"{value!r}."
+        )
+        raise ValueError(msg) from None

@@ -108,19 +108,19 @@ def effect_root(L: Float, sigma: Float, R: Float) -> Float:
     """Return P (q, q, s) with P P' = Cov[u_j]; L (q, q, s), sigma (s,), R (q, q)."""
     q = len(L)
     RL = np.einsum("ac,cbs->abs", R, L) / sigma
-    M = np.einsum("cas,cbs->abs", RL, RL)
+    F = np.tile(np.eye(q)[:, :, None], len(sigma))
     P = L.copy()
-    for a in range(q):
-        M[a, a] += 1.0
-        for b in range(a + 1):
-            for c in range(b):
-                M[a, b] -= M[a, c] * M[b, c]
-            M[a, b] = np.sqrt(M[a, b]) if a == b else M[a, b] / M[b, b]
+    for x in RL:
+        # As `skhbm._effects.add_outer_product`.
+        for a in range(q):
+            size = np.hypot(F[a, a], x[a])
+            cos, sin = F[a, a] / size, x[a] / size
+            F[a:, a], x[a:] = cos * F[a:, a] + sin * x[a:], cos * x[a:] - sin * F[a:, a]
     # P = L F^-T: forward substitution along the columns.
     for b in range(q):
         for c in range(b):
-            P[:, b] -= P[:, c] * M[b, c]
-        P[:, b] /= M[b, b]
+            P[:, b] -= P[:, c] * F[b, c]
+        P[:, b] /= F[b, b]
     return P
 
 

@@ -99,7 +99,12 @@ def _two_way(statistics: GroupedStatistics, first: int, second: int) -> _TwoWay:
     mean /= weight[:, None]
     apart = (centred - mean[where]) * np.sqrt(statistics.weight)[:, None]
     within = statistics.cross.sum(axis=0) + apart.T @ apart
-    slopes, _, rank, _ = np.linalg.lstsq(within[:-1, :-1], within[:-1, -1], rcond=1e-10)
+    # Units must not decide about the rank.
+    size = np.sqrt(np.einsum("jkk->k", statistics.cross) + statistics.weight @ centred**2)
+    unit = np.where(size > 0, size, 1.0)[:-1]
+    squares = within[:-1, :-1] / np.outer(unit, unit)
+    slopes, _, rank, _ = np.linalg.lstsq(squares, within[:-1, -1] / unit, rcond=1e-10)
+    slopes /= unit
     return _TwoWay(
         dict(
             zip((first, second), np.divmod(keys, len(statistics.factors[second])), strict=True)

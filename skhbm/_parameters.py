@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from skhbm._inputs import as_random_state
+
 __all__ = ["check_parameters", "for_factor"]
 
 _CHOICES = {
@@ -30,7 +32,7 @@ def check_parameters(estimator: Any) -> None:
         if not _is_int(value) or int(value) < least:
             _refuse(name, parameter, f"an int of at least {least}", value)
     value = estimator.target_accept
-    if not isinstance(value, Real) or not 0 < float(value) < 1:
+    if not _is_number(value) or not 0 < float(value) < 1:
         _refuse(name, "target_accept", "a float in the range (0, 1)", value)
     if not isinstance(estimator.fit_intercept, bool | np.bool_):
         _refuse(name, "fit_intercept", "a bool", estimator.fit_intercept)
@@ -42,13 +44,19 @@ def check_parameters(estimator: Any) -> None:
     value = estimator.n_jobs
     if value is not None and (not _is_int(value) or value == 0):
         _refuse(name, "n_jobs", "None or an int other than 0", value)
+    as_random_state(estimator.random_state)
     value = estimator.verbose
-    if not isinstance(value, Integral) or int(value) < 0:
+    if not (_is_int(value) or isinstance(value, bool)) or int(value) < 0:
         _refuse(name, "verbose", "an int of at least 0", value)
 
 
+def _is_number(value: Any) -> bool:
+    """Whether a value is real; NumPy's durations are registered as integers."""
+    return isinstance(value, Real) and not isinstance(value, np.timedelta64)
+
+
 def _is_int(value: Any) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool)
+    return isinstance(value, Integral) and _is_number(value) and not isinstance(value, bool)
 
 
 def for_factor(parameter: str, value: Any, factor: str, factors: list[str]) -> Any:

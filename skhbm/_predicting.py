@@ -6,11 +6,10 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.utils import check_random_state
 
 from skhbm import _predictive
 from skhbm._fitted import Fitted
-from skhbm._inputs import as_probability
+from skhbm._inputs import as_probability, as_random_state, as_target, as_weights
 from skhbm._reading import read_new_rows, read_observed
 
 if TYPE_CHECKING:
@@ -168,7 +167,7 @@ class Predicting(Fitted):
         if isinstance(n_samples, bool) or not isinstance(n_samples, Integral) or n_samples < 1:
             msg = f"`n_samples` must be an int of at least 1. Got {n_samples!r}."
             raise ValueError(msg)
-        rng = check_random_state(random_state)
+        rng = as_random_state(random_state)
         return _predictive.samples(self._posterior, rows, int(n_samples), rng)
 
     def log_predictive_density(
@@ -233,4 +232,6 @@ class Predicting(Fitted):
         """
         from sklearn.metrics import r2_score
 
-        return float(r2_score(y, self.predict(X, groups), sample_weight=sample_weight))
+        predicted, target = self.predict(X, groups), as_target(y, self)
+        weights = as_weights(sample_weight, len(target))
+        return float(r2_score(target, predicted, sample_weight=weights))

@@ -11,12 +11,12 @@ from numbers import Number
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skhbm._columns import find_columns, split_columns
 from skhbm._inputs import as_errors, as_features, as_rows, as_target, count_rows
 from skhbm._labels import as_factors, hashables, split_factors
+from skhbm._numbers import as_numbers, check_sizes
 from skhbm._rows import Rows
 from skhbm._same_rows import check_same_rows
 from skhbm._statistics import GroupedStatistics, statistics_of_rows
@@ -102,15 +102,20 @@ def read_statistics(
     )
 
 
-def check_statistics(estimator: Any, statistics: Any) -> None:
-    """Check statistics that are given instead of rows; set what is known of the columns."""
+def check_statistics(
+    estimator: Any, statistics: Any, columns: Sequence[str] | None = None
+) -> None:
+    """Check statistics that are given instead of rows; set what is known of the columns.
+
+    Of rows of a table `columns` are those that X would have, labels among them.
+    """
     if not isinstance(statistics, GroupedStatistics):
         msg = (
             "`statistics` must be GroupedStatistics, as from GroupedStatistics.from_arrays. "
             f"Got {type(statistics).__name__}."
         )
         raise TypeError(msg)
-    if estimator.group_features is not None:
+    if estimator.group_features is not None and columns is None:
         msg = (
             "`group_features` names columns of X, but statistics come with their groups. Set "
             "group_features=None to fit statistics."
@@ -120,9 +125,10 @@ def check_statistics(estimator: Any, statistics: Any) -> None:
         msg = f"A fit needs at least 2 rows. The statistics are of {statistics.n.sum():g}."
         raise ValueError(msg)
     _check_names([levels.name for levels in statistics.factors])
-    estimator.n_features_in_ = statistics.n_features
-    if statistics.feature_names is not None:
-        estimator.feature_names_in_ = np.array(statistics.feature_names, dtype=object)
+    names = columns or statistics.feature_names
+    estimator.n_features_in_ = statistics.n_features if columns is None else len(columns)
+    if names is not None:
+        estimator.feature_names_in_ = np.array(names, dtype=object)
 
 
 def read_new_rows(estimator: Any, X: Any, groups: Any) -> Rows:
@@ -131,6 +137,7 @@ def read_new_rows(estimator: Any, X: Any, groups: Any) -> Rows:
     X, columns = _split_new(estimator, X, groups)
     n_samples = _count_rows(X, columns)
     features = as_features(X, n_samples, estimator)
+    check_sizes(features, "X")
     factors = estimator._statistics.factors
     if not factors:
         if columns:
@@ -150,6 +157,7 @@ def read_observed(
 ) -> tuple[Float, Float | None]:
     """Return the target of rows that are predicted, and its known errors if there are any."""
     target = as_target(y, estimator)
+    check_sizes(target, "y")
     if n_rows != len(target):
         msg = f"`X` has {n_rows} rows but `y` has {len(target)} entries; they must be equal."
         raise ValueError(msg)
@@ -186,6 +194,8 @@ def read_more_rows(
     check_is_fitted(estimator)
     X, columns = _split_new(estimator, X, groups)
     features, target, _ = as_rows(X, y, None, estimator)
+    check_sizes(features, "X")
+    check_sizes(target, "y")
     factors = estimator._statistics.factors
     if columns and not factors:
         raise ValueError(WITHOUT_GROUPS)
@@ -306,7 +316,16 @@ def _split_new(estimator: Any, X: Any, groups: Any) -> tuple[Any, Any]:
         validate_data(estimator, X=X, reset=False, skip_check_array=True)
     elif estimator.n_features_in_:
         _refuse_no_columns(estimator)
-    return _split(estimator, X, groups)
+    X, columns = _split(estimator, X, groups)
+    n_features, expected = 0 if X is None else X.shape[1], estimator._statistics.n_features
+    if n_features != expected:
+        msg = (
+            f"X has {n_features} features beside its columns of group labels, but the model "
+            f"was fitted with {expected}: `group_features` is {estimator.group_features!r} "
+            "now. Set it as it was, or fit again."
+        )
+        raise ValueError(msg)
+    return X, columns
 
 
 def _count_rows(X: Any, columns: Any) -> int:
@@ -405,12 +424,25 @@ def _with_columns(X: Any, groups: Any) -> Any:
         msg = f"`X` must be in memory. Got {type(X).__name__}; collect it first."
         raise TypeError(msg)
     if not hasattr(X, "shape") and not hasattr(X, "__dataframe__"):
-        mixed = np.asarray(X, dtype=object)
-        X = mixed if mixed.ndim == 2 else np.asarray(X)
-    if len(X.shape) != 2:
+        mixed = _as_objects(X)
+        X = mixed if mixed.ndim == 2 else X
+    if len(getattr(X, "shape", ())) != 2:
         # check_array says what is wrong with any other number of dimensions.
-        return check_array(X)
+        return as_numbers(X, "X")
+    names = [name for name in getattr(X, "columns", ()) if isinstance(name, str)]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        msg = f"`X` has several columns named {twice[:5]}. Give each column its own name."
+        raise ValueError(msg)
     return None if groups is not None and X.shape[1] == 0 else X
+
+
+def _as_objects(X: Any) -> Any:
+    """Return X as an array of objects, empty if it has rows of different shapes."""
+    try:
+        return np.asarray(X, dtype=object)
+    except ValueError:
+        return np.empty(0, dtype=object)
 
 
 def _kinds(labels: Any) -> set[type]:

@@ -27,10 +27,13 @@ def reduce_rows(
 ) -> tuple[Float, Float, Float]:
     """Accumulate n, means and centred cross-products of coded rows, in chunks.
 
-    X (n_samples, n_features) may have any float dtype and memory order.
+    X (n_samples, n_features) may have any float dtype and memory order. Rows are counted from
+    the first one of their group, so that the running mean has the digits of their spread, not
+    of their offset: it would stop moving once a step is less than its last digit.
     """
     d = X.shape[1] + 1
     n = np.zeros(n_groups)
+    first = np.zeros((n_groups, d))
     mean = np.zeros((n_groups, d))
     cross = np.zeros((n_groups, d, d))
     none = np.zeros(0)
@@ -39,25 +42,32 @@ def reduce_rows(
         chunk = np.ascontiguousarray(X[rows], dtype=np.float64)
         target = np.ascontiguousarray(y[rows], dtype=np.float64)
         weight = none if weights is None else weights[rows]
-        _accumulate(chunk, target, codes[rows], weight, n, mean, cross)
+        _accumulate(chunk, target, codes[rows], weight, n, first, mean, cross)
     lower = np.tril_indices(d, -1)
     cross[:, lower[1], lower[0]] = cross[:, lower[0], lower[1]]
-    return n, mean, cross
+    return n, first + mean, cross
 
 
 @njit(**JIT)
-def _accumulate(X, y, codes, weights, n, mean, cross):
-    """Update the lower triangles with each row (West 1979, Welford's with weights)."""
+def _accumulate(X, y, codes, weights, n, first, mean, cross):
+    """Update the lower triangles with each row (West 1979, Welford's with weights).
+
+    Means are those of the differences from the first row of each group.
+    """
     p = X.shape[1]
     delta = np.empty(p + 1)
     for i in range(len(y)):
         w = weights[i] if len(weights) else 1.0
         j = codes[i]
+        if n[j] == 0.0:
+            for a in range(p):
+                first[j, a] = X[i, a]
+            first[j, p] = y[i]
         n[j] += w
         share = w / n[j]
         for a in range(p):
-            delta[a] = X[i, a] - mean[j, a]
-        delta[p] = y[i] - mean[j, p]
+            delta[a] = (X[i, a] - first[j, a]) - mean[j, a]
+        delta[p] = (y[i] - first[j, p]) - mean[j, p]
         rest = w * (1.0 - share)
         for a in range(p + 1):
             mean[j, a] += share * delta[a]

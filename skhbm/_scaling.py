@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from skhbm._numbers import LARGEST
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
     Float = NDArray[np.float64]
 
-__all__ = ["Scaling", "Terms", "make_scaling"]
+__all__ = ["Scaling", "Terms", "check_range", "make_scaling"]
 
 #: A column whose standard deviation is less than this share of its mean is constant.
 CONSTANT = 1e-14
@@ -140,3 +142,21 @@ def make_scaling(statistics: GroupedStatistics, *, centred: bool) -> Scaling:
         raise ValueError(msg)
     scale = np.where(constant, np.where(size > 0, size, 1.0), scale)
     return Scaling(origin[:-1], scale[:-1], float(origin[-1]), float(scale[-1]))
+
+
+def check_range(statistics: GroupedStatistics) -> None:
+    """Raise ValueError where squares or ratios of columns would leave the range of doubles."""
+    spread = np.sqrt(np.einsum("jkk->k", statistics.cross) / statistics.weight.sum())
+    size = np.maximum(np.abs(statistics.mean).max(axis=0), spread)
+    wrong = ~(size <= LARGEST) | ((size > 0) & (size < 1 / LARGEST))
+    if not np.any(wrong):
+        return
+    k, names = int(np.flatnonzero(wrong)[0]), statistics.feature_names
+    what = f"Column {k} of `X`" if names is None else f"The column {names[k : k + 1]} of `X`"
+    what = "`y`" if k == statistics.n_features else what
+    msg = (
+        f"{what} has values of about {size[k]:g}, whose squares leave the range of doubles: "
+        f"sizes must be zero or between {1 / LARGEST:g} and {LARGEST:g}. Change the units, or "
+        "look for an error in the data."
+    )
+    raise ValueError(msg)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import itertools
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from skhbm._datatree import coordinates, effect_dims, hyperparameters
 
@@ -16,6 +19,12 @@ if TYPE_CHECKING:
 
 __all__ = ["summarise"]
 
+#: The tables that ArviZ makes.
+KINDS = (
+    *("all", "stats", "diagnostics", "all_median", "stats_median", "diagnostics_median"),
+    "mc_diagnostics",
+)
+
 
 def summarise(
     posterior: Posterior, var_names: Any, effects: Callable[[str], Any], **options: Any
@@ -27,6 +36,7 @@ def summarise(
     from arviz_base import from_dict
     from arviz_stats import summary
 
+    _check_options(**options)
     variables, dims = hyperparameters(posterior)
     coords = coordinates(posterior)
     groups = {factor.levels.name for factor in posterior.design.factors}
@@ -48,12 +58,34 @@ def summarise(
     return table
 
 
+def _check_options(kind: Any, ci_kind: Any, round_to: Any, **_: Any) -> None:
+    """Check what ArviZ does not check, or without a word of what it got."""
+    if not isinstance(kind, str) or kind not in KINDS:
+        msg = f"`kind` must be one of {list(KINDS)}. Got {kind!r}."
+        raise ValueError(msg)
+    if ci_kind is not None and (not isinstance(ci_kind, str) or ci_kind not in ("eti", "hdi")):
+        msg = f'`ci_kind` must be "eti", "hdi" or None. Got {ci_kind!r}.'
+        raise ValueError(msg)
+    whole = isinstance(round_to, Integral) and not isinstance(round_to, bool)
+    if not whole and not (isinstance(round_to, str) and round_to in ("auto", "none")):
+        msg = f'`round_to` must be an int, "auto" or "none". Got {round_to!r}.'
+        raise ValueError(msg)
+
+
 def _choose(var_names: Any, default: list[str], known: list[str]) -> list[str]:
     """Return the variables that are asked for; names after "~" are left out."""
     if var_names is None:
         return default
-    names = [var_names] if isinstance(var_names, str) else list(var_names)
-    unknown = [name for name in names if str(name).removeprefix("~") not in known]
+    names = (
+        [var_names]
+        if isinstance(var_names, str) or not np.iterable(var_names)
+        else list(var_names)
+    )
+    wrong = [name for name in names if not isinstance(name, str)]
+    if wrong:
+        msg = f"`var_names` must be names of variables of the posterior. Got {wrong[0]!r}."
+        raise TypeError(msg)
+    unknown = [name for name in names if name.removeprefix("~") not in known]
     if unknown:
         msg = (
             f"`var_names` has {unknown[:5]}, which are not variables of the posterior. "

@@ -227,8 +227,8 @@ def initial_point(
     x[:q] = log_start(priors.tau, target.units, tau)
     scales = x[q + target.n_correlations :][: target.n_scales]
     if target.kind == HIERARCHICAL:
-        # The mean of log sigma_j is unconstrained itself, their sd on the log scale.
-        scales[:2] = np.log([sigma * target.units[-1], START])
+        # Their mean and log sigma_j themselves have coordinates that begin at 0.
+        scales[1] = np.log(START)
     elif target.kind != KNOWN and _compiled(priors.sigma).transform == "log":
         scales[:] = np.log(sigma * target.units[-1])
     return x

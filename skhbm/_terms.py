@@ -12,7 +12,7 @@ from skhbm._columns import find_columns
 from skhbm._labels import hashables
 from skhbm._nesting import warn_of_implicit_nesting
 from skhbm._parameters import for_factor
-from skhbm._scaling import Terms
+from skhbm._scaling import Terms, check_range
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,6 +34,7 @@ def make_terms(
     ValueError
         If the parameters do not fit the data.
     """
+    check_range(statistics)
     _check_residual_scale(estimator, statistics)
     columns, names = _feature_columns(estimator)
     features = tuple(f"x{i}" if names is None else str(names[i]) for i in columns)

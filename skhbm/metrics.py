@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, Any
 
 from sklearn.metrics import r2_score, root_mean_squared_error
 
-from skhbm._inputs import as_probability
+from skhbm._inputs import as_probability, as_target, as_weights
 from skhbm._scores import interval_scores, intervals, log_densities, ranked_scores
 from skhbm._scoring import Scorer, point_prediction, weighted_mean
 
@@ -461,7 +461,9 @@ def r2(
     '0.16'
     """
     predicted = point_prediction("r2", estimator, X, groups)
-    return float(r2_score(y, predicted, sample_weight=sample_weight))
+    target = as_target(y, estimator)
+    weights = as_weights(sample_weight, len(target))
+    return float(r2_score(target, predicted, sample_weight=weights))
 
 
 @Scorer
@@ -511,4 +513,6 @@ def neg_root_mean_squared_error(
     '-0.76'
     """
     predicted = point_prediction("neg_root_mean_squared_error", estimator, X, groups)
-    return -float(root_mean_squared_error(y, predicted, sample_weight=sample_weight))
+    target = as_target(y, estimator)
+    weights = as_weights(sample_weight, len(target))
+    return -float(root_mean_squared_error(target, predicted, sample_weight=weights))

@@ -15,7 +15,11 @@ if str(HERE) not in sys.path:
 settings.register_profile(
     "skhbm", deadline=None, derandomize=True, database=None, max_examples=50
 )
-settings.load_profile("skhbm")
+# Longer than the suite has time for, and never the same: see `hostile_inputs`.
+settings.register_profile(
+    "skhbm-long", deadline=None, derandomize=False, database=None, max_examples=5000
+)
+settings.load_profile(os.environ.get("SKHBM_PROFILE", "skhbm"))
 
 
 @pytest.fixture(scope="session")

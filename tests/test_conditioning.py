@@ -260,7 +260,7 @@ def test_labels_of_another_type_warn(plain):
         (NEW[0], [1.0, np.nan], ["a", "z"], "Input y contains NaN"),
         (NEW[0] * [np.inf, 1], NEW[1], ["a", "z"], "Input X contains infinity"),
         (NEW[0], NEW[1][:1], ["a", "z"], "inconsistent numbers"),
-        (NEW[0], NEW[1] * 1e200, ["a", "z"], "check their units"),
+        (NEW[0], NEW[1] * 1e200, ["a", "z"], "so that squares do not overflow"),
     ],
 )
 def test_bad_rows_are_an_error(plain, X, y, groups, message):

@@ -10,6 +10,7 @@ from sklearn.exceptions import NotFittedError
 from structures import crossed_fit, crossed_rows, fit, rows_of
 
 from skhbm import HierarchicalNormalRegressor
+from skhbm._summary import KINDS
 
 
 @pytest.fixture(scope="module")
@@ -130,10 +131,21 @@ def test_probability_of_the_intervals_is_a_number(slopes):
         slopes.summary(ci_prob="x")
 
 
-@pytest.mark.parametrize("option", ["kind", "ci_kind"])
-def test_other_options_are_checked_by_arviz(option, slopes):
-    with pytest.raises(ValueError, match=r"hdi|valid options"):
+@pytest.mark.parametrize("option", ["kind", "ci_kind", "round_to"])
+def test_other_options_are_named(option, slopes):
+    with pytest.raises(ValueError, match=rf"`{option}` must be .*\. Got 'x'\."):
         slopes.summary(**{option: "x"})
+
+
+def test_every_kind_of_table_is_one_of_arviz(slopes):
+    for kind in KINDS:
+        assert len(slopes.summary("sigma", kind=kind)) == 1
+
+
+@pytest.mark.parametrize("names", [3, [3], [None], 1.5])
+def test_names_of_variables_are_words(names, slopes):
+    with pytest.raises(TypeError, match="`var_names` must be names of variables"):
+        slopes.summary(names)
 
 
 def test_there_is_none_before_fit():

@@ -12,6 +12,6 @@ __all__ = ["check_choice"]
 
 def check_choice(name: str, value: Any, choices: Iterable[str]) -> None:
     """Raise ValueError if a value is none of the choices."""
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         msg = f"`{name}` must be one of {list(choices)}. Got {value!r}."
         raise ValueError(msg)

@@ -35,11 +35,16 @@ def check_matplotlib(caller: str) -> None:
 
 def new_axes(ax: Any) -> Any:
     """Return the axes, or those of a new figure if there are none."""
-    if ax is not None:
-        return ax
-    import matplotlib.pyplot as plt
+    if ax is None:
+        import matplotlib.pyplot as plt
 
-    return plt.subplots(layout="constrained")[1]
+        return plt.subplots(layout="constrained")[1]
+    from matplotlib.axes import Axes
+
+    if not isinstance(ax, Axes):
+        msg = f"`ax` must be matplotlib Axes or None. Got {ax!r}."
+        raise TypeError(msg)
+    return ax
 
 
 def styled(artist: str, defaults: Mapping[str, Any], given: Any) -> Any:

@@ -87,7 +87,7 @@ def _find(parameter: str, what: str, names: list[str], wanted: Any) -> int:
     """Return the position of a name, or of the only one there is."""
     if wanted is None and len(names) == 1:
         return 0
-    if wanted in names:
+    if isinstance(wanted, str) and wanted in names:
         return names.index(wanted)
     advice = " Name the one to show." if wanted is None else ""
     msg = f"`{parameter}` must be one of the {what}: {names[:20]}. Got {wanted!r}.{advice}"

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.special import ndtr
-from sklearn.utils import check_array, check_random_state
+from sklearn.utils import check_array
 
 from skhbm._calibration import NOMINAL, band, central_coverage, distribution, share_below
 from skhbm._displays._choices import check_choice
 from skhbm._fitted import Fitted
-from skhbm._inputs import as_probability, as_target
+from skhbm._inputs import as_probability, as_random_state, as_target
 from skhbm._reading import read_scored
 from skhbm._wrapped import unwrapped
 
@@ -38,7 +38,7 @@ def replicated_target(
             f"Got {type(last).__name__}."
         )
         raise TypeError(msg)
-    rng = check_random_state(random_state)
+    rng = as_random_state(random_state)
     labels = {} if groups is None else {"groups": groups}
     drawn = last.sample_y(X, n_samples=n_samples, random_state=rng, **labels)
     if not isinstance(last, Fitted):
