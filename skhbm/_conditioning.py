@@ -20,7 +20,7 @@ from sklearn.exceptions import ConvergenceWarning
 from skhbm._more_cells import add_cells
 from skhbm._more_rows import add_to_groups
 from skhbm._posterior import Scales
-from skhbm._psis import good_k, pareto_smooth
+from skhbm._psis import good_k, pareto_smooth, systematic
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -98,18 +98,12 @@ def condition(
 
 
 def resample(origin: Origin) -> Resampled:
-    """Choose draws in proportion to their smoothed weights, in the order they came.
-
-    Systematic resampling (Kitagawa 1996, https://doi.org/10.1080/10618600.1996.10474692,
-    appendix), from the same seed every time.
-    """
+    """Choose draws in proportion to their smoothed weights, from the same seed every time."""
     posterior = origin.posterior
     smoothed, k = pareto_smooth(origin.log_weights[None], origin.efficiency)
     weights = np.exp(smoothed[0])
     n = len(weights)
-    start = np.random.default_rng([posterior.seed, 2]).random()
-    places = (start + np.arange(n)) / n
-    chosen = np.minimum(np.searchsorted(np.cumsum(weights), places), n - 1)
+    chosen = systematic(weights, n, np.random.default_rng([posterior.seed, 2]))
 
     def take(draws: Any) -> Any:
         return draws.reshape(n, *draws.shape[2:])[chosen].reshape(draws.shape)

@@ -12,14 +12,13 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
-from numba import carray, cfunc, njit, types
-from numba.extending import intrinsic
+from numba import carray, cfunc, njit
 
+from skhbm._callbacks import as_pointer, call_density, call_prior
 from skhbm._crossed import TABLE, patch, pull_back, shift, workspace
 from skhbm._density import SIZES as HEAD
-from skhbm._density import call_prior, corr_cholesky, corr_gradient
-from skhbm._kernels import JIT_CALLBACK, JIT_INNER, as_pointer
+from skhbm._density import corr_cholesky, corr_gradient
+from skhbm._jit import JIT_CALLBACK, JIT_INNER
 from skhbm._whitened import place, place_gradient, place_terms, place_terms_gradient
 
 __all__ = ["DENSE", "FACTOR", "REFLECTION", "crossed_density", "crossed_expand"]
@@ -42,22 +41,6 @@ def crossed_expand() -> Any:
     """Return `_crossed_expand` as a C callback, compiled once and cached on disk."""
     signature = "int64(uint64, uint64, CPointer(double), CPointer(double), voidptr)"
     return cfunc(signature, **JIT_CALLBACK)(_crossed_expand)
-
-
-@intrinsic
-def call_head(
-    typingctx: Any, address: Any, first: Any, second: Any, third: Any, fourth: Any, fifth: Any
-) -> Any:
-    """Call a callback of five integers or addresses, such as `_density.density_callback`."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        integer = ir.IntType(64)
-        function = builder.inttoptr(
-            args[0], ir.FunctionType(integer, [integer] * 5).as_pointer()
-        )
-        return builder.call(function, args[1:])
-
-    return types.int64(*[types.int64] * 6), codegen
 
 
 @njit(**JIT_INNER)
@@ -226,7 +209,7 @@ def _crossed_density(n_dim, x_, grad_, logp_, table_):
     shift(crossed, effects, form, target, W)
     own_table = patch(crossed, target, W, adjoint)
     head_table[16] = own_table.ctypes.data
-    status = call_head(
+    status = call_density(
         table[3], n_head, x.ctypes.data, grad.ctypes.data, out.ctypes.data,
         head_table.ctypes.data,
     )  # fmt: skip
@@ -266,7 +249,7 @@ def _crossed_expand(n_dim, n_natural, x_, natural_, table_):
     n_head, n_others = table[0], table[1]
     factors = carray(as_pointer(table[7]), (n_others, FACTOR), np.int64)
     x, natural = carray(x_, (n_dim,)), carray(natural_, (n_natural,))
-    call_head(table[4], n_head, n_head + 1, x.ctypes.data, natural.ctypes.data, table[5])
+    call_density(table[4], n_head, n_head + 1, x.ctypes.data, natural.ctypes.data, table[5])
     at = n_head
     for f in range(n_others):
         q, r, K = factors[f, 0], factors[f, 1], factors[f, 2]

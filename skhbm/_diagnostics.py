@@ -9,6 +9,8 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from skhbm._datatree import coordinates, hyperparameters
+from skhbm._laplace import PILOT
+from skhbm._psis import good_k
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,35 +26,47 @@ RHAT = 1.01
 OFF_CENTRE = 5.0
 
 
-def diagnose(posterior: Posterior, diverging: Any) -> dict[str, Any]:
+def diagnose(
+    posterior: Posterior, diverging: Any, weights: tuple[float, float] | None
+) -> dict[str, Any]:
     """Return the worst rank-normalised R-hat and bulk ESS, and where, and divergences.
 
-    Over all parameters but the effects of the integrated factor, which are drawn exactly.
+    Over all parameters but the effects of the integrated factor, which are drawn exactly. If
+    draws were weighted, with Pareto k and effective size of the `weights`.
     """
     from arviz_stats.base import array_stats
 
+    # Ranks are for chains, which may be stuck or have other tails.
+    method = "split" if weights else "rank"
     rhats, sizes = {}, {}
     for name, draws in _scalars(posterior):
         if np.ptp(draws) == 0:
             continue
-        rhats[name] = float(array_stats.rhat(_chains(draws), chain_axis=0, draw_axis=1))
+        chains = _chains(draws)
+        rhats[name] = float(array_stats.rhat(chains, chain_axis=0, draw_axis=1, method=method))
         sizes[name] = float(array_stats.ess(draws, chain_axis=0, draw_axis=1, method="bulk"))
     worst = max(rhats, key=lambda name: np.nan_to_num(rhats[name], nan=np.inf))
     least = min(sizes, key=lambda name: np.nan_to_num(sizes[name], nan=0.0))
+    k, effective = weights or (None, np.inf)
     return {
         "max_rhat": rhats[worst],
         "max_rhat_parameter": worst,
         "n_rhat_above": sum(not value <= RHAT for value in rhats.values()),
         "n_parameters": len(rhats),
-        "min_ess": sizes[least],
+        "min_ess": min(sizes[least], effective),
         "min_ess_parameter": least,
         "n_divergences": int(np.sum(diverging)),
-        "pareto_k": None,
+        "pareto_k": k,
     }
 
 
-def warn_if_not_converged(diagnostics: dict[str, Any], terms: Terms, scaling: Scaling) -> None:
-    """Warn of R-hat above its threshold and of divergences, and say what to do."""
+def warn_if_not_converged(
+    diagnostics: dict[str, Any], n_draws: int, terms: Terms, scaling: Scaling
+) -> None:
+    """Warn of R-hat and Pareto k above their thresholds, of divergences; say what to do."""
+    if diagnostics["pareto_k"] is not None:
+        _warn_if_not_covered(diagnostics, n_draws)
+        return
     reach = np.abs(scaling.x_mean / scaling.x_scale)[terms.slopes]
     off_centre = [terms.features[k] for k in terms.slopes[reach > OFF_CENTRE]]
     found = []
@@ -79,6 +93,21 @@ def warn_if_not_converged(diagnostics: dict[str, Any], terms: Terms, scaling: Sc
         f"{' and '.join(found)}. {advice}",
         ConvergenceWarning,
         stacklevel=4,
+    )
+
+
+def _warn_if_not_covered(diagnostics: dict[str, Any], n_draws: int) -> None:
+    """Warn if the proposals of `solver="laplace"` do not cover the posterior."""
+    k, threshold = diagnostics["pareto_k"], good_k(n_draws + PILOT)
+    if k <= threshold:
+        return
+    warnings.warn(
+        f"Pareto k is {k:.2f}, above {threshold:.2f}: the posterior is too far from what "
+        "solver='laplace' draws from to be reached by weights (smallest effective sample size "
+        f"{diagnostics['min_ess']:.0f}, {diagnostics['min_ess_parameter']}). "
+        "Use solver='nuts'.",
+        ConvergenceWarning,
+        stacklevel=5,
     )
 
 

@@ -13,7 +13,7 @@ __all__ = ["check_parameters", "for_factor"]
 
 _CHOICES = {
     "residual_scale": ("shared", "by_group", "known"),
-    "solver": ("nuts",),
+    "solver": ("nuts", "laplace"),
     "new_groups": ("population", "error"),
 }
 _COUNTS = {"draws": 4, "tune": 1, "chains": 1}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     Float = NDArray[np.float64]
 
-__all__ = ["good_k", "log_mean_exp", "pareto_smooth"]
+__all__ = ["good_k", "log_mean_exp", "pareto_smooth", "systematic"]
 
 
 def pareto_smooth(log_ratios: Float, efficiency: float = 1.0) -> tuple[Float, Float]:
@@ -58,6 +58,16 @@ def log_mean_exp(values: Float, axis: int = -1) -> Float:
     top = values.max(axis=axis, keepdims=True)
     mean = np.mean(np.exp(values - top), axis=axis)
     return np.asarray(np.log(mean) + np.squeeze(top, axis=axis))
+
+
+def systematic(weights: Float, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Choose n draws in proportion to their weights, in the order they came.
+
+    Systematic resampling (Kitagawa 1996, https://doi.org/10.1080/10618600.1996.10474692,
+    appendix).
+    """
+    places = (rng.random() + np.arange(n)) / n
+    return np.minimum(np.searchsorted(np.cumsum(weights), places), len(weights) - 1)
 
 
 def _smooth(array_stats: Any, ratios: Float, efficiency: float) -> tuple[Float, float]:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from skhbm._tables import TableCells
+
     Float = NDArray[np.float64]
     Int = NDArray[np.int64]
 
@@ -127,6 +129,95 @@ class GroupedStatistics:
         errors = as_errors(y_err, len(y))
         merged = statistics_of_rows(X, y, factors, weights, errors, names)
         return cls(*(getattr(merged, field.name) for field in fields(merged)))
+
+    @classmethod
+    def from_table(
+        cls,
+        table: Any,
+        *,
+        target: str,
+        features: str | Sequence[str] | None = None,
+        groups: str | Sequence[str] | None = None,
+        weight: str | None = None,
+        y_err: str | None = None,
+    ) -> Self:
+        """Reduce the rows of a table where they are: its own engine sums, cells come back.
+
+        Parameters
+        ----------
+        table : DataFrame, LazyFrame, Table, relation, str or path-like
+            A DataFrame of pandas, polars, Dask or PySpark, a LazyFrame of polars, a Table of
+            pyarrow, a relation of DuckDB, any other table that narwhals knows, or the path of
+            a Parquet file, a folder of them or a glob, which DuckDB reads.
+        target : str
+            Name of the target's column.
+        features : str or list of str, default=None
+            Names of the features' columns, in order; None for a model without any.
+        groups : str or list of str, default=None
+            Names of the columns of labels, one for each grouping factor. None puts all rows
+            into one group.
+        weight : str, default=None
+            Name of a column of frequencies: a weight of 2 is the row twice.
+        y_err : str, default=None
+            Name of a column of known standard errors of the target, for
+            ``residual_scale="known"``.
+
+        Returns
+        -------
+        GroupedStatistics
+            The same as :meth:`from_arrays` gives for the same rows, to rounding.
+
+        Raises
+        ------
+        ImportError
+            If `table` is a path and DuckDB is not installed.
+        TypeError
+            If `table` is no table, or a name no string.
+        ValueError
+            If a column does not exist, a label is missing, a value is not finite, a weight is
+            negative or an error not positive.
+
+        Notes
+        -----
+        The engine runs two group-bys, so the table is read twice: for sums, and for products
+        about the means [1]_. It must not change in between. Tables of pandas and pyarrow
+        are in this process already, and reduced here.
+
+        References
+        ----------
+        .. [1] T. F. Chan, G. H. Golub and R. J. LeVeque (1983). Algorithms for computing the
+           sample variance: analysis and recommendations. The American Statistician 37(3),
+           242-247. https://doi.org/10.1080/00031305.1983.10483115
+
+        Examples
+        --------
+        >>> import polars as pl
+        >>> table = pl.LazyFrame({"day": [0, 1, 0], "time": [250, 259, 222], "who": [8, 8, 9]})
+        >>> GroupedStatistics.from_table(table, target="time", features="day", groups="who")
+        <GroupedStatistics: 3 rows in 2 cells, groups: 2 of 'who', 1 features>
+        """
+        from skhbm._tables import (
+            arrays_of_table,
+            as_columns,
+            is_here,
+            open_table,
+            raise_fault,
+            reduce_table,
+        )
+
+        frame = open_table(table)
+        columns = as_columns(frame, target, features, groups, weight, y_err)
+        names = columns.features or None
+        if not is_here(frame):
+            cells = reduce_table(frame, columns)
+            return cls(*_ordered(cells), names, y_err is not None)
+        try:
+            here = cls.from_arrays(**arrays_of_table(frame, columns))
+            return replace(here, feature_names=names)
+        except ValueError:
+            # In words of columns, not of arrays.
+            raise_fault(frame, columns)
+            raise
 
     def __repr__(self) -> str:
         """Say how much there is, not what."""
@@ -364,6 +455,33 @@ def statistics_of_rows(
     n = np.bincount(cells, weights, minlength=len(codes)) if known else weight
     return GroupedStatistics(
         levels, codes, n.astype(float), weight, mean, cross, names, known_errors=known
+    )
+
+
+def _ordered(
+    cells: TableCells,
+) -> tuple[tuple[Levels, ...], Int, Float, Float, Float, Float]:
+    """Return factors, codes and moments of the cells of a table, in lexicographic order."""
+    n_cells = len(cells.n)
+    factors = as_factors(cells.labels, n_cells)
+    encoded = [encode_levels(labels, n_cells, name) for name, labels in factors]
+    columns = [codes for _, codes in encoded]
+    codes, where = _distinct(np.array(columns, dtype=np.int64).reshape(-1, n_cells).T)
+    if len(codes) < n_cells:
+        msg = (
+            f"{n_cells} combinations of labels in the table are only {len(codes)} in Python, "
+            "as of times finer than microseconds. Cast the columns of `groups` to strings."
+        )
+        raise ValueError(msg)
+    order = np.argsort(where)
+    levels = tuple(level for level, _ in encoded)
+    return (
+        levels,
+        codes,
+        cells.n[order],
+        cells.weight[order],
+        cells.mean[order],
+        cells.cross[order],
     )
 
 

@@ -1,0 +1,196 @@
+"""Draws of the hyperparameters without a Markov chain: Laplace's approximation, corrected.
+
+A Student-t distribution is put at the mode of the density, with its curvature. Draws from it
+are weighted by the density over that of the proposal, smoothed (`skhbm._psis`), and resampled:
+they are of the posterior itself, as far as Pareto k says that the weights can be trusted.
+
+Where the curvature at the mode misjudges the tails (the left one of log tau, if a standard
+deviation between groups may be zero), proposals are learned: the next one has the mean and
+covariance of the weighted draws so far. All draws stay in use, weighted by the
+density of the mixture of proposals that they came from (adaptive multiple importance sampling:
+Cornuet, Marin, Mira & Robert 2012, https://doi.org/10.1111/j.1467-9469.2011.00756.x).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from scipy.linalg import solve_triangular
+from scipy.optimize import minimize
+from scipy.special import logsumexp
+
+from skhbm._evaluation import log_densities, natural_values
+from skhbm._psis import pareto_smooth, systematic
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from skhbm._target import Evaluated
+
+    Float = NDArray[np.float64]
+
+__all__ = ["PILOT", "Weighted", "laplace"]
+
+#: Degrees of freedom of the proposals: tails heavier than those of the posterior.
+DEGREES = 5.0
+#: Share of the draws of a proposal that are so much wider.
+SHARE, WIDER = 0.2, 3.0
+#: Draws of a proposal that is to be judged; at least, and for each dimension.
+PILOT, PILOT_BY_DIMENSION = 500, 50
+#: How often the proposal is learned anew at the most.
+ROUNDS = 4
+#: A proposal is good enough with k below, and an effective share of its draws above, these.
+GOOD_K, GOOD_SHARE = 0.5, 0.5
+#: Effective draws for each dimension that a covariance can be learned from.
+LEARNABLE = 5
+#: Step of the differences of gradients that the curvature is made of.
+STEP = 1e-4
+#: Parameters at most: the time for a matrix of curvatures grows with their cube.
+LARGEST = 2000
+#: Smallest curvature: no proposal is wider than ten units of the unconstrained parameters.
+FLATTEST = 1e-2
+
+
+class Weighted(NamedTuple):
+    """Draws of the hyperparameters, resampled to equal weights.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n, n_dim)
+        Natural values, in the order of `Target`.
+    logp : ndarray of shape (n,)
+        Log densities of the unconstrained draws.
+    k : float
+        Pareto shape of the weights.
+    effective : float
+        Effective number of the draws that were weighted (Kish).
+    """
+
+    values: Float
+    logp: Float
+    k: float
+    effective: float
+
+
+class _Proposal(NamedTuple):
+    """A multivariate Student-t distribution, and a share of a wider one about the same center.
+
+    To the left the density of the log of a standard deviation falls exponentially at a rate
+    of one, however narrow it is.
+    """
+
+    center: Float
+    root: Float
+
+    def draw(self, rng: np.random.Generator, n: int) -> Float:
+        z = rng.standard_normal((n, len(self.center)))
+        z /= np.sqrt(rng.chisquare(DEGREES, n) / DEGREES)[:, None]
+        z[: round(SHARE * n)] *= WIDER
+        return self.center + z @ self.root.T
+
+    def log_density(self, x: Float) -> Float:
+        """Return log densities of rows, up to a constant that all proposals share."""
+        d = len(self.center)
+        z = solve_triangular(self.root, (x - self.center).T, lower=True)
+        squares = np.sum(z**2, axis=0) / DEGREES
+        narrow = np.log1p(-SHARE) - 0.5 * (DEGREES + d) * np.log1p(squares)
+        wide = np.log(SHARE) - 0.5 * (DEGREES + d) * np.log1p(squares / WIDER**2)
+        both = np.logaddexp(narrow, wide - d * np.log(WIDER))
+        return np.asarray(both - np.sum(np.log(np.abs(np.diag(self.root)))))
+
+
+class _Sample(NamedTuple):
+    """All draws so far, of a mixture of proposals."""
+
+    proposals: list[_Proposal]
+    sizes: list[int]
+    x: Float
+    logp: Float
+
+    def weights(self) -> tuple[Float, float]:
+        """Return normalised smoothed weights (n,) and Pareto k."""
+        logs = [np.log(n) + p.log_density(self.x) for p, n in zip(*self[:2], strict=True)]
+        ratios = self.logp - logsumexp(logs, axis=0)
+        smoothed, k = pareto_smooth(ratios[None])
+        return np.exp(smoothed[0]), float(k[0])
+
+
+def laplace(target: Evaluated, start: Float, *, n: int, seed: int, threads: int) -> Weighted:
+    """Draw n times from a density, by importance sampling about its mode.
+
+    Raises ValueError if there are too many parameters for that.
+    """
+    if len(start) > LARGEST:
+        msg = (
+            f"solver='laplace' is for at most {LARGEST} parameters that are not integrated "
+            f"out. Got {len(start)}: effects of all grouping factors but one and residual "
+            "scales of groups are among them. Use solver='nuts'."
+        )
+        raise ValueError(msg)
+    rng = np.random.default_rng([seed, 3])
+    pilot = max(PILOT, PILOT_BY_DIMENSION * len(start))
+    proposal = _at_mode(target, start)
+    sample = _Sample([], [], np.empty((0, len(start))), np.empty(0))
+    sample = _extend(sample, proposal, target, rng, PILOT, threads)
+    for _ in range(ROUNDS):
+        weights, k = sample.weights()
+        share = 1.0 / np.sum(weights**2) / len(weights)
+        if (k < GOOD_K and share > GOOD_SHARE) or share * pilot < LEARNABLE * len(start):
+            break
+        if len(weights) < pilot:
+            sample = _extend(sample, proposal, target, rng, pilot - len(weights), threads)
+            weights, _ = sample.weights()
+        proposal = _learn(sample.x, weights)
+        sample = _extend(sample, proposal, target, rng, pilot, threads)
+    sample = _extend(sample, proposal, target, rng, n, threads)
+    weights, k = sample.weights()
+    # In random order: draws of one proposal alone are not of the posterior.
+    order = rng.permutation(len(weights))
+    chosen = order[systematic(weights[order], n, rng)]
+    values, effective = natural_values(target, sample.x[chosen]), 1.0 / np.sum(weights**2)
+    return Weighted(values, sample.logp[chosen], k, effective)
+
+
+def _at_mode(target: Evaluated, start: Float) -> _Proposal:
+    """Return the proposal that has the mode of the density, and its curvature there."""
+    if not len(start):
+        return _Proposal(start, np.empty((0, 0)))
+
+    def minus(x: Float) -> tuple[float, Float]:
+        logp, gradient = target.value_and_gradient(x)
+        finite = np.isfinite(logp) and np.all(np.isfinite(gradient))
+        return (-logp, -gradient) if finite else (np.inf, np.zeros(len(x)))
+
+    mode = minimize(minus, start, jac=True, method="BFGS", options={"gtol": 1e-3}).x
+    steps = STEP * np.eye(len(mode))
+    rows = [(minus(mode + h)[1] - minus(mode - h)[1]) / (2.0 * STEP) for h in steps]
+    values, vectors = np.linalg.eigh(0.5 * (np.array(rows) + np.array(rows).T))
+    covariance = (vectors / np.maximum(values, FLATTEST)) @ vectors.T
+    return _Proposal(mode, np.linalg.cholesky(covariance))
+
+
+def _learn(x: Float, weights: Float) -> _Proposal:
+    """Return the proposal that has the mean and covariance of weighted draws."""
+    center = weights @ x
+    residual = (x - center) * np.sqrt(weights)[:, None]
+    return _Proposal(center, np.linalg.qr(residual, mode="r").T)
+
+
+def _extend(
+    sample: _Sample,
+    proposal: _Proposal,
+    target: Evaluated,
+    rng: np.random.Generator,
+    n: int,
+    threads: int,
+) -> _Sample:
+    """Add n draws of a proposal."""
+    x = proposal.draw(rng, n)
+    proposals, sizes = sample.proposals, sample.sizes
+    if proposals and proposals[-1] is proposal:
+        sizes = [*sizes[:-1], sizes[-1] + n]
+    else:
+        proposals, sizes = [*proposals, proposal], [*sizes, n]
+    logp = np.concatenate([sample.logp, log_densities(target, x, threads)])
+    return _Sample(proposals, sizes, np.concatenate([sample.x, x]), logp)

@@ -1,0 +1,219 @@
+"""The methods of the estimator that take tables: of an engine, in files, larger than memory."""
+
+from __future__ import annotations
+
+import time
+from numbers import Integral
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from skhbm._columns import find_columns
+from skhbm._fitted import Fitted
+from skhbm._parameters import check_parameters
+from skhbm._reading import check_statistics
+from skhbm._statistics import GroupedStatistics
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import pyarrow as pa
+
+__all__ = ["OnTables"]
+
+#: The columns that predictions get.
+PREDICTION, STD = "prediction", "prediction_std"
+
+
+class OnTables(Fitted):
+    """Fits of and predictions on tables whose rows need not fit into memory."""
+
+    group_features: Any
+    n_features_in_: int
+    _fit: Any
+    _unfitted_copy: Any
+    predict: Any
+
+    def fit_table(
+        self,
+        table: Any,
+        target: str,
+        features: str | Sequence[str] | None = None,
+        groups: str | Sequence[str] | None = None,
+        weight: str | None = None,
+        y_err: str | None = None,
+    ) -> Self:
+        """Sample the posterior given the rows of a table, which stay where they are.
+
+        The table's own engine reduces them to :class:`GroupedStatistics`; see
+        :meth:`GroupedStatistics.from_table`.
+
+        Parameters
+        ----------
+        table : DataFrame, LazyFrame, Table, relation, str or path-like
+            A DataFrame of pandas, polars, Dask or PySpark, a LazyFrame of polars, a Table of
+            pyarrow, a relation of DuckDB, any other table that narwhals knows, or the path of
+            a Parquet file, a folder of them or a glob, which DuckDB reads.
+        target : str
+            Name of the target's column.
+        features : str or list of str, default=None
+            Names of the columns that X would have, in order. If `group_features` is set, those
+            that it names are among them, by name or position in this list.
+        groups : str or list of str, default=None
+            Names of the columns of labels, one for each grouping factor, unless
+            `group_features` names them.
+        weight : str, default=None
+            Name of a column of frequencies.
+        y_err : str, default=None
+            Name of a column of known standard errors, if ``residual_scale="known"``.
+
+        Returns
+        -------
+        HierarchicalNormalRegressor
+            The fitted estimator, the same as by :meth:`fit` on the rows.
+
+        Raises
+        ------
+        ImportError, TypeError, ValueError
+            If a parameter or the table cannot be used; the message says what to do.
+        """
+        started = time.perf_counter()
+        check_parameters(self)
+        columns = _listed(features)
+        if self.group_features is None:
+            names, factors = columns, groups
+        else:
+            names, factors = _split(self.group_features, columns, groups)
+        statistics = GroupedStatistics.from_table(
+            table, target=target, features=names, groups=factors, weight=weight, y_err=y_err
+        )
+        fitted = self._unfitted_copy()
+        check_statistics(fitted, statistics, columns)
+        fit: Self = self._fit(fitted, statistics, started, {})
+        return fit
+
+    def predict_table(
+        self,
+        table: Any,
+        groups: str | Sequence[str] | None = None,
+        return_std: bool = False,
+        batch_size: int = 100_000,
+    ) -> pa.RecordBatchReader:
+        """Predict the rows of a table batch by batch, in memory that does not grow with them.
+
+        Parameters
+        ----------
+        table : DataFrame, LazyFrame, Table, relation, str or path-like
+            As in :meth:`fit_table`. Features are found by their names in the fit.
+        groups : str or list of str, default=None
+            Names of the columns of labels, in the order of the factors of the fit. None means
+            columns named as these, or those of `group_features`.
+        return_std : bool, default=False
+            Whether standard deviations are wanted too.
+        batch_size : int, default=100_000
+            The most rows of a batch.
+
+        Returns
+        -------
+        pyarrow.RecordBatchReader
+            All columns of the table, in order, and "prediction"; "prediction_std" if
+            `return_std`. Iterate over its batches, or hand it to what writes Parquet,
+            pyarrow, polars or DuckDB, which read it batch by batch.
+
+        Raises
+        ------
+        NotFittedError
+            Before fit.
+        ImportError, TypeError, ValueError
+            If the table cannot be used, or lacks a column.
+
+        Notes
+        -----
+        Rows of Dask and Spark come here, partition by partition. A fitted estimator is small,
+        so they can be predicted where they are, too, by ``map_partitions`` or
+        ``mapInPandas``.
+        """
+        import pyarrow as pa
+
+        from skhbm._tables import open_table, record_batches
+
+        check_is_fitted(self)
+        size: Any = batch_size
+        if isinstance(size, bool) or not isinstance(size, Integral) or size < 1:
+            msg = f"`batch_size` must be an int of at least 1. Got {batch_size!r}."
+            raise ValueError(msg)
+        names = [] if self.n_features_in_ == 0 else self._names_of_fit()
+        factors = [levels.name for levels in self._statistics.factors]
+        given = _listed(groups) or factors
+        if self.group_features is not None:
+            given, factors = [], []
+        if len(given) != len(factors):
+            msg = (
+                "`groups` must name one column for each grouping factor of the fit, "
+                f"{factors}. Got {given}."
+            )
+            raise ValueError(msg)
+        frame = open_table(table)
+        _check_there([*names, *given], frame.collect_schema().names())
+        schema, batches = record_batches(frame, int(size))
+        for name in (PREDICTION, STD)[: 1 + return_std]:
+            schema = schema.append(pa.field(name, pa.float64()))
+
+        def predicted() -> Iterator[pa.RecordBatch]:
+            for batch in batches:
+                X = batch.select(names).to_pandas() if names else None
+                labels = {f: batch.column(g) for f, g in zip(factors, given, strict=True)}
+                found = self.predict(X, labels or None, return_std=return_std)
+                columns = found if return_std else (found,)
+                yield pa.record_batch([*batch.columns, *map(pa.array, columns)], schema=schema)
+
+        return pa.RecordBatchReader.from_batches(schema, predicted())
+
+    def _names_of_fit(self) -> list[str]:
+        """Return the names of the columns of X in fit."""
+        names = getattr(self, "feature_names_in_", None)
+        if names is None:
+            msg = (
+                "Columns of a table are found by their names, but the model was fitted to X "
+                "without. Fit to a data frame or by fit_table."
+            )
+            raise ValueError(msg)
+        return [str(name) for name in names]
+
+
+def _listed(names: Any) -> list[str]:
+    """Return names as a list, unchecked."""
+    if names is None:
+        return []
+    return [names] if isinstance(names, str) or not np.iterable(names) else list(names)
+
+
+def _split(group_features: Any, columns: list[str], groups: Any) -> tuple[list[str], list[str]]:
+    """Return the names of features and of grouping factors, told by `group_features`."""
+    if groups is not None:
+        msg = (
+            f"Group labels were given twice, as `groups` and as {group_features!r} of "
+            "`features` (`group_features`). Give one of them."
+        )
+        raise ValueError(msg)
+    found = find_columns("group_features", group_features, len(columns), columns)
+    if not len(found):
+        msg = "`group_features` must name at least one of `features`. Got none."
+        raise ValueError(msg)
+    names = np.array(columns, dtype=object)
+    return list(np.delete(names, found)), list(names[found])
+
+
+def _check_there(wanted: list[str], columns: list[str]) -> None:
+    missing = [name for name in wanted if name not in columns]
+    if missing:
+        msg = (
+            f"The table lacks the columns {missing[:5]}, which the model was fitted to. Its "
+            f"columns are {columns[:20]}. Name the columns of labels in `groups`."
+        )
+        raise ValueError(msg)
+    taken = [name for name in (PREDICTION, STD) if name in columns]
+    if taken:
+        msg = f"The table has columns {taken} already, as predictions would. Rename them."
+        raise ValueError(msg)
