@@ -27,6 +27,8 @@ __all__ = [
     "count_rows",
 ]
 
+#: Errors below this or above its inverse have weights that overflow when multiplied.
+LEAST_ERROR = 1 / LARGEST
 #: Most rows that a double counts one by one.
 MOST = 2.0**53
 
@@ -154,9 +156,9 @@ def as_errors(y_err: Any, n_samples: int) -> Float | None:
             f"least {errors.min():g}."
         )
         raise ValueError(msg)
-    if errors.min() < 1 / LARGEST or errors.max() > LARGEST:
+    if errors.min() < LEAST_ERROR or errors.max() > 1 / LEAST_ERROR:
         msg = (
-            f"`y_err` must lie between {1 / LARGEST:g} and {LARGEST:g}, as rows weigh "
+            f"`y_err` must lie between {LEAST_ERROR:g} and {1 / LEAST_ERROR:g}, as rows weigh "
             f"1 / y_err^2. Got {errors.min():g} to {errors.max():g}. Change the units of y."
         )
         raise ValueError(msg)

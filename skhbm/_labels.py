@@ -265,7 +265,10 @@ def _as_array(groups: Any) -> NDArray[Any]:
 def _array_of(labels: list[Any]) -> NDArray[Any]:
     """Return integers as such and anything else as objects."""
     if labels and {type(label) for label in labels} == {int}:
-        return np.asarray(labels)
+        numbers = np.asarray(labels)
+        # Those below and above 2^63 together would become floats.
+        if numbers.dtype.kind in "iu":
+            return numbers
     array = np.empty(len(labels), dtype=object)
     array[:] = labels
     return array

@@ -164,7 +164,10 @@ class Predicting(Fitted):
             If `n_samples` is not a positive integer.
         """
         rows = read_new_rows(self, X, groups)
-        if isinstance(n_samples, bool) or not isinstance(n_samples, Integral) or n_samples < 1:
+        count = isinstance(n_samples, Integral) and not isinstance(
+            n_samples, bool | np.timedelta64
+        )
+        if not count or n_samples < 1:
             msg = f"`n_samples` must be an int of at least 1. Got {n_samples!r}."
             raise ValueError(msg)
         rng = as_random_state(random_state)

@@ -66,7 +66,7 @@ def _check_options(kind: Any, ci_kind: Any, round_to: Any, **_: Any) -> None:
     if ci_kind is not None and (not isinstance(ci_kind, str) or ci_kind not in ("eti", "hdi")):
         msg = f'`ci_kind` must be "eti", "hdi" or None. Got {ci_kind!r}.'
         raise ValueError(msg)
-    whole = isinstance(round_to, Integral) and not isinstance(round_to, bool)
+    whole = isinstance(round_to, Integral) and not isinstance(round_to, bool | np.timedelta64)
     if not whole and not (isinstance(round_to, str) and round_to in ("auto", "none")):
         msg = f'`round_to` must be an int, "auto" or "none". Got {round_to!r}.'
         raise ValueError(msg)

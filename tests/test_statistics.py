@@ -199,6 +199,16 @@ def test_labels_of_different_kinds_meet_in_the_sum():
     assert (a + b).n.tolist() == [1.0, 2.0]
 
 
+def test_labels_beyond_64_bits_of_either_sign_stay_apart():
+    """Integers below and above 2^63 have no common integer dtype in NumPy."""
+    a = GroupedStatistics.from_arrays(None, [1.0, 2.0], [-1, 1])
+    large = np.array([2**63 + 1, 2**63 + 2], dtype=np.uint64)
+    b = GroupedStatistics.from_arrays(None, [3.0, 4.0], large)
+    assert list((a + b).levels.labels) == [-1, 1, 2**63 + 1, 2**63 + 2]
+    mixed = GroupedStatistics.from_arrays(None, [1.0, 2.0, 3.0], [0, 2**63 + 1, 2**63 + 2])
+    assert list(mixed.levels.labels) == [0, 2**63 + 1, 2**63 + 2]
+
+
 def test_merging_leaves_its_parts_as_they_were():
     a = GroupedStatistics.from_arrays([[1.0], [2.0]], [1.0, 5.0], ["a", "a"])
     before = a.cross.copy()
