@@ -1,0 +1,193 @@
+"""Models to simulate from: parameters from their priors, rows given parameters.
+
+Written with SciPy from what the documentation says of the model, without the package, so that
+it can disagree with it. The priors are fixed numbers: under the default ones, which are
+scaled by y, there is no distribution that both parameters and rows come from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import prod
+
+import numpy as np
+from scipy import stats
+
+#: Standard deviations of the normal priors, and scales of the half-normal ones.
+INTERCEPT_SD, COEF_SD, SIGMA_SCALE = 2.0, 1.0, 1.0
+TAU_SCALES = {"intercept": 1.0, "x0": 0.5, "x1": 0.5}
+#: Under ``residual_scale="by_group"``, log sigma_j ~ Normal(m, s): sd of m, whose mean is 0,
+#: and scale of s. These are the documented defaults, at a scale of y of one.
+LOG_MEAN_SD, LOG_SD_SCALE = 1.0, 0.4
+FEATURES = ("x0", "x1")
+#: Held-out rows of each known group, and groups that the fit does not see, of a row each.
+HELD_OUT, NEW_GROUPS = 2, 8
+
+
+@dataclass(frozen=True)
+class Structure:
+    """What varies by what.
+
+    Parameters
+    ----------
+    slopes : dict of str to tuple of int
+        For each factor the features whose coefficients vary.
+    sizes : dict of str to int
+        Groups of each factor.
+    rows : int
+        Rows in each cell, a group or a combination of groups.
+    by_group : bool
+        Whether residual scales are by group.
+    """
+
+    slopes: dict[str, tuple[int, ...]] = field(default_factory=lambda: {"group": ()})
+    sizes: dict[str, int] = field(default_factory=lambda: {"group": 8})
+    rows: int = 5
+    by_group: bool = False
+
+    def terms(self, factor):
+        """Return the names of the terms that vary by a factor."""
+        return ("intercept", *(FEATURES[k] for k in self.slopes[factor]))
+
+
+STRUCTURES = {
+    "intercepts": Structure(),
+    "slopes": Structure(slopes={"group": (0, 1)}, rows=6),
+    "by_group": Structure(by_group=True, rows=6),
+    "two factors": Structure(
+        slopes={"school": (0,), "town": ()}, sizes={"school": 7, "town": 5}, rows=2
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of the fit, or rows to predict: features (n, 2) and codes of the groups (n,)."""
+
+    X: np.ndarray
+    codes: dict[str, np.ndarray]
+
+    def __len__(self):
+        return len(self.X)
+
+
+def make_rows(structure, seed=0):
+    """Return rows of each kind; they are the same in all simulations of a structure.
+
+    "fit" are the rows of the fit, "known" others of the same groups, "new" those of groups
+    that the fit has not seen, of all factors.
+    """
+    rng = np.random.default_rng(seed)
+    sizes = list(structure.sizes.values())
+    cells = np.indices(sizes).reshape(len(sizes), -1)
+    drawn = cells if len(sizes) == 1 else cells[:, rng.integers(prod(sizes), size=max(sizes))]
+    new = np.array(sizes)[:, None] + np.arange(NEW_GROUPS)
+    codes = {
+        "fit": np.repeat(cells, structure.rows, axis=1),
+        "known": np.repeat(drawn, HELD_OUT, axis=1),
+        "new": new,
+    }
+    center = np.array([0.5, 0.0])
+    return {
+        kind: Rows(
+            center + rng.standard_normal((own.shape[1], len(FEATURES))),
+            dict(zip(structure.sizes, own, strict=True)),
+        )
+        for kind, own in codes.items()
+    }
+
+
+def draw_parameters(structure, rng):
+    """Draw all parameters from their priors, the effects of new groups too.
+
+    They are named as in ``posterior_``, with a first axis of length one where draws have
+    theirs.
+    """
+    drawn = {
+        "intercept": rng.normal(0, INTERCEPT_SD, size=1),
+        "coef": rng.normal(0, COEF_SD, size=(1, len(FEATURES))),
+    }
+    for factor, size in structure.sizes.items():
+        terms = structure.terms(factor)
+        scales = np.array([TAU_SCALES[term] for term in terms])
+        tau = stats.halfnorm.rvs(scale=scales, size=len(terms), random_state=rng)
+        corr = draw_correlations(len(terms), rng)
+        cov = tau[:, None] * corr * tau
+        n = size + NEW_GROUPS
+        effects = rng.multivariate_normal(np.zeros(len(tau)), cov, size=n, method="eigh")
+        drawn |= {f"tau_{factor}": tau[None], f"effect_{factor}": effects[None]}
+        if len(terms) > 1:
+            drawn[f"corr_{factor}"] = corr[None]
+    if structure.by_group:
+        mean = rng.normal(0, LOG_MEAN_SD)
+        sd = stats.halfnorm.rvs(scale=LOG_SD_SCALE, random_state=rng)
+        n = next(iter(structure.sizes.values())) + NEW_GROUPS
+        drawn |= {"log_sigma_mean": np.array([mean]), "log_sigma_sd": np.array([sd])}
+        return drawn | {"sigma": np.exp(rng.normal(mean, sd, size=(1, n)))}
+    sigma = stats.halfnorm.rvs(scale=SIGMA_SCALE, size=1, random_state=rng)
+    return drawn | {"sigma": sigma}
+
+
+def draw_correlations(n, rng):
+    """Draw a correlation matrix from LKJ(2), whose density is its determinant: by rejection."""
+    while True:
+        corr = np.eye(n)
+        corr[np.tril_indices(n, -1)] = rng.uniform(-1, 1, size=n * (n - 1) // 2)
+        corr = np.tril(corr) + np.tril(corr, -1).T
+        # Determinants of matrices that are not positive definite may be positive.
+        if np.linalg.eigvalsh(corr)[0] > 0 and rng.uniform() < np.linalg.det(corr):
+            return corr
+
+
+def linear_predictor(parameters, structure, rows):
+    """Return the mean of each row given each draw of the parameters (n_draws, n)."""
+    mean = parameters["intercept"][:, None] + parameters["coef"] @ rows.X.T
+    for factor, slopes in structure.slopes.items():
+        Z = np.column_stack([np.ones(len(rows)), rows.X[:, slopes]])
+        own = parameters[f"effect_{factor}"][:, rows.codes[factor]]
+        mean = mean + np.sum(own * Z, axis=2)
+    return mean
+
+
+def residual_scale(parameters, structure, rows):
+    """Return the residual scale of each row given each draw (n_draws, n or 1)."""
+    sigma = parameters["sigma"]
+    first = next(iter(structure.sizes))
+    return sigma[:, rows.codes[first]] if structure.by_group else sigma[:, None]
+
+
+def draw_target(parameters, structure, rows, rng):
+    """Draw y (n,) given one draw of the parameters."""
+    mean = linear_predictor(parameters, structure, rows)
+    return rng.normal(mean, residual_scale(parameters, structure, rows))[0]
+
+
+def quantities(parameters, structure, rows, y):
+    """Return what is ranked, of each draw (n_draws,): parameters, and functions of them.
+
+    Of groups the first, which says of all: they are exchangeable. The standard deviation of all
+    effects shows whether they spread enough, the log likelihood errors that no parameter alone
+    shows, such as a posterior that is the prior (Modrák et al. 2023,
+    https://doi.org/10.1214/23-BA1404).
+    """
+    values = {"intercept": parameters["intercept"]}
+    values |= {f"coef[{name}]": parameters["coef"][:, k] for k, name in enumerate(FEATURES)}
+    for factor, size in structure.sizes.items():
+        terms = structure.terms(factor)
+        effects = parameters[f"effect_{factor}"][:, :size]
+        for a, term in enumerate(terms):
+            values[f"tau_{factor}[{term}]"] = parameters[f"tau_{factor}"][:, a]
+            values[f"effect_{factor}[0, {term}]"] = effects[:, 0, a]
+            values[f"sd of effect_{factor}[:, {term}]"] = effects[:, :, a].std(axis=1)
+            for b in range(a):
+                corr = parameters[f"corr_{factor}"][:, a, b]
+                values[f"corr_{factor}[{terms[b]}, {term}]"] = corr
+    if structure.by_group:
+        values |= {name: parameters[name] for name in ("log_sigma_mean", "log_sigma_sd")}
+        values["sigma[0]"] = parameters["sigma"][:, 0]
+    else:
+        values["sigma"] = parameters["sigma"]
+    mean = linear_predictor(parameters, structure, rows)
+    scale = residual_scale(parameters, structure, rows)
+    values["log likelihood"] = stats.norm.logpdf(y, mean, scale).sum(axis=1)
+    return values
