@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from skhbm._evaluation import evaluate_marginals, in_slices
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -96,7 +98,12 @@ def make_basis(design: Design, coefficients: Coefficients) -> Basis:
 
 
 def coefficient_draws(
-    basis: Basis, likelihood: Marginal | Crossed, inputs: Float, given: Float, z: Float
+    basis: Basis,
+    likelihood: Marginal | Crossed,
+    inputs: Float,
+    given: Float,
+    z: Float,
+    threads: int,
 ) -> Float:
     """Draw the working coefficients (s, n_fixed) exactly, given each draw of all else.
 
@@ -106,17 +113,21 @@ def coefficient_draws(
     eigenvalues is arbitrary.
     """
     n_draws, k = z.shape
-    evaluate, n_inputs = likelihood.evaluator(), inputs.shape[1]
+    table, address = likelihood.table(), likelihood.callback().address
+    n_inputs = inputs.shape[1]
     working = basis.base + given @ basis.slope.T
-    for first in range(0, n_draws, BATCH):
-        batch = slice(first, first + BATCH)
-        outputs = np.empty((len(inputs[batch]), 1 + n_inputs + (k + 1) ** 2))
-        for row, out in zip(inputs[batch], outputs, strict=True):
-            evaluate(row.ctypes.data, out.ctypes.data)
-        U = outputs[:, 1 + n_inputs :].reshape(-1, k + 1, k + 1)
-        # U'U is the covariance of g, so R'R is that of rotation @ g for the R of this QR.
-        root = np.linalg.qr(U[:, :k, :k] @ basis.rotation.T, mode="r")
-        sign = np.sign(np.einsum("sii->si", root))
-        noise = np.einsum("si,sij->sj", z[batch] * sign, root) @ basis.rotation
-        working[batch] += (U[:, k, :k] + noise) @ basis.rotated.T
+
+    def draw(some: slice) -> None:
+        for first in range(some.start, some.stop, BATCH):
+            batch = slice(first, min(first + BATCH, some.stop))
+            outputs = np.empty((batch.stop - first, 1 + n_inputs + (k + 1) ** 2))
+            evaluate_marginals(address, table.ctypes.data, inputs[batch], outputs)
+            U = outputs[:, 1 + n_inputs :].reshape(-1, k + 1, k + 1)
+            # U'U is the covariance of g, so R'R is that of rotation @ g for the R of this QR.
+            root = np.linalg.qr(U[:, :k, :k] @ basis.rotation.T, mode="r")
+            sign = np.sign(np.einsum("sii->si", root))
+            noise = np.einsum("si,sij->sj", z[batch] * sign, root) @ basis.rotation
+            working[batch] += (U[:, k, :k] + noise) @ basis.rotated.T
+
+    in_slices(draw, n_draws, threads)
     return working

@@ -11,16 +11,14 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from llvmlite import ir
-from numba import carray, cfunc, njit, types
-from numba.extending import intrinsic
+from numba import carray, cfunc, njit
 
-from skhbm._kernels import JIT_CALLBACK, JIT_INNER, LANES, as_pointer
+from skhbm._callbacks import as_pointer, call_marginal
+from skhbm._jit import JIT_CALLBACK, JIT_INNER
+from skhbm._lanes import LANES
 from skhbm._likelihood import SIZES, marginal_callback
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     from skhbm._balance import Classes
@@ -34,7 +32,7 @@ __all__ = ["TABLE", "Crossed", "crossed_callback", "patch", "pull_back", "shift"
 
 
 #: Length of the table of sizes and addresses: see `Crossed.table`.
-TABLE = SIZES + 15
+TABLE = SIZES + 16
 
 
 class Crossed(NamedTuple):
@@ -71,13 +69,11 @@ class Crossed(NamedTuple):
             sizes_[1:] = self.classes.Q.shape[1], len(self.classes.has_rest)
             addresses_ = [array.ctypes.data for array in used]
         table = [*self.marginal.table(), *sizes, *addresses, *sizes_, *addresses_]
-        return np.array(table, np.int64)
+        return np.array([*table, marginal_callback().address], np.int64)
 
-    def evaluator(self) -> Callable[[int, int], None]:
-        """Return a function of the addresses of inputs and outputs; no gradient."""
-        table, call = self.table(), crossed_callback().ctypes
-        marginal = marginal_callback().address
-        return lambda inputs, outputs: call(table.ctypes.data, inputs, outputs, 0, marginal)
+    def callback(self) -> Any:
+        """Return the callback that reads the table."""
+        return crossed_callback()
 
     def value_and_gradient(
         self, cov: Float, sigma: Float, given: Float, effects: Float
@@ -85,9 +81,8 @@ class Crossed(NamedTuple):
         """Return the log density and its derivatives in cov, sigma, given and effects."""
         inputs = np.concatenate([cov.ravel(), sigma, given, effects.ravel()])
         outputs = np.empty(1 + len(inputs) + (len(self.marginal.mean) + 1) ** 2)
-        table, address = self.table(), marginal_callback().address
-        pointers = [a.ctypes.data for a in (table, inputs, outputs)]
-        crossed_callback().ctypes(*pointers, 1, address)
+        table = self.table()
+        crossed_callback().ctypes(*(a.ctypes.data for a in (table, inputs, outputs)), 1)
         ends = np.cumsum([cov.size, len(sigma), len(given), effects.size])
         d_cov, *gradients, _ = np.split(outputs[1:], ends)
         d_sigma, d_given, d_effects = gradients
@@ -97,23 +92,7 @@ class Crossed(NamedTuple):
 @cache
 def crossed_callback() -> Any:
     """Return `_crossed_marginal` as a C callback, compiled once and cached on disk."""
-    return cfunc("void(int64, int64, int64, int64, int64)", **JIT_CALLBACK)(_crossed_marginal)
-
-
-@intrinsic
-def call_marginal(
-    typingctx: Any, address: Any, table: Any, inputs: Any, outputs: Any, gradient: Any
-) -> Any:
-    """Call `_likelihood.marginal_callback` at an address."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        integer = ir.IntType(64)
-        signature_ = ir.FunctionType(ir.VoidType(), [integer] * 4)
-        function = builder.inttoptr(args[0], signature_.as_pointer())
-        builder.call(function, args[1:])
-        return context.get_dummy_value()
-
-    return types.void(*[types.int64] * 5), codegen
+    return cfunc("void(int64, int64, int64, int64)", **JIT_CALLBACK)(_crossed_marginal)
 
 
 @njit(**JIT_INNER)
@@ -281,7 +260,7 @@ def pull_back(table, adjoint, form, d_effects):
             d_effects[index[e]] += value[e] * t
 
 
-def _crossed_marginal(table_, inputs_, outputs_, with_gradient, marginal):
+def _crossed_marginal(table_, inputs_, outputs_, with_gradient):
     """Do as `_likelihood._marginal` does, with the effects of other factors after its inputs.
 
     Outputs: log density; gradient in the order of the inputs; U.
@@ -298,7 +277,7 @@ def _crossed_marginal(table_, inputs_, outputs_, with_gradient, marginal):
     shift(table, inputs[n_own:], form, target, W)
     own_table = patch(table, target, W, adjoint)
     own = np.empty(1 + n_own + (k + 1) ** 2)
-    call_marginal(marginal, own_table.ctypes.data, inputs_, own.ctypes.data, with_gradient)
+    call_marginal(table[27], own_table.ctypes.data, inputs_, own.ctypes.data, with_gradient)
     outputs[: 1 + n_own] = own[: 1 + n_own]
     outputs[1 + n_own + n_effects :] = own[1 + n_own :]
     if with_gradient != 0:

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 from numba import carray, cfunc, njit
 
+from skhbm._callbacks import as_pointer, call_density, call_prior
 from skhbm._crossed import TABLE, patch, pull_back, shift, workspace
 from skhbm._density import SIZES as HEAD
-from skhbm._density import call_prior, corr_cholesky, corr_gradient
-from skhbm._kernels import JIT_CALLBACK, JIT_INNER, as_pointer, call_callback
+from skhbm._density import corr_cholesky, corr_gradient
+from skhbm._jit import JIT_CALLBACK, JIT_INNER
 from skhbm._whitened import place, place_gradient, place_terms, place_terms_gradient
 
 __all__ = ["DENSE", "FACTOR", "REFLECTION", "crossed_density", "crossed_expand"]
@@ -208,7 +209,7 @@ def _crossed_density(n_dim, x_, grad_, logp_, table_):
     shift(crossed, effects, form, target, W)
     own_table = patch(crossed, target, W, adjoint)
     head_table[16] = own_table.ctypes.data
-    status = call_callback(
+    status = call_density(
         table[3], n_head, x.ctypes.data, grad.ctypes.data, out.ctypes.data,
         head_table.ctypes.data,
     )  # fmt: skip
@@ -248,7 +249,7 @@ def _crossed_expand(n_dim, n_natural, x_, natural_, table_):
     n_head, n_others = table[0], table[1]
     factors = carray(as_pointer(table[7]), (n_others, FACTOR), np.int64)
     x, natural = carray(x_, (n_dim,)), carray(natural_, (n_natural,))
-    call_callback(table[4], n_head, n_head + 1, x.ctypes.data, natural.ctypes.data, table[5])
+    call_density(table[4], n_head, n_head + 1, x.ctypes.data, natural.ctypes.data, table[5])
     at = n_head
     for f in range(n_others):
         q, r, K = factors[f, 0], factors[f, 1], factors[f, 2]

@@ -111,7 +111,7 @@ class CrossedTarget(Evaluated):
         """Length of the unconstrained vector, and of the vector of natural values."""
         return self.head.n_dim + sum(factor.n_dim for factor in self.factors)
 
-    def table(self) -> Int:
+    def table(self, *, gradient: bool = True) -> Int:  # noqa: ARG002  # it is always there
         """Return sizes and addresses; valid as long as this object lives."""
         q_max = max(factor.n_terms for factor in self.factors)
         callbacks = [density_callback().address, expand_callback().address]

@@ -24,11 +24,10 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
-from numba import carray, cfunc, njit, types
-from numba.extending import intrinsic
+from numba import carray, cfunc, njit
 
-from skhbm._kernels import JIT_CALLBACK, JIT_INNER, as_pointer
+from skhbm._callbacks import as_pointer, call_marginal, call_prior
+from skhbm._jit import JIT_CALLBACK, JIT_INNER
 
 __all__ = [
     "HIERARCHICAL",
@@ -43,7 +42,7 @@ __all__ = [
 #: Kinds of residual scale.
 SHARED, INDEPENDENT, HIERARCHICAL, KNOWN = 0, 1, 2, 3
 #: Length of the table of sizes and addresses: see `Target.table`.
-SIZES = 17
+SIZES = 18
 
 
 @cache
@@ -58,34 +57,6 @@ def expand_callback() -> Any:
     """Return `_expand` as a C callback, compiled once and cached on disk."""
     signature = "int64(uint64, uint64, CPointer(double), CPointer(double), voidptr)"
     return cfunc(signature, **JIT_CALLBACK)(_expand)
-
-
-@intrinsic
-def call_marginal(typingctx: Any, address: Any, table: Any, inputs: Any, outputs: Any) -> Any:
-    """Call `_likelihood.marginal_callback` at an address, gradient included."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        integer = ir.IntType(64)
-        signature_ = ir.FunctionType(ir.VoidType(), [integer] * 4)
-        function = builder.inttoptr(args[0], signature_.as_pointer())
-        builder.call(function, [*args[1:], ir.Constant(integer, 1)])
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.int64, types.int64, types.int64), codegen
-
-
-@intrinsic
-def call_prior(typingctx: Any, address: Any, x: Any, parameters: Any, out: Any) -> Any:
-    """Call the compiled prior at an address; see `_distributions.compiled_prior`."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        double, pointer = ir.DoubleType(), ir.IntType(64)
-        signature_ = ir.FunctionType(ir.VoidType(), [double, pointer, pointer])
-        function = builder.inttoptr(args[0], signature_.as_pointer())
-        builder.call(function, [args[1], args[2], args[3]])
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.float64, types.int64, types.int64), codegen
 
 
 @njit(**JIT_INNER)
@@ -144,7 +115,10 @@ def corr_gradient(z, q, eta, dC, grad):
 
 
 def _density(n_dim, x_, grad_, logp_, table_):
-    """Evaluate log density and gradient, in the form that nutpie's `LogpFunc` calls."""
+    """Evaluate log density and gradient, in the form that nutpie's `LogpFunc` calls.
+
+    If the last in the table is 0 the gradient is not to be used: the likelihood's is left out.
+    """
     table = carray(table_, (SIZES,), np.int64)
     kind, q, r, n_groups, s = table[0], table[1], table[2], table[3], table[4]
     n_within, n_scalars = table[6], table[7]
@@ -167,7 +141,7 @@ def _density(n_dim, x_, grad_, logp_, table_):
         grad[i] = -x[i]
     size = q * q
     inputs = np.empty(size + n_within + s)
-    outputs = np.empty(1 + len(inputs) + table[9])
+    outputs = np.zeros(1 + len(inputs) + table[9])
     cov = inputs[:size].reshape((q, q))
     sigma = inputs[size : size + n_within]
     for a in range(q):
@@ -182,7 +156,7 @@ def _density(n_dim, x_, grad_, logp_, table_):
             sigma[j] *= natural[first_scale + (2 if kind == 2 else 0) + j]
     for c in range(s):
         inputs[size + n_within + c] = natural[first_coef + c]
-    call_marginal(table[8], table[16], inputs.ctypes.data, outputs.ctypes.data)
+    call_marginal(table[8], table[16], inputs.ctypes.data, outputs.ctypes.data, table[17])
     logp += outputs[0]
     d_cov = outputs[1 : 1 + size].reshape((q, q))
     d_sigma = outputs[1 + size : 1 + size + n_within]

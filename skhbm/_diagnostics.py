@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from skhbm._datatree import coordinates, hyperparameters
+from skhbm._psis import good_k
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +28,8 @@ OFF_CENTRE = 5.0
 def diagnose(posterior: Posterior, diverging: Any, k: float | None) -> dict[str, Any]:
     """Return the worst rank-normalised R-hat and bulk ESS, and where, and divergences.
 
-    Over all parameters but the effects of the integrated factor, which are drawn exactly.
+    Over all parameters but the effects of the integrated factor, which are drawn exactly. With
+    Pareto k of importance weights, if there were any.
     """
     from arviz_stats.base import array_stats
 
@@ -51,8 +53,13 @@ def diagnose(posterior: Posterior, diverging: Any, k: float | None) -> dict[str,
     }
 
 
-def warn_if_not_converged(diagnostics: dict[str, Any], terms: Terms, scaling: Scaling) -> None:
-    """Warn of R-hat above its threshold and of divergences, and say what to do."""
+def warn_if_not_converged(
+    diagnostics: dict[str, Any], n_draws: int, terms: Terms, scaling: Scaling
+) -> None:
+    """Warn of R-hat and Pareto k above their thresholds, of divergences; say what to do."""
+    if diagnostics["pareto_k"] is not None:
+        _warn_if_not_covered(diagnostics, n_draws)
+        return
     reach = np.abs(scaling.x_mean / scaling.x_scale)[terms.slopes]
     off_centre = [terms.features[k] for k in terms.slopes[reach > OFF_CENTRE]]
     found = []
@@ -79,6 +86,20 @@ def warn_if_not_converged(diagnostics: dict[str, Any], terms: Terms, scaling: Sc
         f"{' and '.join(found)}. {advice}",
         ConvergenceWarning,
         stacklevel=4,
+    )
+
+
+def _warn_if_not_covered(diagnostics: dict[str, Any], n_draws: int) -> None:
+    """Warn if the proposals of `solver="laplace"` do not cover the posterior."""
+    k, threshold = diagnostics["pareto_k"], good_k(n_draws)
+    if k <= threshold:
+        return
+    warnings.warn(
+        f"Pareto k is {k:.2f}, above {threshold:.2f}: the posterior is too far from what "
+        "solver='laplace' draws from to be reached by weights (smallest effective sample size "
+        f"{diagnostics['min_ess']:.0f}, {diagnostics['min_ess_parameter']}). Use solver='nuts'.",
+        ConvergenceWarning,
+        stacklevel=5,
     )
 
 

@@ -14,15 +14,18 @@ from skhbm._crossed_target import make_crossed_target, start_at_reference
 from skhbm._distributions import prior_draws
 from skhbm._laplace import laplace
 from skhbm._posterior import make_posterior
-from skhbm._sampling import Draws, check_start, prepare, sample
+from skhbm._sampling import Draws, finite_start, prepare, sample
 from skhbm._target import initial_point, make_target
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from skhbm._basis import Basis
     from skhbm._coefficients import Coefficients
     from skhbm._design import Design
     from skhbm._posterior import Posterior
     from skhbm._priors import Priors
+    from skhbm._sampling import Watcher
     from skhbm._target import Evaluated
 
 __all__ = ["infer"]
@@ -43,13 +46,13 @@ def infer(
     basis = make_basis(design, coefficients)
     with COMPILING:
         target, start = _target(design, priors, coefficients, basis)
-        check_start(target, start)
+        finite = finite_start(target, start)
         model = prepare(target, start) if solver == "nuts" else None
     if solver == "nuts":
         draws, k = _run_nuts(design, model, seed=seed, **settings), None
     else:
-        draws, k = _run_laplace(target, start, seed=seed, **settings)
-    posterior = make_posterior(design, basis, target, draws.values, seed)
+        draws, k = _run_laplace(target, finite, seed=seed, **settings)
+    posterior = make_posterior(design, basis, target, draws.values, seed, settings["threads"])
     if design.terms.by_group and priors.sigma is not None:
         scale = prior_draws(priors.sigma, posterior.sigma_new.shape, seed)
         posterior = replace(posterior, sigma_new=scale)

@@ -1,114 +1,95 @@
 """The algebra of the marginal likelihood, group by group, in numba.
 
 `skhbm._likelihood` states the formulas. Groups are processed `LANES` at a time, the lane being
-the last axis of every array, so that the compiler turns each innermost loop into vector
-instructions. Results do not depend on the instruction set: no sum is reordered
-(`fastmath` is off).
+the last axis of every array (`skhbm._lanes`).
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from llvmlite import ir
-from numba import njit, types
-from numba.extending import intrinsic
+from numba import njit
 
-from skhbm._jit import JIT, JIT_CALLBACK, JIT_INNER
+from skhbm._jit import JIT_INNER
+from skhbm._lanes import LANES, load, root, splat, store, total
 
-__all__ = [
-    "JIT",
-    "JIT_CALLBACK",
-    "JIT_INNER",
-    "LANES",
-    "add_crossproduct",
-    "as_pointer",
-    "between_gradient",
-    "call_callback",
-    "integrate",
-    "target_adjoint",
-    "whiten",
-]
+__all__ = ["add_crossproduct", "between_gradient", "integrate", "target_adjoint", "whiten"]
 
-LANES = 8
-
-
-@intrinsic
-def as_pointer(typingctx: Any, address: Any) -> Any:
-    """Reinterpret an integer as a void pointer."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.inttoptr(args[0], context.get_value_type(types.voidptr))
-
-    return types.voidptr(types.int64), codegen
-
-
-@intrinsic
-def call_callback(
-    typingctx: Any, address: Any, first: Any, second: Any, third: Any, fourth: Any, fifth: Any
-) -> Any:
-    """Call a callback of five integers or addresses, as a density or an expansion is."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        integer = ir.IntType(64)
-        function = builder.inttoptr(
-            args[0], ir.FunctionType(integer, [integer] * 5).as_pointer()
-        )
-        return builder.call(function, args[1:])
-
-    return types.int64(*[types.int64] * 6), codegen
+#: Products of pivots grow to about this.
+LARGE = 1e100
 
 
 @njit(**JIT_INNER)
 def whiten(cov, sigma, roots, target, weight, Y):
     """Fill Y with F_j^-1 [roots_j target_j] / sigma_j; return sum log|B_j| / 2."""
     n_blocks, q, width, _ = Y.shape
-    t = np.empty(LANES)
-    d = np.empty(LANES)
+    inverse = np.empty((1, LANES))
+    pivots = np.ones((1, LANES))
     F = np.empty((q, q, LANES))
     RC = np.empty((q, q, LANES))
     half_logdet = 0.0
     for g in range(n_blocks):
-        for l in range(LANES):
-            j = 0 if len(sigma) == 1 else min(g * LANES + l, len(sigma) - 1)
-            d[l] = 1.0 / sigma[j]
+        if g == 0 or len(sigma) > 1:
+            for l in range(LANES):
+                inverse[0, l] = 1.0 / sigma[min(g * LANES + l, len(sigma) - 1)]
+        d = load(inverse, (0,))
         for a in range(q):
             for c in range(width - 1):
-                for l in range(LANES):
-                    Y[g, a, c, l] = roots[g, a, c, l] * d[l]
-            for l in range(LANES):
-                Y[g, a, width - 1, l] = target[g, a, l] * d[l]
+                store(Y, (g, a, c), load(roots, (g, a, c)) * d)
+            store(Y, (g, a, width - 1), load(target, (g, a)) * d)
             for c in range(q):
-                for l in range(LANES):
-                    RC[a, c, l] = 0.0
+                x = splat(0.0)
                 for b in range(q):
-                    for l in range(LANES):
-                        RC[a, c, l] += Y[g, a, b, l] * cov[b, c]
+                    x += load(Y, (g, a, b)) * cov[b, c]
+                store(RC, (a, c), x)
         # Row a of the Cholesky factor F of B, then row a of Y by forward substitution; the
         # rows of R that were solved already are read from the roots.
         for a in range(q):
-            for b in range(a + 1):
-                for l in range(LANES):
-                    t[l] = 1.0 if a == b else 0.0
+            for b in range(a):
+                x = splat(0.0)
                 for c in range(q):
-                    for l in range(LANES):
-                        t[l] += RC[a, c, l] * (roots[g, b, c, l] * d[l])
+                    x += load(RC, (a, c)) * (load(roots, (g, b, c)) * d)
                 for c in range(b):
-                    for l in range(LANES):
-                        t[l] -= F[a, c, l] * F[b, c, l]
-                for l in range(LANES):
-                    F[a, b, l] = np.sqrt(t[l]) if a == b else t[l] / F[b, b, l]
-            for l in range(LANES):
-                half_logdet += weight[g, l] * np.log(F[a, a, l])
-                t[l] = 1.0 / F[a, a, l]
+                    x -= load(F, (a, c)) * load(F, (b, c))
+                store(F, (a, b), x / load(F, (b, b)))
+            x = splat(1.0)
+            for c in range(q):
+                x += load(RC, (a, c)) * (load(roots, (g, a, c)) * d)
+            for c in range(a):
+                x -= load(F, (a, c)) * load(F, (a, c))
+            pivot = root(x)
+            store(F, (a, a), pivot)
+            store(pivots, (0,), load(pivots, (0,)) * pivot)
+            scale = 1.0 / pivot
             for c in range(width):
+                x = load(Y, (g, a, c))
                 for b in range(a):
-                    for l in range(LANES):
-                        Y[g, a, c, l] -= F[a, b, l] * Y[g, b, c, l]
-                for l in range(LANES):
-                    Y[g, a, c, l] *= t[l]
+                    x -= load(F, (a, b)) * load(Y, (g, b, c))
+                store(Y, (g, a, c), x * scale)
+        half_logdet += log_product(pivots[0], weight, g)
     return half_logdet
+
+
+@njit(**JIT_INNER)
+def log_product(pivots, weight, g):
+    """Return the weighted sum of the logs of pivots up to block g, if they are to be taken.
+
+    They cost more than all else. Where each lane is one group they wait until the product of
+    its pivots, which are all at least one, is large.
+    """
+    largest = 0.0
+    for l in range(LANES):
+        largest = max(largest, pivots[l])
+    if g + 1 < len(weight) and largest < LARGE:
+        single = 0
+        for l in range(LANES):
+            single += weight[g, l] == 1.0 and weight[g + 1, l] == 1.0
+        if single == LANES:
+            return 0.0
+    sum_of_logs = 0.0
+    for l in range(LANES):
+        sum_of_logs += weight[g, l] * np.log(pivots[l])
+        pivots[l] = 1.0
+    return sum_of_logs
 
 
 @njit(**JIT_INNER)
@@ -120,13 +101,12 @@ def add_crossproduct(Y, K):
     for g in range(n_blocks):
         for a in range(q):
             for c in range(m):
+                y = load(Y, (g, a, q + c))
                 for d in range(c + 1):
-                    for l in range(LANES):
-                        acc[c, d, l] += Y[g, a, q + c, l] * Y[g, a, q + d, l]
+                    store(acc, (c, d), load(acc, (c, d)) + y * load(Y, (g, a, q + d)))
     for c in range(m):
         for d in range(c + 1):
-            for l in range(LANES):
-                K[c, d] += acc[c, d, l]
+            K[c, d] += total(load(acc, (c, d)))
             K[d, c] = K[c, d]
 
 
@@ -214,54 +194,47 @@ def between_gradient(cov, F, weight, Y, d_cov, d_log_sigma):
     """
     n_blocks, q, _, _ = Y.shape
     m = len(F)
-    t = np.empty(LANES)
     half = np.empty((q, m, LANES))
     S = np.empty((q, q, LANES))
-    d_scale = np.empty(LANES)
+    d_scale = np.empty((1, LANES))
     acc = np.zeros((q, q, LANES))
     for g in range(n_blocks):
         # Y F Y' = half Y' + Y half', half being Y times the lower triangle of F with half
         # of its diagonal.
         for a in range(q):
             for c in range(m):
-                for l in range(LANES):
-                    half[a, c, l] = 0.5 * F[c, c] * Y[g, a, q + c, l]
+                x = load(Y, (g, a, q + c)) * (0.5 * F[c, c])
                 for d in range(c):
-                    for l in range(LANES):
-                        half[a, c, l] += F[c, d] * Y[g, a, q + d, l]
+                    x += load(Y, (g, a, q + d)) * F[c, d]
+                store(half, (a, c), x)
             for b in range(a + 1):
-                for l in range(LANES):
-                    S[a, b, l] = -weight[g, l] if a == b else 0.0
+                x = splat(0.0)
+                if a == b:
+                    x -= load(weight, (g,))
                 for c in range(m):
-                    for l in range(LANES):
-                        S[a, b, l] += half[a, c, l] * Y[g, b, q + c, l]
-                        S[a, b, l] += half[b, c, l] * Y[g, a, q + c, l]
-                for l in range(LANES):
-                    S[b, a, l] = S[a, b, l]
-        for l in range(LANES):
-            d_scale[l] = q * weight[g, l]
+                    x += load(half, (a, c)) * load(Y, (g, b, q + c))
+                    x += load(half, (b, c)) * load(Y, (g, a, q + c))
+                store(S, (a, b), x)
+                store(S, (b, a), x)
+        of_scale = load(weight, (g,)) * float(q)
         for c in range(q):
-            for l in range(LANES):
-                d_scale[l] += S[c, c, l]
+            of_scale += load(S, (c, c))
             for a in range(q):
-                for l in range(LANES):
-                    t[l] = 0.0
+                t = splat(0.0)
                 for b in range(q):
-                    for l in range(LANES):
-                        t[l] += S[a, b, l] * Y[g, b, c, l]
+                    t += load(S, (a, b)) * load(Y, (g, b, c))
                 for d in range(q):
-                    for l in range(LANES):
-                        x = Y[g, a, d, l] * t[l]
-                        acc[c, d, l] += x
-                        d_scale[l] -= x * cov[c, d]
+                    x = load(Y, (g, a, d)) * t
+                    store(acc, (c, d), load(acc, (c, d)) + x)
+                    of_scale -= x * cov[c, d]
+        store(d_scale, (0,), of_scale)
         for l in range(LANES):
             j = 0 if len(d_log_sigma) == 1 else g * LANES + l
             if j < len(d_log_sigma):
-                d_log_sigma[j] += d_scale[l]
+                d_log_sigma[j] += d_scale[0, l]
     for c in range(q):
         for d in range(q):
-            for l in range(LANES):
-                d_cov[c, d] += 0.5 * acc[c, d, l]
+            d_cov[c, d] += 0.5 * total(load(acc, (c, d)))
 
 
 @njit(**JIT_INNER)
@@ -274,39 +247,30 @@ def target_adjoint(cov, sigma, F, roots, target, Y, out):
     n_blocks, q, _, _ = Y.shape
     m = len(F)
     t = np.empty((q, LANES))
-    d = np.empty(LANES)
-    x = np.empty(LANES)
     back = np.empty((q, LANES))
+    minus_precision = np.empty((1, LANES))
     for g in range(n_blocks):
-        for l in range(LANES):
-            j = 0 if len(sigma) == 1 else min(g * LANES + l, len(sigma) - 1)
-            d[l] = 1.0 / (sigma[j] * sigma[j])
-        for a in range(q):
+        if g == 0 or len(sigma) > 1:
             for l in range(LANES):
-                t[a, l] = 0.0
-                out[g, a, l] = target[g, a, l] * F[m - 1, m - 1]
+                scale = sigma[min(g * LANES + l, len(sigma) - 1)]
+                minus_precision[0, l] = -1.0 / (scale * scale)
+        for a in range(q):
+            x = splat(0.0)
             for c in range(m):
-                for l in range(LANES):
-                    t[a, l] += Y[g, a, q + c, l] * F[c, m - 1]
-            for c in range(m - 1):
-                for l in range(LANES):
-                    out[g, a, l] += roots[g, a, q + c, l] * F[c, m - 1]
+                x += load(Y, (g, a, q + c)) * F[c, m - 1]
+            store(t, (a,), x)
         for b in range(q):
-            for l in range(LANES):
-                x[l] = 0.0
+            x = splat(0.0)
             for a in range(q):
-                for l in range(LANES):
-                    x[l] += Y[g, a, b, l] * t[a, l]
-            for l in range(LANES):
-                back[b, l] = x[l]
+                x += load(Y, (g, a, b)) * load(t, (a,))
+            store(back, (b,), x)
         for a in range(q):
+            y = load(target, (g, a)) * F[m - 1, m - 1]
+            for c in range(m - 1):
+                y += load(roots, (g, a, q + c)) * F[c, m - 1]
             for c in range(q):
-                for l in range(LANES):
-                    x[l] = 0.0
+                x = splat(0.0)
                 for b in range(q):
-                    for l in range(LANES):
-                        x[l] += cov[c, b] * back[b, l]
-                for l in range(LANES):
-                    out[g, a, l] -= roots[g, a, c, l] * x[l]
-            for l in range(LANES):
-                out[g, a, l] *= -d[l]
+                    x += load(back, (b,)) * cov[c, b]
+                y -= load(roots, (g, a, c)) * x
+            store(out, (g, a), y * load(minus_precision, (0,)))

@@ -13,7 +13,6 @@ Cornuet, Marin, Mira & Robert 2012, https://doi.org/10.1111/j.1467-9469.2011.007
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -21,8 +20,7 @@ from scipy.linalg import solve_triangular
 from scipy.optimize import minimize
 from scipy.special import logsumexp
 
-from skhbm._jit import JIT, njit
-from skhbm._kernels import call_callback
+from skhbm._evaluation import log_densities, natural_values
 from skhbm._psis import pareto_smooth, systematic
 
 if TYPE_CHECKING:
@@ -36,6 +34,8 @@ __all__ = ["Weighted", "laplace"]
 
 #: Degrees of freedom of the proposals: tails heavier than those of the posterior.
 DEGREES = 5.0
+#: Share of the draws of a proposal that are so much wider.
+SHARE, WIDER = 0.2, 3.0
 #: Draws of a proposal that is to be judged; at least, and for each dimension.
 PILOT, PILOT_BY_DIMENSION = 500, 50
 #: How often the proposal is learned anew at the most.
@@ -46,6 +46,8 @@ GOOD_K, GOOD_SHARE = 0.5, 0.5
 LEARNABLE = 5
 #: Step of the differences of gradients that the curvature is made of.
 STEP = 1e-4
+#: Parameters at most: the time for a matrix of curvatures grows with their cube.
+LARGEST = 2000
 #: Smallest curvature: no proposal is wider than ten units of the unconstrained parameters.
 FLATTEST = 1e-2
 
@@ -69,7 +71,11 @@ class Weighted(NamedTuple):
 
 
 class _Proposal(NamedTuple):
-    """A multivariate Student-t distribution."""
+    """A multivariate Student-t distribution, and a share of a wider one about the same center.
+
+    To the left the density of the log of a standard deviation falls exponentially at a rate
+    of one, however narrow it is.
+    """
 
     center: Float
     root: Float
@@ -77,14 +83,18 @@ class _Proposal(NamedTuple):
     def draw(self, rng: np.random.Generator, n: int) -> Float:
         z = rng.standard_normal((n, len(self.center)))
         z /= np.sqrt(rng.chisquare(DEGREES, n) / DEGREES)[:, None]
+        z[: round(SHARE * n)] *= WIDER
         return self.center + z @ self.root.T
 
     def log_density(self, x: Float) -> Float:
         """Return log densities of rows, up to a constant that all proposals share."""
+        d = len(self.center)
         z = solve_triangular(self.root, (x - self.center).T, lower=True)
-        squares = np.sum(z**2, axis=0)
-        tails = -0.5 * (DEGREES + len(self.center)) * np.log1p(squares / DEGREES)
-        return np.asarray(tails - np.sum(np.log(np.diag(self.root))))
+        squares = np.sum(z**2, axis=0) / DEGREES
+        narrow = np.log1p(-SHARE) - 0.5 * (DEGREES + d) * np.log1p(squares)
+        wide = np.log(SHARE) - 0.5 * (DEGREES + d) * np.log1p(squares / WIDER**2)
+        both = np.logaddexp(narrow, wide - d * np.log(WIDER))
+        return np.asarray(both - np.sum(np.log(np.abs(np.diag(self.root)))))
 
 
 class _Sample(NamedTuple):
@@ -104,7 +114,17 @@ class _Sample(NamedTuple):
 
 
 def laplace(target: Evaluated, start: Float, *, n: int, seed: int, threads: int) -> Weighted:
-    """Draw n times from a density, by importance sampling about its mode."""
+    """Draw n times from a density, by importance sampling about its mode.
+
+    Raises ValueError if there are too many parameters for that.
+    """
+    if len(start) > LARGEST:
+        msg = (
+            f"solver='laplace' is for at most {LARGEST} parameters that are not integrated out. "
+            f"Got {len(start)}: effects of all grouping factors but one and residual scales of "
+            "groups are among them. Use solver='nuts'."
+        )
+        raise ValueError(msg)
     rng = np.random.default_rng([seed, 3])
     pilot = max(PILOT, PILOT_BY_DIMENSION * len(start))
     sample = _Sample([], [], np.empty((0, len(start))), np.empty(0))
@@ -120,12 +140,16 @@ def laplace(target: Evaluated, start: Float, *, n: int, seed: int, threads: int)
         proposal = _learn(sample.x, weights)
     sample = _extend(sample, proposal, target, rng, n, threads)
     weights, k = sample.weights()
-    chosen = systematic(weights, n, rng)
-    return Weighted(_natural_values(target, sample.x[chosen]), sample.logp[chosen], k)
+    # In random order: draws of one proposal alone are not of the posterior.
+    order = rng.permutation(len(weights))
+    chosen = order[systematic(weights[order], n, rng)]
+    return Weighted(natural_values(target, sample.x[chosen]), sample.logp[chosen], k)
 
 
 def _at_mode(target: Evaluated, start: Float) -> _Proposal:
     """Return the proposal that has the mode of the density, and its curvature there."""
+    if not len(start):
+        return _Proposal(start, np.empty((0, 0)))
 
     def minus(x: Float) -> tuple[float, Float]:
         logp, gradient = target.value_and_gradient(x)
@@ -162,48 +186,5 @@ def _extend(
         sizes = [*sizes[:-1], sizes[-1] + n]
     else:
         proposals, sizes = [*proposals, proposal], [*sizes, n]
-    logp = np.concatenate([sample.logp, _log_densities(target, x, threads)])
+    logp = np.concatenate([sample.logp, log_densities(target, x, threads)])
     return _Sample(proposals, sizes, np.concatenate([sample.x, x]), logp)
-
-
-def _log_densities(target: Evaluated, x: Float, threads: int) -> Float:
-    """Return log densities of rows (n, n_dim), -inf where they are not finite."""
-    table, address = target.table(), target.callbacks()[0].address
-    out = np.empty(len(x))
-
-    def evaluate(some: slice) -> None:
-        _evaluate(address, table.ctypes.data, x[some], out[some])
-
-    ends = np.linspace(0, len(x), threads + 1).astype(int)
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(evaluate, map(slice, ends[:-1], ends[1:])))
-    return out
-
-
-def _natural_values(target: Evaluated, x: Float) -> Float:
-    """Return the natural values (n, n_dim) of unconstrained draws."""
-    table, address = target.table(), target.callbacks()[1].address
-    out = np.empty((len(x), x.shape[1] + 1))
-    _expand(address, table.ctypes.data, np.ascontiguousarray(x), out)
-    return out[:, :-1]
-
-
-@njit(**JIT)
-def _evaluate(address, table, x, out):
-    """Fill out (n,) with the log densities of rows of x (n, n_dim)."""
-    n, d = x.shape
-    gradient = np.empty(d)
-    for i in range(n):
-        status = call_callback(
-            address, d, x[i].ctypes.data, gradient.ctypes.data, out[i:].ctypes.data, table
-        )
-        if status != 0:
-            out[i] = -np.inf
-
-
-@njit(**JIT)
-def _expand(address, table, x, out):
-    """Fill out (n, n_dim + 1) with natural values, and what companions add: nothing."""
-    n, d = x.shape
-    for i in range(n):
-        call_callback(address, d, d + 1, x[i].ctypes.data, out[i].ctypes.data, table)

@@ -24,20 +24,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numba import carray, cfunc
 
-from skhbm._kernels import (
-    JIT_CALLBACK,
-    LANES,
-    add_crossproduct,
-    as_pointer,
-    between_gradient,
-    integrate,
-    target_adjoint,
-    whiten,
-)
+from skhbm._callbacks import as_pointer
+from skhbm._jit import JIT_CALLBACK
+from skhbm._kernels import add_crossproduct, between_gradient, integrate, target_adjoint, whiten
+from skhbm._lanes import LANES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     Float = NDArray[np.float64]
@@ -78,10 +70,9 @@ class Marginal(NamedTuple):
         sizes = [q, self.W.shape[1], len(self.mean), len(self.W), n_blocks]
         return np.array([*sizes, *(array.ctypes.data for array in self), 0], np.int64)
 
-    def evaluator(self) -> Callable[[int, int], None]:
-        """Return a function of the addresses of inputs and outputs; no gradient."""
-        table, call = self.table(), marginal_callback().ctypes
-        return lambda inputs, outputs: call(table.ctypes.data, inputs, outputs, 0)
+    def callback(self) -> Any:
+        """Return the callback that reads the table."""
+        return marginal_callback()
 
     def value_and_gradient(
         self, cov: Float, sigma: Float, given: Float

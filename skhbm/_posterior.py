@@ -5,7 +5,6 @@ A `Posterior` is arrays only: what a fitted estimator keeps, pickles and predict
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from skhbm._effects import (
     effect_draws,
     group_shifts,
 )
+from skhbm._evaluation import in_slices
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -190,9 +190,7 @@ class Posterior:
             own = shift[some] if len(shift) > 1 else shift
             effect_draws(L[some], sigma[some], w[some], own, design.roots, groups, every[some])
 
-        half = self.n_draws // 2
-        with ThreadPoolExecutor(2) as pool:
-            list(pool.map(draw, (slice(0, half), slice(half, None))))
+        in_slices(draw, self.n_draws, 2)
         return z * design.scaling.effect_units(design.terms)
 
     def factor_effects(self, factor: int) -> Float:
@@ -228,7 +226,7 @@ def innovations(rng: np.random.Generator, shape: tuple[int, ...]) -> Float:
 
 
 def make_posterior(
-    design: Design, basis: Basis, target: Evaluated, values: Any, seed: int
+    design: Design, basis: Basis, target: Evaluated, values: Any, seed: int, threads: int
 ) -> Posterior:
     """Split the sampler's natural values and draw the integrated coefficients."""
     n_chains, n_draws, _ = values.shape
@@ -249,7 +247,9 @@ def make_posterior(
     units = design.scaling.effect_units(design.terms)
     cov = scales[design.integrated].covariances(units).reshape(total, q * q)
     inputs = [cov, *map(flat, (sigma / design.scaling.y_scale, given, sampled))]
-    working = coefficient_draws(basis, target.likelihood, np.hstack(inputs), inputs[2], z)
+    working = coefficient_draws(
+        basis, target.likelihood, np.hstack(inputs), inputs[2], z, threads
+    )
     coef = design.scaling.natural(working, design.terms)
     return Posterior(
         design,

@@ -127,10 +127,13 @@ class ProgressLine:
 
     def conclude(self, shape: tuple[int, int], diagnostics: dict[str, Any]) -> None:
         """Let the line say what was sampled, and how well."""
+        rhat = f"R-hat <= {diagnostics['max_rhat']:.3f}"
+        bad = f"{diagnostics['n_divergences']} divergences"
+        if diagnostics["pareto_k"] is not None:
+            rhat, bad = f"Pareto k {diagnostics['pareto_k']:.2f}", "no chains"
         self._screen.show(
             f"{shape[0]} x {shape[1]} draws in {diagnostics['seconds']:.1f} s: "
-            f"R-hat <= {diagnostics['max_rhat']:.3f}, ESS >= {diagnostics['min_ess']:.0f}, "
-            f"{diagnostics['n_divergences']} divergences"
+            f"{rhat}, ESS >= {diagnostics['min_ess']:.0f}, {bad}"
         )
 
 

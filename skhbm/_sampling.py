@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Float = NDArray[np.float64]
 
-__all__ = ["Draws", "check_start", "n_threads", "prepare", "sample"]
+__all__ = ["Draws", "finite_start", "n_threads", "prepare", "sample"]
 
 #: Sd of the chains' starting points about the common one.
 JITTER = 0.5
@@ -123,16 +123,21 @@ def _state(chains: Any) -> tuple[list[int], int]:
     return finished, sum(chain.divergences for chain in chains)
 
 
-def check_start(target: Evaluated, start: Float) -> None:
-    """Raise ValueError where the density is not finite: nutpie would crash."""
+def finite_start(target: Evaluated, start: Float) -> Float:
+    """Return a point at `start` or about it where the density is finite.
+
+    Raises ValueError if there is none: nutpie would crash.
+    """
     jitter = JITTER * np.random.default_rng(0).standard_normal((8, len(start)))
-    values = [target.value_and_gradient(start + step) for step in jitter]
-    if not any(np.isfinite(logp) and np.all(np.isfinite(grad)) for logp, grad in values):
-        msg = (
-            "The posterior density is not finite where sampling starts. Check that `priors` "
-            "allow what the data say: their scales, and the bounds of their support."
-        )
-        raise ValueError(msg)
+    for point in (start, *(start + jitter)):
+        logp, gradient = target.value_and_gradient(point)
+        if np.isfinite(logp) and np.all(np.isfinite(gradient)):
+            return point
+    msg = (
+        "The posterior density is not finite where sampling starts. Check that `priors` "
+        "allow what the data say: their scales, and the bounds of their support."
+    )
+    raise ValueError(msg)
 
 
 def n_threads(n_jobs: int | None, chains: int) -> int:

@@ -66,8 +66,11 @@ class Evaluated:
         def likelihood(self) -> Any:
             """The marginal likelihood, which can draw the coefficients."""
 
-    def table(self) -> NDArray[np.int64]:
-        """Return sizes and addresses; valid as long as this object lives."""
+    def table(self, *, gradient: bool = True) -> NDArray[np.int64]:
+        """Return sizes and addresses; valid as long as this object lives.
+
+        Without `gradient` what the callback gives for one is not to be used.
+        """
         raise NotImplementedError
 
     def callbacks(self) -> tuple[Any, Any]:
@@ -138,7 +141,7 @@ class Target(Evaluated):
         """Length of the unconstrained vector, and of the vector of natural values."""
         return self.n_terms + self.n_correlations + self.n_scales + len(self.center)
 
-    def table(self) -> NDArray[np.int64]:
+    def table(self, *, gradient: bool = True) -> NDArray[np.int64]:
         """Return sizes and addresses; valid as long as this object lives."""
         q, _, k, n_within, _ = (int(size) for size in self.marginal_table[:5])
         arrays = [
@@ -150,7 +153,7 @@ class Target(Evaluated):
                 self.kind, q, self.n_correlations, len(self.log_residual), len(self.center),
                 self.parameters.shape[1], n_within, len(self.address),
                 marginal_callback().address, (k + 1) ** 2,
-                *(array.ctypes.data for array in arrays),
+                *(array.ctypes.data for array in arrays), int(gradient),
             ],
             dtype=np.int64,
         )  # fmt: skip

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from skhbm._kernels import JIT_INNER
+from skhbm._jit import JIT_INNER
 
 __all__ = ["place", "place_gradient", "place_terms", "place_terms_gradient"]
 

@@ -194,9 +194,14 @@ def fit_case(case, cases_folder, **settings):
     return Fitted(case, model, reference.get("params", reference), caught, data)
 
 
+@pytest.fixture(scope="session", params=["nuts", "laplace"])
+def solver(request):
+    return request.param
+
+
 @pytest.fixture(scope="session", params=CASES, ids=str)
-def fitted(request, cases_folder):
-    return fit_case(CASES[request.param], cases_folder)
+def fitted(request, solver, cases_folder):
+    return fit_case(CASES[request.param], cases_folder, solver=solver)
 
 
 def draws_of(fitted, name):

@@ -1,0 +1,69 @@
+"""Addresses in numba: what lies there, and calls of the functions that do.
+
+A density, a likelihood or a prior is compiled once and called by address: none is compiled
+again into each of its callers, and which one is called may depend on the model.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+__all__ = ["as_pointer", "call_density", "call_marginal", "call_prior"]
+
+INTEGER, DOUBLE = ir.IntType(64), ir.DoubleType()
+
+
+@intrinsic
+def as_pointer(typingctx: Any, address: Any) -> Any:
+    """Reinterpret an integer as a void pointer."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.inttoptr(args[0], context.get_value_type(types.voidptr))
+
+    return types.voidptr(types.int64), codegen
+
+
+@intrinsic
+def call_density(
+    typingctx: Any, address: Any, first: Any, second: Any, third: Any, fourth: Any, fifth: Any
+) -> Any:
+    """Call a callback of nutpie's form, a density or an expansion to natural values."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return _call(builder, INTEGER, [INTEGER] * 5, args)
+
+    return types.int64(*[types.int64] * 6), codegen
+
+
+@intrinsic
+def call_marginal(
+    typingctx: Any, address: Any, table: Any, inputs: Any, outputs: Any, with_gradient: Any
+) -> Any:
+    """Call a marginal likelihood, as `_likelihood.marginal_callback`."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        _call(builder, ir.VoidType(), [INTEGER] * 4, args)
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 5), codegen
+
+
+@intrinsic
+def call_prior(typingctx: Any, address: Any, x: Any, parameters: Any, out: Any) -> Any:
+    """Call a compiled prior; see `_distributions.compiled_prior`."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        _call(builder, ir.VoidType(), [DOUBLE, INTEGER, INTEGER], args)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.float64, types.int64, types.int64), codegen
+
+
+def _call(builder: Any, result: Any, arguments: list[Any], args: Any) -> Any:
+    """Call the function at the address args[0] with what comes after it."""
+    function = builder.inttoptr(args[0], ir.FunctionType(result, arguments).as_pointer())
+    return builder.call(function, args[1:])

@@ -1,0 +1,82 @@
+"""Many points at once: loops over the rows of an array in numba, on several threads."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skhbm._callbacks import call_density, call_marginal
+from skhbm._jit import JIT, njit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from skhbm._target import Evaluated
+
+    Float = NDArray[np.float64]
+
+__all__ = ["evaluate_marginals", "in_slices", "log_densities", "natural_values"]
+
+
+def in_slices(function: Callable[[slice], Any], n: int, threads: int) -> None:
+    """Call a function with slices that cover range(n), each in a thread."""
+    ends = np.linspace(0, n, threads + 1).astype(int)
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(function, map(slice, ends[:-1], ends[1:])))
+
+
+def log_densities(target: Evaluated, x: Float, threads: int) -> Float:
+    """Return log densities (n,) of unconstrained points (n, n_dim), -inf where not finite."""
+    table, address = target.table(gradient=False), target.callbacks()[0].address
+    x, out = np.ascontiguousarray(x), np.empty(len(x))
+
+    def evaluate(some: slice) -> None:
+        _log_densities(address, table.ctypes.data, x[some], out[some])
+
+    in_slices(evaluate, len(x), threads)
+    return out
+
+
+def natural_values(target: Evaluated, x: Float) -> Float:
+    """Return the natural values (n, n_dim) of unconstrained points (n, n_dim)."""
+    table, address = target.table(), target.callbacks()[1].address
+    out = np.empty((len(x), x.shape[1] + 1))
+    _natural_values(address, table.ctypes.data, np.ascontiguousarray(x), out)
+    return out[:, :-1]
+
+
+@njit(**JIT)
+def evaluate_marginals(address, table, inputs, outputs):
+    """Fill outputs (n, n_outputs) with those of a likelihood at inputs (n, n_inputs).
+
+    A row that is equal to the one before it, as draws that were resampled are, is not
+    evaluated again. Gradients are left out.
+    """
+    for i in range(len(inputs)):
+        if i > 0 and np.array_equal(inputs[i], inputs[i - 1]):
+            outputs[i] = outputs[i - 1]
+        else:
+            call_marginal(address, table, inputs[i].ctypes.data, outputs[i].ctypes.data, 0)
+
+
+@njit(**JIT)
+def _log_densities(address, table, x, out):
+    n, d = x.shape
+    gradient = np.empty(d)
+    for i in range(n):
+        status = call_density(
+            address, d, x[i].ctypes.data, gradient.ctypes.data, out[i:].ctypes.data, table
+        )
+        if status != 0:
+            out[i] = -np.inf
+
+
+@njit(**JIT)
+def _natural_values(address, table, x, out):
+    n, d = x.shape
+    for i in range(n):
+        call_density(address, d, d + 1, x[i].ctypes.data, out[i].ctypes.data, table)
