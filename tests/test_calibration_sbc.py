@@ -26,15 +26,21 @@ from uniform import coverage, p_value, uniform_ranks
 N, N_DRAWS = 60, 30
 #: Bands of this probability less than one are what ranks may not leave.
 LEVEL = 1e-4
-SETTINGS = {"draws": 300, "tune": 200, "chains": 1}
+SETTINGS = {
+    "nuts": {"draws": 300, "tune": 200, "chains": 1},
+    "laplace": {"draws": 1000, "chains": 1},
+}
 SOLVERS = ["nuts", "laplace"]
 
 
 @cache
 def outcomes(model, solver):
     """What comes of small data sets of a model."""
-    structure = STRUCTURES[model]
-    return [simulate(structure, solver, seed, N_DRAWS, **SETTINGS) for seed in range(N)]
+    first = 1000 * list(STRUCTURES).index(model)
+    return [
+        simulate(STRUCTURES[model], solver, first + i, N_DRAWS, **SETTINGS[solver])
+        for i in range(N)
+    ]
 
 
 def p_values(ranks):

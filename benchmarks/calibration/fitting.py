@@ -11,9 +11,11 @@ from generative import (
     INTERCEPT_SD,
     LOG_MEAN_SD,
     LOG_SD_SCALE,
+    NEW,
     SIGMA_SCALE,
     TAU_SCALES,
-    draw_parameters,
+    draw_groups,
+    draw_hyperparameters,
     draw_target,
     make_rows,
     quantities,
@@ -24,6 +26,8 @@ from skhbm import HierarchicalNormalRegressor, Prior
 
 NOMINAL = (0.5, 0.8, 0.95)
 KINDS = ("known", "new")
+#: Times that each row to predict is drawn, given the parameters. New groups are new each time.
+REPLICATES = 100
 
 
 #: Negative controls: parameters whose draws are multiplied, and by what, in a right fit.
@@ -105,13 +109,13 @@ def rank(truth, draws, rng):
     return int(np.count_nonzero(draws < truth) + rng.integers(ties + 1))
 
 
-def inside(estimator, rows, y):
-    """Return the share (3,) of y within predictive intervals of each nominal coverage."""
+def inside(estimator, X, groups, y):
+    """Return the share (3,) of y (n, n_rows) within intervals of each nominal coverage."""
     bounds = [
-        estimator.predict_interval(rows.X, groups=rows.codes, coverage=coverage)
+        estimator.predict_interval(X, groups=groups, coverage=coverage).T
         for coverage in NOMINAL
     ]
-    return np.array([np.mean((low <= y) & (y <= high)) for low, high in (b.T for b in bounds)])
+    return np.array([np.mean((lower <= y) & (y <= upper)) for lower, upper in bounds])
 
 
 def simulate(structure, solver, seed, n_draws, *, twice=False, **settings):
@@ -138,21 +142,29 @@ def simulate(structure, solver, seed, n_draws, *, twice=False, **settings):
     """
     rng = np.random.default_rng(seed)
     rows = make_rows(structure)
-    truth = draw_parameters(structure, rng)
-    y = {kind: draw_target(truth, structure, own, rng) for kind, own in rows.items()}
+    hyperparameters = draw_hyperparameters(structure, rng)
+    truth = draw_groups(hyperparameters, structure, 1, rng)
+    y = draw_target(truth, structure, rows["fit"], 1, rng)[0]
     estimator = make_estimator(structure, solver, random_state=seed, **settings)
-    weight = {"sample_weight": np.full(len(rows["fit"]), 2.0)} if twice else {}
-    fit(estimator, rows["fit"], y["fit"], **weight)
-    true = quantities(truth, structure, rows["fit"], y["fit"])
+    weight = {"sample_weight": np.full(len(y), 2.0)} if twice else {}
+    fit(estimator, rows["fit"], y, **weight)
+    true = quantities(truth, structure, rows["fit"], y)
 
     def ranks(draws):
-        drawn = quantities(draws, structure, rows["fit"], y["fit"])
+        drawn = quantities(draws, structure, rows["fit"], y)
         return {name: rank(true[name][0], drawn[name], rng) for name in true}
+
+    def shares(kind):
+        own, new = rows[kind], kind == "new"
+        given = draw_groups(hyperparameters, structure, REPLICATES, rng) if new else truth
+        drawn = draw_target(given, structure, own, REPLICATES, rng)
+        labels = {factor: codes + NEW * new for factor, codes in own.codes.items()}
+        return inside(estimator, own.X, labels, drawn)
 
     draws = thinned(estimator, n_draws)
     return {
         "ranks": ranks(draws),
         "wrong": {name: ranks(falsify(draws, *how)) for name, how in CONTROLS.items()},
-        "inside": {kind: inside(estimator, rows[kind], y[kind]) for kind in KINDS},
+        "inside": {kind: shares(kind) for kind in KINDS},
         "diagnostics": estimator.diagnostics_,
     }

@@ -20,8 +20,10 @@ TAU_SCALES = {"intercept": 1.0, "x0": 0.5, "x1": 0.5}
 #: and scale of s. These are the documented defaults, at a scale of y of one.
 LOG_MEAN_SD, LOG_SD_SCALE = 1.0, 0.4
 FEATURES = ("x0", "x1")
-#: Held-out rows of each known group, and groups that the fit does not see, of a row each.
+#: Rows to predict of each known group, and new groups, of a row each.
 HELD_OUT, NEW_GROUPS = 2, 8
+#: Added to the codes of groups that are new to the fit.
+NEW = 1000
 
 
 @dataclass(frozen=True)
@@ -81,11 +83,10 @@ def make_rows(structure, seed=0):
     sizes = list(structure.sizes.values())
     cells = np.indices(sizes).reshape(len(sizes), -1)
     drawn = cells if len(sizes) == 1 else cells[:, rng.integers(prod(sizes), size=max(sizes))]
-    new = np.array(sizes)[:, None] + np.arange(NEW_GROUPS)
     codes = {
         "fit": np.repeat(cells, structure.rows, axis=1),
         "known": np.repeat(drawn, HELD_OUT, axis=1),
-        "new": new,
+        "new": np.arange(NEW_GROUPS) % np.array(sizes)[:, None],
     }
     center = np.array([0.5, 0.0])
     return {
@@ -97,35 +98,44 @@ def make_rows(structure, seed=0):
     }
 
 
-def draw_parameters(structure, rng):
-    """Draw all parameters from their priors, the effects of new groups too.
+def draw_hyperparameters(structure, rng):
+    """Draw from the priors all that is not of single groups.
 
-    They are named as in ``posterior_``, with a first axis of length one where draws have
-    theirs.
+    Parameters are named as in ``posterior_``, and have a first axis as draws have there, here
+    of length one.
     """
     drawn = {
         "intercept": rng.normal(0, INTERCEPT_SD, size=1),
         "coef": rng.normal(0, COEF_SD, size=(1, len(FEATURES))),
     }
-    for factor, size in structure.sizes.items():
+    for factor in structure.sizes:
         terms = structure.terms(factor)
         scales = np.array([TAU_SCALES[term] for term in terms])
-        tau = stats.halfnorm.rvs(scale=scales, size=len(terms), random_state=rng)
-        corr = draw_correlations(len(terms), rng)
-        cov = tau[:, None] * corr * tau
-        n = size + NEW_GROUPS
-        effects = rng.multivariate_normal(np.zeros(len(tau)), cov, size=n, method="eigh")
-        drawn |= {f"tau_{factor}": tau[None], f"effect_{factor}": effects[None]}
+        drawn[f"tau_{factor}"] = np.abs(rng.normal(0, scales, size=(1, len(terms))))
         if len(terms) > 1:
-            drawn[f"corr_{factor}"] = corr[None]
+            drawn[f"corr_{factor}"] = draw_correlations(len(terms), rng)[None]
     if structure.by_group:
-        mean = rng.normal(0, LOG_MEAN_SD)
-        sd = stats.halfnorm.rvs(scale=LOG_SD_SCALE, random_state=rng)
-        n = next(iter(structure.sizes.values())) + NEW_GROUPS
-        drawn |= {"log_sigma_mean": np.array([mean]), "log_sigma_sd": np.array([sd])}
-        return drawn | {"sigma": np.exp(rng.normal(mean, sd, size=(1, n)))}
-    sigma = stats.halfnorm.rvs(scale=SIGMA_SCALE, size=1, random_state=rng)
-    return drawn | {"sigma": sigma}
+        drawn["log_sigma_mean"] = rng.normal(0, LOG_MEAN_SD, size=1)
+        drawn["log_sigma_sd"] = np.abs(rng.normal(0, LOG_SD_SCALE, size=1))
+    else:
+        drawn["sigma"] = np.abs(rng.normal(0, SIGMA_SCALE, size=1))
+    return drawn
+
+
+def draw_groups(hyperparameters, structure, n, rng):
+    """Draw effects and residual scales of all groups n times, given one draw of the rest."""
+    drawn = dict(hyperparameters)
+    for factor, size in structure.sizes.items():
+        tau = hyperparameters[f"tau_{factor}"][0]
+        corr = hyperparameters.get(f"corr_{factor}", np.ones((1, 1, 1)))[0]
+        cov, zero = tau[:, None] * corr * tau, np.zeros(len(tau))
+        effects = rng.multivariate_normal(zero, cov, size=(n, size), method="eigh")
+        drawn[f"effect_{factor}"] = effects
+    if structure.by_group:
+        mean, sd = hyperparameters["log_sigma_mean"][0], hyperparameters["log_sigma_sd"][0]
+        size = next(iter(structure.sizes.values()))
+        drawn["sigma"] = np.exp(rng.normal(mean, sd, size=(n, size)))
+    return drawn
 
 
 def draw_correlations(n, rng):
@@ -156,10 +166,11 @@ def residual_scale(parameters, structure, rows):
     return sigma[:, rows.codes[first]] if structure.by_group else sigma[:, None]
 
 
-def draw_target(parameters, structure, rows, rng):
-    """Draw y (n,) given one draw of the parameters."""
+def draw_target(parameters, structure, rows, n, rng):
+    """Draw y (n, n_rows) given one draw of the parameters, or n."""
     mean = linear_predictor(parameters, structure, rows)
-    return rng.normal(mean, residual_scale(parameters, structure, rows))[0]
+    scale = residual_scale(parameters, structure, rows)
+    return rng.normal(mean, scale, size=(n, len(rows)))
 
 
 def quantities(parameters, structure, rows, y):
@@ -172,9 +183,9 @@ def quantities(parameters, structure, rows, y):
     """
     values = {"intercept": parameters["intercept"]}
     values |= {f"coef[{name}]": parameters["coef"][:, k] for k, name in enumerate(FEATURES)}
-    for factor, size in structure.sizes.items():
+    for factor in structure.sizes:
         terms = structure.terms(factor)
-        effects = parameters[f"effect_{factor}"][:, :size]
+        effects = parameters[f"effect_{factor}"]
         for a, term in enumerate(terms):
             values[f"tau_{factor}[{term}]"] = parameters[f"tau_{factor}"][:, a]
             values[f"effect_{factor}[0, {term}]"] = effects[:, 0, a]
