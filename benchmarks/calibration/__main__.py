@@ -2,7 +2,8 @@
 
     python benchmarks/calibration --simulations 500 --solver nuts laplace
 
-See README.md beside this file. What is found goes to docs/figures, case by case.
+docs/user_guide/calibration.rst says what it does. What is found goes to docs/figures, case
+by case.
 """
 
 from __future__ import annotations

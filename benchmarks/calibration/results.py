@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from fitting import KINDS, NOMINAL
+from generative import STRUCTURES
 from uniform import coverage, p_value, uniform_ranks
 
 FOLDER = Path(__file__).parents[2] / "docs" / "figures"
@@ -34,8 +35,10 @@ def keep(case, outcomes):
 
 
 def cases():
-    """Return the cases of the file, in the order they were made."""
-    return [tuple(k.split("|")[:3]) for k in np.load(FILE).files if k.endswith("|names")]
+    """Return the cases of the file: by model, right fits before wrong ones, NUTS first."""
+    made = [tuple(k.split("|")[:3]) for k in np.load(FILE).files if k.endswith("|names")]
+    order = list(STRUCTURES)
+    return sorted(made, key=lambda case: (order.index(case[0]), case[2], case[1] != "nuts"))
 
 
 def load(case):
