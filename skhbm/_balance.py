@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Classes", "make_classes", "share_equal_work"]
 
+#: Roots are equal that agree in so many digits of the largest.
+DIGITS = 13
+
 
 def share_equal_work(R: Float, E: Float) -> tuple[Float, Float, Float]:
     """Replace groups of equal R by fewer with the same likelihood.
@@ -41,7 +44,7 @@ def share_equal_work(R: Float, E: Float) -> tuple[Float, Float, Float]:
     _, q, m = E.shape
     vectors = E.reshape(len(E), q * m)
     _, kind, size = np.unique(
-        R.reshape(len(R), q * q), axis=0, return_inverse=True, return_counts=True
+        _rounded(R.reshape(len(R), q * q)), axis=0, return_inverse=True, return_counts=True
     )
     alone = size[kind] <= q * m
     rows, values, weights = [R[alone]], [vectors[alone]], [np.ones(int(alone.sum()))]
@@ -58,6 +61,11 @@ def share_equal_work(R: Float, E: Float) -> tuple[Float, Float, Float]:
         np.concatenate(values).reshape(-1, q, m),
         np.concatenate(weights),
     )
+
+
+def _rounded(R: Float) -> Float:
+    """Return roots without the last digits, which depend on the order of the rows."""
+    return np.round(R / np.max(np.abs(R), initial=np.finfo(float).tiny), DIGITS)
 
 
 class Classes(NamedTuple):
@@ -100,7 +108,7 @@ class Classes(NamedTuple):
 def make_classes(R: Float, E: Float) -> Classes:
     """Find the classes of groups with R (n_groups, 1, 1) and E_x (n_groups, 1, m - 1)."""
     n_groups, width = len(R), max(E.shape[2], 1)
-    _, kind, size = np.unique(R[:, 0, 0], return_inverse=True, return_counts=True)
+    _, kind, size = np.unique(_rounded(R[:, 0, 0]), return_inverse=True, return_counts=True)
     # A class needs more groups than slots to be worth it.
     alone = size[kind] <= width + 1
     kind = np.where(alone, len(size) + np.arange(n_groups), kind)

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from skhbm._datatree import coordinates, hyperparameters
+from skhbm._laplace import PILOT
 from skhbm._psis import good_k
 
 if TYPE_CHECKING:
@@ -25,11 +26,13 @@ RHAT = 1.01
 OFF_CENTRE = 5.0
 
 
-def diagnose(posterior: Posterior, diverging: Any, k: float | None) -> dict[str, Any]:
+def diagnose(
+    posterior: Posterior, diverging: Any, weights: tuple[float, float] | None
+) -> dict[str, Any]:
     """Return the worst rank-normalised R-hat and bulk ESS, and where, and divergences.
 
-    Over all parameters but the effects of the integrated factor, which are drawn exactly. With
-    Pareto k of importance weights, if there were any.
+    Over all parameters but the effects of the integrated factor, which are drawn exactly. If
+    draws were weighted, with Pareto k and effective size of the `weights`.
     """
     from arviz_stats.base import array_stats
 
@@ -41,12 +44,13 @@ def diagnose(posterior: Posterior, diverging: Any, k: float | None) -> dict[str,
         sizes[name] = float(array_stats.ess(draws, chain_axis=0, draw_axis=1, method="bulk"))
     worst = max(rhats, key=lambda name: np.nan_to_num(rhats[name], nan=np.inf))
     least = min(sizes, key=lambda name: np.nan_to_num(sizes[name], nan=0.0))
+    k, effective = weights or (None, np.inf)
     return {
         "max_rhat": rhats[worst],
         "max_rhat_parameter": worst,
         "n_rhat_above": sum(not value <= RHAT for value in rhats.values()),
         "n_parameters": len(rhats),
-        "min_ess": sizes[least],
+        "min_ess": min(sizes[least], effective),
         "min_ess_parameter": least,
         "n_divergences": int(np.sum(diverging)),
         "pareto_k": k,
@@ -91,13 +95,14 @@ def warn_if_not_converged(
 
 def _warn_if_not_covered(diagnostics: dict[str, Any], n_draws: int) -> None:
     """Warn if the proposals of `solver="laplace"` do not cover the posterior."""
-    k, threshold = diagnostics["pareto_k"], good_k(n_draws)
+    k, threshold = diagnostics["pareto_k"], good_k(n_draws + PILOT)
     if k <= threshold:
         return
     warnings.warn(
         f"Pareto k is {k:.2f}, above {threshold:.2f}: the posterior is too far from what "
         "solver='laplace' draws from to be reached by weights (smallest effective sample size "
-        f"{diagnostics['min_ess']:.0f}, {diagnostics['min_ess_parameter']}). Use solver='nuts'.",
+        f"{diagnostics['min_ess']:.0f}, {diagnostics['min_ess_parameter']}). "
+        "Use solver='nuts'.",
         ConvergenceWarning,
         stacklevel=5,
     )

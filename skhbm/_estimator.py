@@ -441,7 +441,7 @@ class HierarchicalNormalRegressor(
         if hasattr(self, "_skl_callbacks"):
             watchers.append(ChainTasks(context, self.chains, total, estimator=self, **rows))
         with line:
-            posterior, sample_stats, k = infer(
+            posterior, sample_stats, weights = infer(
                 design,
                 priors,
                 int(check_random_state(self.random_state).randint(2**31 - 1)),
@@ -453,7 +453,7 @@ class HierarchicalNormalRegressor(
                 threads=n_threads(self.n_jobs, self.chains),
                 watchers=watchers,
             )
-            diagnostics = diagnose(posterior, sample_stats["diverging"], k)
+            diagnostics = diagnose(posterior, sample_stats["diverging"], weights)
             fitted._set_fitted(posterior, statistics, priors, sample_stats)
             fitted.diagnostics_ = {**diagnostics, "seconds": time.perf_counter() - started}
             line.conclude(posterior.shape, fitted.diagnostics_)

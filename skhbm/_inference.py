@@ -40,8 +40,11 @@ FEW_GROUPS = 10
 
 def infer(
     design: Design, priors: Priors, seed: int, solver: str, **settings: Any
-) -> tuple[Posterior, dict[str, Any], float | None]:
-    """Draw from the posterior; return it with the sampler's statistics and Pareto k."""
+) -> tuple[Posterior, dict[str, Any], tuple[float, float] | None]:
+    """Draw from the posterior; return it with the statistics of draws.
+
+    If draws were weighted, also Pareto k and the effective number of the weights.
+    """
     coefficients = make_coefficients(design, priors)
     basis = make_basis(design, coefficients)
     with COMPILING:
@@ -49,14 +52,14 @@ def infer(
         finite = finite_start(target, start)
         model = prepare(target, start) if solver == "nuts" else None
     if solver == "nuts":
-        draws, k = _run_nuts(design, model, seed=seed, **settings), None
+        draws, weights = _run_nuts(design, model, seed=seed, **settings), None
     else:
-        draws, k = _run_laplace(target, finite, seed=seed, **settings)
+        draws, weights = _run_laplace(target, finite, seed=seed, **settings)
     posterior = make_posterior(design, basis, target, draws.values, seed, settings["threads"])
     if design.terms.by_group and priors.sigma is not None:
         scale = prior_draws(priors.sigma, posterior.sigma_new.shape, seed)
         posterior = replace(posterior, sigma_new=scale)
-    return posterior, draws.statistics, k
+    return posterior, draws.statistics, weights
 
 
 def _run_nuts(design: Design, model: Any, *, target_accept: float, **settings: Any) -> Draws:
@@ -79,14 +82,15 @@ def _run_laplace(
     threads: int,
     watchers: Sequence[Watcher],
     target_accept: float,  # noqa: ARG001  # a setting of NUTS
-) -> tuple[Draws, float]:
-    """Return draws in the shape of those of chains, and Pareto k."""
+) -> tuple[Draws, tuple[float, float]]:
+    """Return draws in the shape of those of chains, and what their weights were like."""
     found = laplace(target, start, n=chains * draws, seed=seed, threads=threads)
     values = found.values.reshape(chains, draws, -1)
     logp = found.logp.reshape(chains, draws)
     for watcher in watchers:
         watcher([tune + draws] * chains, 0)
-    return Draws(values, {"logp": logp, "diverging": np.zeros(logp.shape, bool)}), found.k
+    statistics = {"logp": logp, "diverging": np.zeros(logp.shape, bool)}
+    return Draws(values, statistics), (found.k, found.effective)
 
 
 def _target(

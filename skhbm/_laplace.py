@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     Float = NDArray[np.float64]
 
-__all__ = ["Weighted", "laplace"]
+__all__ = ["PILOT", "Weighted", "laplace"]
 
 #: Degrees of freedom of the proposals: tails heavier than those of the posterior.
 DEGREES = 5.0
@@ -63,11 +63,14 @@ class Weighted(NamedTuple):
         Log densities of the unconstrained draws.
     k : float
         Pareto shape of the weights.
+    effective : float
+        Effective number of the draws that were weighted (Kish).
     """
 
     values: Float
     logp: Float
     k: float
+    effective: float
 
 
 class _Proposal(NamedTuple):
@@ -120,30 +123,33 @@ def laplace(target: Evaluated, start: Float, *, n: int, seed: int, threads: int)
     """
     if len(start) > LARGEST:
         msg = (
-            f"solver='laplace' is for at most {LARGEST} parameters that are not integrated out. "
-            f"Got {len(start)}: effects of all grouping factors but one and residual scales of "
-            "groups are among them. Use solver='nuts'."
+            f"solver='laplace' is for at most {LARGEST} parameters that are not integrated "
+            f"out. Got {len(start)}: effects of all grouping factors but one and residual "
+            "scales of groups are among them. Use solver='nuts'."
         )
         raise ValueError(msg)
     rng = np.random.default_rng([seed, 3])
     pilot = max(PILOT, PILOT_BY_DIMENSION * len(start))
-    sample = _Sample([], [], np.empty((0, len(start))), np.empty(0))
     proposal = _at_mode(target, start)
-    for _ in range(ROUNDS + 1):
-        sample = _extend(sample, proposal, target, rng, pilot, threads)
+    sample = _Sample([], [], np.empty((0, len(start))), np.empty(0))
+    sample = _extend(sample, proposal, target, rng, PILOT, threads)
+    for _ in range(ROUNDS):
         weights, k = sample.weights()
-        effective = 1.0 / np.sum(weights**2)
-        if k < GOOD_K and effective > GOOD_SHARE * len(weights):
+        share = 1.0 / np.sum(weights**2) / len(weights)
+        if (k < GOOD_K and share > GOOD_SHARE) or share * pilot < LEARNABLE * len(start):
             break
-        if effective < LEARNABLE * len(start):
-            break
+        if len(weights) < pilot:
+            sample = _extend(sample, proposal, target, rng, pilot - len(weights), threads)
+            weights, _ = sample.weights()
         proposal = _learn(sample.x, weights)
+        sample = _extend(sample, proposal, target, rng, pilot, threads)
     sample = _extend(sample, proposal, target, rng, n, threads)
     weights, k = sample.weights()
     # In random order: draws of one proposal alone are not of the posterior.
     order = rng.permutation(len(weights))
     chosen = order[systematic(weights[order], n, rng)]
-    return Weighted(natural_values(target, sample.x[chosen]), sample.logp[chosen], k)
+    values, effective = natural_values(target, sample.x[chosen]), 1.0 / np.sum(weights**2)
+    return Weighted(values, sample.logp[chosen], k, effective)
 
 
 def _at_mode(target: Evaluated, start: Float) -> _Proposal:

@@ -1,0 +1,185 @@
+"""solver="laplace": importance sampling about the mode.
+
+Its posteriors of real data are compared with quadrature in test_reference_posteriors.
+"""
+
+import pickle
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from internals import build, build_crossed, evaluate_target
+from reference import Structure, make_table, mcse
+from scipy import stats
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV
+from structures import STRUCTURES, fit, rows_of
+
+from skhbm import HierarchicalNormalRegressor
+from skhbm._evaluation import log_densities, natural_values
+from skhbm._laplace import LARGEST, laplace
+
+TARGETS = {
+    "intercepts": [Structure()],
+    "slopes": [Structure(slopes=(0, 1))],
+    "by group": [Structure(by_group=True)],
+    "two factors": [Structure(), Structure(slopes=(0,))],
+}
+
+
+def target_of(name):
+    rng = np.random.default_rng(1)
+    structures = TARGETS[name]
+    table = make_table(rng, (2, 5, 9, 3, 12, 4), 2)
+    if len(structures) == 1:
+        return build(structures[0], table)[2]
+    table.codes = np.column_stack([table.codes, rng.integers(0, 4, len(table.y))])
+    return build_crossed(structures, table)[2]
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("name", TARGETS)
+def test_points_together_are_as_each_alone(name, threads):
+    """Densities are computed without gradients, in threads."""
+    target = target_of(name)
+    points = np.random.default_rng(2).standard_normal((7, target.n_dim))
+    densities, values = log_densities(target, points, threads), natural_values(target, points)
+    for x, logp, natural in zip(points, densities, values, strict=True):
+        expected, _, expected_natural = evaluate_target(target, x)
+        assert logp == expected
+        np.testing.assert_array_equal(natural, expected_natural)
+
+
+def test_densities_that_are_not_finite_are_minus_infinity():
+    target = target_of("intercepts")
+    points = np.array([np.zeros(target.n_dim), np.full(target.n_dim, 800.0)])
+    densities = log_densities(target, points, 1)
+    assert np.isfinite(densities[0])
+    assert densities[1] == -np.inf
+
+
+def test_draws_are_of_the_density():
+    """Marginal distributions of draws against quadrature of one parameter's density."""
+    target = target_of("intercepts")
+    found = laplace(target, np.zeros(target.n_dim), n=4000, seed=0, threads=1)
+    assert found.k < 0.5
+    grid = np.linspace(-8, 3, 221), np.linspace(-1.5, 1.5, 181)
+    points = np.stack(np.meshgrid(*grid, indexing="ij"), axis=-1).reshape(-1, 2)
+    logs = log_densities(target, points, 1).reshape(221, 181)
+    density = np.exp(logs - logs.max())
+    draws = found._asdict()["values"]
+    for k, name in enumerate(("tau", "sigma")):
+        marginal = density.sum(axis=1 - k)
+        cdf = np.cumsum(marginal) / marginal.sum()
+        natural = natural_values(target, np.column_stack([grid[k], grid[k]]))[:, k]
+        uniform = np.interp(draws[:, k], natural, cdf)
+        # Duplicates among the draws: at least a third of them count.
+        assert stats.kstest(uniform, "uniform").statistic < 1.95 / np.sqrt(4000 / 3), name
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_posterior_is_that_of_nuts(name):
+    rows = rows_of(3)
+    models = [fit(rows, solver=s, **STRUCTURES[name]) for s in ("nuts", "laplace")]
+    assert models[1].diagnostics_["pareto_k"] < 0.7
+    posteriors = [model.posterior_["posterior"].to_dataset() for model in models]
+    for variable in posteriors[0]:
+        chains, ours = (p[variable].to_numpy() for p in posteriors)
+        for index in np.ndindex(chains.shape[2:]):
+            a, b = (draws[(slice(None), slice(None), *index)] for draws in (chains, ours))
+            if np.ptp(a) == 0:
+                continue
+            error = np.hypot(mcse(a), mcse(b))
+            assert abs(a.mean() - b.mean()) <= 5 * error, (variable, index)
+
+
+def test_crossed_factors_with_slopes_are_those_of_nuts():
+    rng = np.random.default_rng(4)
+    X, codes = rng.standard_normal((400, 1)), rng.integers(0, [12, 7], (400, 2))
+    y = X[:, 0] + rng.standard_normal(12)[codes[:, 0]] + rng.standard_normal(400)
+    y += rng.standard_normal(7)[codes[:, 1]] * (1 + X[:, 0])
+    slopes = {"group1": [0]}
+    models = [fit((X, y, codes), solver=s, varying_slopes=slopes) for s in ("nuts", "laplace")]
+    tables = [model.summary(round_to="none") for model in models]
+    error = np.hypot(tables[0]["mcse_mean"].astype(float), tables[1]["mcse_mean"].astype(float))
+    difference = tables[0]["mean"].astype(float) - tables[1]["mean"].astype(float)
+    assert np.all(np.abs(difference) <= 5 * error)
+
+
+def test_draws_have_the_shape_of_chains():
+    model = fit(rows_of(5), solver="laplace", chains=3, draws=70)
+    posterior = model.posterior_["posterior"]
+    assert posterior["tau_group"].shape[:2] == (3, 70)
+    assert posterior["sigma"].shape == (3, 70)
+    assert model.posterior_["sample_stats"]["lp"].shape == (3, 70)
+
+
+def test_diagnostics_say_what_is_known():
+    found = fit(rows_of(5), solver="laplace").diagnostics_
+    assert found["pareto_k"] < 0.7
+    assert found["min_ess"] > 1000
+    assert found["n_divergences"] == 0
+
+
+def test_chains_have_no_pareto_k():
+    assert fit(rows_of(5)).diagnostics_["pareto_k"] is None
+
+
+def test_a_seed_gives_the_same_draws_whatever_the_number_of_threads():
+    first, second = (
+        fit(rows_of(6), solver="laplace", n_jobs=n_jobs)._posterior for n_jobs in (1, 2)
+    )
+    np.testing.assert_array_equal(first.coef, second.coef)
+    np.testing.assert_array_equal(first.tau, second.tau)
+
+
+def test_a_proposal_that_does_not_cover_warns_and_names_the_remedy():
+    """Residual scales of fifty groups of two rows are far from a Student-t distribution."""
+    groups = np.repeat(np.arange(50), 2)
+    rows = None, np.random.default_rng(7).standard_normal(100), groups
+    independent = STRUCTURES["by group, independent"]["priors"]
+    with pytest.warns(ConvergenceWarning, match=r"Pareto k is .* Use solver='nuts'"):
+        model = fit(rows, solver="laplace", residual_scale="by_group", priors=independent)
+    assert model.diagnostics_["pareto_k"] > 0.7
+
+
+def test_too_many_sampled_parameters_are_an_error():
+    n = LARGEST + 1
+    groups = np.repeat(np.arange(n), 3)
+    y = np.random.default_rng(0).standard_normal(len(groups))
+    with pytest.raises(ValueError, match=rf"at most {LARGEST} parameters .* Use solver='nuts'"):
+        fit((None, y, groups), solver="laplace", residual_scale="by_group")
+
+
+def test_no_parameter_is_left_to_draw():
+    """Errors and tau known: all else is integrated out."""
+    X, y, _ = rows_of(8)
+    model = HierarchicalNormalRegressor(solver="laplace", residual_scale="known")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # without groups
+        model.fit(X, y, y_err=np.ones(len(y)))
+    expected = np.linalg.lstsq(np.column_stack([np.ones(len(y)), X]), y, rcond=None)[0]
+    np.testing.assert_allclose(model.coef_, expected[1:], atol=0.2)
+
+
+def test_a_fit_is_saved_and_pickled(tmp_path):
+    model = fit(rows_of(9), solver="laplace")
+    model.save(tmp_path / "model")
+    for copy in (type(model).load(tmp_path / "model"), pickle.loads(pickle.dumps(model))):
+        np.testing.assert_array_equal(copy._posterior.coef, model._posterior.coef)
+        assert copy.diagnostics_ == model.diagnostics_
+
+
+def test_a_search_fits_with_it():
+    X, y, groups = rows_of(10, sizes=(8,) * 6)
+    frame = pd.DataFrame(X, columns=["a", "b"]).assign(group=groups)
+    model = HierarchicalNormalRegressor(group_features="group", random_state=0)
+    search = GridSearchCV(model, {"solver": ["nuts", "laplace"]}, cv=3).fit(frame, y)
+    nuts, laplace = search.cv_results_["mean_test_score"]
+    assert abs(nuts - laplace) < 0.01
+
+
+def test_verbose_tells_pareto_k(capsys):
+    found = fit(rows_of(5), solver="laplace", verbose=1).diagnostics_
+    assert f"Pareto k {found['pareto_k']:.2f}" in capsys.readouterr().out
