@@ -11,7 +11,6 @@ from generative import (
     INTERCEPT_SD,
     LOG_MEAN_SD,
     LOG_SD_SCALE,
-    NEW,
     SIGMA_SCALE,
     TAU_SCALES,
     draw_groups,
@@ -82,7 +81,9 @@ def fit(estimator, rows, y, **metadata):
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return estimator.fit(rows.X, y, groups=rows.codes, **metadata)
+        # Rows of crossed factors look, in one data set of a hundred or so, like nested ones.
+        warnings.filterwarnings("ignore", "The labels of .* look as if numbered anew")
+        return estimator.fit(rows.X, y, groups=rows.labels(), **metadata)
 
 
 def thinned(estimator, n):
@@ -158,8 +159,7 @@ def simulate(structure, solver, seed, n_draws, *, twice=False, **settings):
         own, new = rows[kind], kind == "new"
         given = draw_groups(hyperparameters, structure, REPLICATES, rng) if new else truth
         drawn = draw_target(given, structure, own, REPLICATES, rng)
-        labels = {factor: codes + NEW * new for factor, codes in own.codes.items()}
-        return inside(estimator, own.X, labels, drawn)
+        return inside(estimator, own.X, own.labels("new " if new else ""), drawn)
 
     draws = thinned(estimator, n_draws)
     return {

@@ -22,8 +22,6 @@ LOG_MEAN_SD, LOG_SD_SCALE = 1.0, 0.4
 FEATURES = ("x0", "x1")
 #: Rows to predict of each known group, and new groups, of a row each.
 HELD_OUT, NEW_GROUPS = 2, 8
-#: Added to the codes of groups that are new to the fit.
-NEW = 1000
 
 
 @dataclass(frozen=True)
@@ -71,6 +69,13 @@ class Rows:
 
     def __len__(self):
         return len(self.X)
+
+    def labels(self, prefix=""):
+        """Return labels (n,) of the groups, sorted as their codes are while these are digits."""
+        return {
+            factor: np.array([f"{prefix}{factor} {code}" for code in codes])
+            for factor, codes in self.codes.items()
+        }
 
 
 def make_rows(structure, seed=0):
