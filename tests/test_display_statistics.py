@@ -313,17 +313,18 @@ def test_curve_and_band_are_drawn_as_they_are():
     np.testing.assert_array_equal(made.ref_line_.get_ydata(), [0, 0])
 
 
+@pytest.mark.parametrize("probability", [0.5, 0.9])
 @pytest.mark.parametrize("n", [20, 500, 20_000])
-def test_band_holds_whole_curves_with_its_probability(n):
+def test_band_holds_whole_curves_with_its_probability(n, probability):
     rng, trials = np.random.default_rng(n), 2000
-    lower, upper = band(n, NOMINAL, 0.9)
+    lower, upper = band(n, NOMINAL, probability)
     counts = rng.multinomial(n, np.diff(NOMINAL, prepend=0, append=1), size=trials)
     curves = counts.cumsum(axis=1)[:, :-1] / n
     held = np.mean(np.all((curves >= lower - 1e-12) & (curves <= upper + 1e-12), axis=1))
     # Two simulations have errors: of the band's level, of 1000 trials, and of this one.
-    error = np.sqrt(0.1 * 0.9 * (1 / 1000 + 1 / trials))
+    error = np.sqrt(probability * (1 - probability) * (1 / 1000 + 1 / trials))
     # Counts are discrete: a band of few rows holds somewhat more.
-    assert 0.9 - 5 * error < held < 0.9 + 5 * error + 0.05 * (n < 100)
+    assert probability - 5 * error < held < probability + 5 * error + 0.05 * (n < 100)
     pointwise = binom.ppf([[0.05], [0.95]], n, NOMINAL) / n
     alone = np.mean(np.all((curves >= pointwise[0]) & (curves <= pointwise[1]), axis=1))
     assert alone < 0.75
