@@ -34,8 +34,12 @@ CASES = {
     "three-groups": ("three-group example, by_group; compiled", "0.5 s, 0 diverging", 1),
     "warm": ("fresh process, warm disk cache, imports included", "3 s", 3),
     "cold": ("first fit ever, empty caches, imports included", "10 s", 3),
-    "million-rows": ("1,000,000 rows, 10 features, 10,000 groups", "10 s, + 300 MB", 1),
-    "many-groups": ("200,000 rows, 10,000 groups, one varying slope", "30 s", 1),
+    "million-rows": ("1,000,000 rows, 10 features, 10,000 groups", "2 s, + 300 MB", 1),
+    "many-groups": ("200,000 rows, 10,000 groups, one varying slope", "10 s", 1),
+    "laplace": ("5,000 rows, 100 groups, 5 features; compiled", "0.1 s, ESS 2000", 1),
+    "laplace-million-rows": ("1,000,000 rows, 10 features, 10,000 groups", "5 x sums", 1),
+    "laplace-many-groups": ("200,000 rows, 10,000 groups, one varying slope", "1 s", 1),
+    "laplace-search": ("GridSearchCV, 5 folds x 3 points, second of the process", "3 s", 1),
     "evaluations": ("InstEval's shape: 73,421 rows, 2,972 x 1,128 x 14", "60 s, ESS 400", 1),
     "schools": ("30,000 rows, 2,400 schools in 130 areas", "10 s, ESS 1000", 1),
     "eight-schools": ("eight schools, known errors; compiled", "0.5 s", 1),
@@ -208,6 +212,41 @@ def million_rows(repeat):
 
 def many_groups(repeat):
     return fit_large(make_rows(200_000, 10_000, 1, 1), repeat, varying_slopes="all")
+
+
+def laplace(repeat):
+    return fit_compiled(make_rows(5_000, 100, 5), repeat, solver="laplace")
+
+
+def laplace_million_rows(repeat):
+    """Beside it: X'X, and a sum of each column by group, the least that any method needs."""
+    import numpy as np
+
+    rows = make_rows(1_000_000, 10_000, 10)
+    X, y, groups = rows
+    columns = np.column_stack([X, y]).T.copy()
+
+    def sums():
+        return X.T @ X, [np.bincount(groups, column) for column in columns]
+
+    seconds, _ = timed(sums, 3 * repeat)
+    found = fit_large(rows, 3 * repeat, solver="laplace")
+    least = statistics.median(seconds)
+    ratio = statistics.median(found["seconds"]) / least
+    return {**found, "note": f"{ratio:.1f} x sums, {least:.3f} s"}
+
+
+def laplace_many_groups(repeat):
+    rows = make_rows(200_000, 10_000, 1, 1)
+    return fit_large(rows, repeat, varying_slopes="all", solver="laplace")
+
+
+def laplace_search(repeat):
+    from searches import time_searches
+
+    model = regressor(group_features=5, solver="laplace")
+    rows = make_rows(5_000, 100, 5, 2)
+    return {"seconds": time_searches(*rows, model, [None] * (1 + repeat))[1:]}
 
 
 def evaluations(repeat):
@@ -415,6 +454,10 @@ MEASURES = {
     "cold": fresh,
     "million-rows": million_rows,
     "many-groups": many_groups,
+    "laplace": laplace,
+    "laplace-million-rows": laplace_million_rows,
+    "laplace-many-groups": laplace_many_groups,
+    "laplace-search": laplace_search,
     "evaluations": evaluations,
     "schools": schools,
     "eight-schools": eight_schools,
