@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 
 from skhbm._jit import JIT_INNER
-from skhbm._lanes import LANES, load, root, splat, store, total
+from skhbm._lanes import LANES, at_least, load, root, splat, store, total
 
 __all__ = ["add_crossproduct", "between_gradient", "integrate", "target_adjoint", "whiten"]
 
@@ -56,7 +56,8 @@ def whiten(cov, sigma, roots, target, weight, Y):
                 x += load(RC, (a, c)) * (load(roots, (g, a, c)) * d)
             for c in range(a):
                 x -= load(F, (a, c)) * load(F, (a, c))
-            pivot = root(x)
+            # Rounding may take it below one where a group is fitted all but perfectly.
+            pivot = root(at_least(x, splat(1.0)))
             store(F, (a, a), pivot)
             store(pivots, (0,), load(pivots, (0,)) * pivot)
             scale = 1.0 / pivot

@@ -6,8 +6,8 @@ the arrays might overlap. Numbers that live in registers cannot. In compiled fun
     x = load(array, (i, j)), store(array, (i, j), x)
 
 read and write array[i, j, :], with + - * / between lanes and with floats, `splat(float)`,
-`root(x)` and `total(x)`, the sum over lanes. No sum is reordered, and no multiplication fused
-with an addition: results do not depend on the instruction set.
+`root(x)`, `at_least(x, y)` and `total(x)`, the sum over lanes. No sum is reordered, and no
+multiplication fused with an addition: results do not depend on the instruction set.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from numba.core import cgutils
 from numba.core.datamodel import models
 from numba.extending import intrinsic, overload, register_model
 
-__all__ = ["LANES", "load", "root", "splat", "store", "total"]
+__all__ = ["LANES", "at_least", "load", "root", "splat", "store", "total"]
 
 LANES = 8
 VECTOR = ir.VectorType(ir.DoubleType(), LANES)
@@ -89,6 +89,17 @@ def root(typingctx: Any, x: Any) -> Any:
         return builder.call(function, args)
 
     return LANES_TYPE(LANES_TYPE), codegen
+
+
+@intrinsic
+def at_least(typingctx: Any, x: Any, least: Any) -> Any:
+    """Return `least` where a lane is less than that; what is not a number stays."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        less = builder.fcmp_ordered("<", *args)
+        return builder.select(less, args[1], args[0])
+
+    return LANES_TYPE(LANES_TYPE, LANES_TYPE), codegen
 
 
 @intrinsic
