@@ -29,11 +29,13 @@ KINDS = ("known", "new")
 REPLICATES = 100
 
 
-#: Negative controls: parameters whose draws are multiplied, and by what, in a right fit.
+#: Negative controls: parameters whose draws are multiplied, and by what, in a right fit. The
+#: coarser two are for the few data sets of the tests.
 CONTROLS = {
     "effects x 0.8": ("effect_", 0.8),
     "tau x 1.2": ("tau_", 1.2),
-    "tau x 1.5": ("tau_", 1.5),
+    "effects x 0.6": ("effect_", 0.6),
+    "tau x 2": ("tau_", 2.0),
 }
 
 

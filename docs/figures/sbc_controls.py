@@ -14,7 +14,7 @@ CONTROLS = {
     "": "right",
     "effects x 0.8": r"effects $\times$ 0.8",
     "tau x 1.2": r"$\tau \times$ 1.2",
-    "rows twice": "rows counted twice",
+    "rows twice": "rows twice",
 }
 QUANTITIES = {
     "tau_group[intercept]": r"$\tau$",
@@ -24,7 +24,7 @@ QUANTITIES = {
 }
 BINS = 20
 
-fig, axes = plt.subplots(4, 4, figsize=(7, 6), sharex=True, sharey=True, layout="constrained")
+fig, axes = plt.subplots(4, 4, figsize=(7, 7), sharex=True, sharey="row", layout="constrained")
 for row, (control, label) in zip(axes, CONTROLS.items(), strict=True):
     names, ranks, *_ = load(("intercepts", "nuts", control))
     low, middle, high = binom.ppf([0.005, 0.5, 0.995], len(ranks), 1 / BINS)
@@ -36,5 +36,6 @@ for row, (control, label) in zip(axes, CONTROLS.items(), strict=True):
         ax.axhline(middle, color="k", lw=0.6)
         if not control:
             ax.set_title(short, fontsize="medium")
-axes[0, 0].set_yticks([])
+for row in axes:
+    row[0].set_yticks([])
 fig.supxlabel("rank of the truth among draws, as a share")
