@@ -107,12 +107,14 @@ def coefficient_draws(
     inputs: Float,
     given: Float,
     z: Float,
+    moments: Float | None,
     threads: int,
 ) -> Float:
     """Draw the working coefficients (s, n_fixed) exactly, given each draw of all else.
 
     inputs (s, n_inputs) are those of the likelihood, given (s, m - 1 - k) among them the
-    sampled coefficients, z (s, k) standard normals. The root of the covariance is the
+    sampled coefficients, z (s, k) standard normals, moments (s, k + 1, k + 1) U of the
+    likelihood, if it is known. The root of the covariance is the
     Cholesky factor in the order of the coefficients, whatever the rotation, which among equal
     eigenvalues is arbitrary.
     """
@@ -124,9 +126,12 @@ def coefficient_draws(
     def draw(some: slice) -> None:
         for first in range(some.start, some.stop, BATCH):
             batch = slice(first, min(first + BATCH, some.stop))
-            outputs = np.empty((batch.stop - first, 1 + n_inputs + (k + 1) ** 2))
-            evaluate_marginals(address, table.ctypes.data, inputs[batch], outputs)
-            U = outputs[:, 1 + n_inputs :].reshape(-1, k + 1, k + 1)
+            if moments is None:
+                outputs = np.empty((batch.stop - first, 1 + n_inputs + (k + 1) ** 2))
+                evaluate_marginals(address, table.ctypes.data, inputs[batch], outputs)
+                U = outputs[:, 1 + n_inputs :].reshape(-1, k + 1, k + 1)
+            else:
+                U = moments[batch]
             # U'U is the covariance of g, so R'R is that of rotation @ g for the R of this QR.
             root = np.linalg.qr(U[:, :k, :k] @ basis.rotation.T, mode="r")
             sign = np.sign(np.einsum("sii->si", root))

@@ -178,7 +178,7 @@ def factor_gradient(factor, x, says, C, effects, d_effects, shares, sizes, grad)
 
 def _crossed_density(n_dim, x_, grad_, logp_, table_):
     """Evaluate log density and gradient, in the form that nutpie's `LogpFunc` calls."""
-    table = carray(table_, (8,), np.int64)
+    table = carray(table_, (9,), np.int64)
     n_head, n_others, q_max = table[0], table[1], table[2]
     head_table = carray(as_pointer(table[5]), (HEAD,), np.int64).copy()
     crossed = carray(as_pointer(table[6]), (TABLE,), np.int64)
@@ -209,6 +209,7 @@ def _crossed_density(n_dim, x_, grad_, logp_, table_):
     shift(crossed, effects, form, target, W)
     own_table = patch(crossed, target, W, adjoint)
     head_table[16] = own_table.ctypes.data
+    head_table[18] = table[8]
     status = call_density(
         table[3], n_head, x.ctypes.data, grad.ctypes.data, out.ctypes.data,
         head_table.ctypes.data,
@@ -245,7 +246,7 @@ def _crossed_expand(n_dim, n_natural, x_, natural_, table_):
 
     And, as the last of them, what the companions add to the log density.
     """
-    table = carray(table_, (8,), np.int64)
+    table = carray(table_, (9,), np.int64)
     n_head, n_others = table[0], table[1]
     factors = carray(as_pointer(table[7]), (n_others, FACTOR), np.int64)
     x, natural = carray(x_, (n_dim,)), carray(natural_, (n_natural,))

@@ -117,7 +117,7 @@ class CrossedTarget(Evaluated):
         callbacks = [density_callback().address, expand_callback().address]
         addresses = [table.ctypes.data for table in self.tables]
         sizes = [self.head.n_dim, len(self.factors), q_max]
-        return np.array([*sizes, *callbacks, *addresses], dtype=np.int64)
+        return np.array([*sizes, *callbacks, *addresses, 0], dtype=np.int64)
 
     def callbacks(self) -> tuple[Any, Any]:
         """Return the callbacks of the density and of the natural values."""

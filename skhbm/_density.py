@@ -42,7 +42,7 @@ __all__ = [
 #: Kinds of residual scale.
 SHARED, INDEPENDENT, HIERARCHICAL, KNOWN = 0, 1, 2, 3
 #: Length of the table of sizes and addresses: see `Target.table`.
-SIZES = 18
+SIZES = 19
 
 
 @cache
@@ -117,7 +117,8 @@ def corr_gradient(z, q, eta, dC, grad):
 def _density(n_dim, x_, grad_, logp_, table_):
     """Evaluate log density and gradient, in the form that nutpie's `LogpFunc` calls.
 
-    If the last in the table is 0 the gradient is not to be used: the likelihood's is left out.
+    If table[17] is 0 the gradient is not to be used: the likelihood's is left out. Where
+    table[18] is an address, U of `_likelihood._marginal` is written there.
     """
     table = carray(table_, (SIZES,), np.int64)
     kind, q, r, n_groups, s = table[0], table[1], table[2], table[3], table[4]
@@ -159,6 +160,9 @@ def _density(n_dim, x_, grad_, logp_, table_):
         inputs[size + n_within + c] = natural[first_coef + c]
     call_marginal(table[8], table[16], inputs.ctypes.data, outputs.ctypes.data, table[17])
     logp += outputs[0]
+    if table[18] != 0:
+        U = carray(as_pointer(table[18]), (table[9],), np.float64)
+        U[:] = outputs[len(outputs) - table[9] :]
     d_cov = outputs[1 : 1 + size].reshape((q, q))
     d_sigma = outputs[1 + size : 1 + size + n_within]
     d_given = outputs[1 + size + n_within :]

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["evaluate_marginals", "in_slices", "log_densities", "natural_values"]
 
+#: Bytes of moments of coefficients that are kept at most.
+MOMENTS = 2.5e8
+
 
 def in_slices(function: Callable[[slice], Any], n: int, threads: int) -> None:
     """Call a function with slices that cover range(n), each in a thread."""
@@ -29,16 +32,28 @@ def in_slices(function: Callable[[slice], Any], n: int, threads: int) -> None:
         list(pool.map(function, map(slice, ends[:-1], ends[1:])))
 
 
-def log_densities(target: Evaluated, x: Float, threads: int) -> Float:
-    """Return log densities (n,) of unconstrained points (n, n_dim), -inf where not finite."""
+def log_densities(target: Evaluated, x: Float, threads: int) -> tuple[Float, Float]:
+    """Evaluate the density at unconstrained points (n, n_dim).
+
+    Returns
+    -------
+    logp : ndarray of shape (n,)
+        Log densities, -inf where they are not finite.
+    moments : ndarray of shape (n, k + 1, k + 1)
+        U of `_likelihood`: moments of the k coefficients that are integrated out, given each
+        point. None of them, of shape (0, k + 1, k + 1), if they would need much memory.
+    """
     table, address = target.table(gradient=False), target.callbacks()[0].address
     x, out = np.ascontiguousarray(x), np.empty(len(x))
+    width = target.n_integrated + 1
+    few = 8 * len(x) * width**2 <= MOMENTS
+    moments = np.empty((len(x) if few else 0, width, width))
 
     def evaluate(some: slice) -> None:
-        _log_densities(address, table.ctypes.data, x[some], out[some])
+        _log_densities(address, table, x[some], out[some], moments[some])
 
     in_slices(evaluate, len(x), threads)
-    return out
+    return out, moments
 
 
 def natural_values(target: Evaluated, x: Float) -> Float:
@@ -64,14 +79,21 @@ def evaluate_marginals(address, table, inputs, outputs):
 
 
 @njit(**JIT)
-def _log_densities(address, table, x, out):
+def _log_densities(address, table, x, out, moments):
     n, d = x.shape
-    gradient = np.empty(d)
+    own, gradient = table.copy(), np.empty(d)
     for i in range(n):
+        if len(moments) > 0:
+            own[-1] = moments[i].ctypes.data
         status = call_density(
-            address, d, x[i].ctypes.data, gradient.ctypes.data, out[i:].ctypes.data, table
+            address,
+            d,
+            x[i].ctypes.data,
+            gradient.ctypes.data,
+            out[i:].ctypes.data,
+            own.ctypes.data,
         )
-        if status != 0:
+        if status != 0 or own[0] < 0:
             out[i] = -np.inf
 
 

@@ -55,7 +55,7 @@ def infer(
         draws, weights = _run_nuts(design, model, seed=seed, **settings), None
     else:
         draws, weights = _run_laplace(target, finite, seed=seed, **settings)
-    posterior = make_posterior(design, basis, target, draws.values, seed, settings["threads"])
+    posterior = make_posterior(design, basis, target, draws, seed, settings["threads"])
     if design.terms.by_group and priors.sigma is not None:
         scale = prior_draws(priors.sigma, posterior.sigma_new.shape, seed)
         posterior = replace(posterior, sigma_new=scale)
@@ -90,7 +90,8 @@ def _run_laplace(
     for watcher in watchers:
         watcher([tune + draws] * chains, 0)
     statistics = {"logp": logp, "diverging": np.zeros(logp.shape, bool)}
-    return Draws(values, statistics), (found.k, found.effective)
+    moments = found.moments if len(found.moments) else None
+    return Draws(values, statistics, moments), (found.k, found.effective)
 
 
 def _target(

@@ -65,12 +65,15 @@ class Weighted(NamedTuple):
         Pareto shape of the weights.
     effective : float
         Effective number of the draws that were weighted (Kish).
+    moments : ndarray of shape (n, k + 1, k + 1), or (0, k + 1, k + 1)
+        Those of the integrated coefficients: see `skhbm._evaluation`.
     """
 
     values: Float
     logp: Float
     k: float
     effective: float
+    moments: Float
 
 
 class _Proposal(NamedTuple):
@@ -107,6 +110,7 @@ class _Sample(NamedTuple):
     sizes: list[int]
     x: Float
     logp: Float
+    moments: Float
 
     def weights(self) -> tuple[Float, float]:
         """Return normalised smoothed weights (n,) and Pareto k."""
@@ -131,7 +135,8 @@ def laplace(target: Evaluated, start: Float, *, n: int, seed: int, threads: int)
     rng = np.random.default_rng([seed, 3])
     pilot = max(PILOT, PILOT_BY_DIMENSION * len(start))
     proposal = _at_mode(target, start)
-    sample = _Sample([], [], np.empty((0, len(start))), np.empty(0))
+    nothing = np.empty((0, target.n_integrated + 1, target.n_integrated + 1))
+    sample = _Sample([], [], np.empty((0, len(start))), np.empty(0), nothing)
     sample = _extend(sample, proposal, target, rng, PILOT, threads)
     for _ in range(ROUNDS):
         weights, k = sample.weights()
@@ -149,7 +154,9 @@ def laplace(target: Evaluated, start: Float, *, n: int, seed: int, threads: int)
     order = rng.permutation(len(weights))
     chosen = order[systematic(weights[order], n, rng)]
     values, effective = natural_values(target, sample.x[chosen]), 1.0 / np.sum(weights**2)
-    return Weighted(values, sample.logp[chosen], k, effective)
+    # Of all draws or of none.
+    moments = sample.moments[chosen] if len(sample.moments) == len(weights) else nothing
+    return Weighted(values, sample.logp[chosen], k, effective, moments)
 
 
 def _at_mode(target: Evaluated, start: Float) -> _Proposal:
@@ -192,5 +199,6 @@ def _extend(
         sizes = [*sizes[:-1], sizes[-1] + n]
     else:
         proposals, sizes = [*proposals, proposal], [*sizes, n]
-    logp = np.concatenate([sample.logp, log_densities(target, x, threads)])
-    return _Sample(proposals, sizes, np.concatenate([sample.x, x]), logp)
+    own = (x, *log_densities(target, x, threads))
+    arrays = [np.concatenate(pair) for pair in zip(sample[2:], own, strict=True)]
+    return _Sample(proposals, sizes, *arrays)

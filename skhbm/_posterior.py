@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from skhbm._basis import Basis
     from skhbm._design import Design
+    from skhbm._sampling import Draws
     from skhbm._target import Evaluated
 
     Float = NDArray[np.float64]
@@ -226,9 +227,10 @@ def innovations(rng: np.random.Generator, shape: tuple[int, ...]) -> Float:
 
 
 def make_posterior(
-    design: Design, basis: Basis, target: Evaluated, values: Any, seed: int, threads: int
+    design: Design, basis: Basis, target: Evaluated, draws: Draws, seed: int, threads: int
 ) -> Posterior:
     """Split the sampler's natural values and draw the integrated coefficients."""
+    values = draws.values
     n_chains, n_draws, _ = values.shape
     total = n_chains * n_draws
     head = target.head
@@ -248,7 +250,7 @@ def make_posterior(
     cov = scales[design.integrated].covariances(units).reshape(total, q * q)
     inputs = [cov, *map(flat, (sigma / design.scaling.y_scale, given, sampled))]
     working = coefficient_draws(
-        basis, target.likelihood, np.hstack(inputs), inputs[2], z, threads
+        basis, target.likelihood, np.hstack(inputs), inputs[2], z, draws.moments, threads
     )
     coef = design.scaling.natural(working, design.terms)
     return Posterior(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["merge_cells", "reduce_rows", "sum_by_group"]
 
+#: So many times more rows than groups, and than in a chunk, are worth two threads.
+HALVED = 4
 #: Rows converted to float64 at a time: the only copy of X that is made.
 CHUNK = 65_536
 
@@ -30,39 +33,65 @@ def reduce_rows(
     X (n_samples, n_features) may have any float dtype and memory order. Rows are counted from
     the first one of their group, so that the running mean has the digits of their spread, not
     of their offset: it would stop moving once a step is less than its last digit.
+
+    Many rows of fewer groups are two halves, whatever the number of CPUs, each in a thread.
     """
-    d = X.shape[1] + 1
-    n = np.zeros(n_groups)
+    rows, d = len(y), X.shape[1] + 1
+    halves = 2 if rows >= HALVED * max(n_groups, CHUNK) else 1
     first = np.zeros((n_groups, d))
-    mean = np.zeros((n_groups, d))
-    cross = np.zeros((n_groups, d, d))
-    none = np.zeros(0)
-    for start in range(0, len(y), CHUNK):
-        rows = slice(start, start + CHUNK)
-        chunk = np.ascontiguousarray(X[rows], dtype=np.float64)
-        target = np.ascontiguousarray(y[rows], dtype=np.float64)
-        weight = none if weights is None else weights[rows]
-        _accumulate(chunk, target, codes[rows], weight, n, first, mean, cross)
+    where = _first_rows(codes, n_groups)
+    there = where >= 0
+    first[there, :-1], first[there, -1] = X[where[there]], y[where[there]]
+    parts = [
+        (np.zeros(n_groups), np.zeros((n_groups, d)), np.zeros((n_groups, d, d)))
+        for _ in range(halves)
+    ]
+
+    def accumulate(half: int) -> None:
+        for start in range(half * rows // halves, (half + 1) * rows // halves, CHUNK):
+            some = slice(start, min(start + CHUNK, (half + 1) * rows // halves))
+            chunk = np.ascontiguousarray(X[some], dtype=np.float64)
+            target = np.ascontiguousarray(y[some], dtype=np.float64)
+            weight = np.zeros(0) if weights is None else weights[some]
+            _accumulate(chunk, target, codes[some], weight, first, *parts[half])
+
+    with ThreadPoolExecutor(halves) as pool:
+        list(pool.map(accumulate, range(halves)))
+    n, mean, cross = parts[0]
     lower = np.tril_indices(d, -1)
-    cross[:, lower[1], lower[0]] = cross[:, lower[0], lower[1]]
+    for part in parts:
+        part[2][:, lower[1], lower[0]] = part[2][:, lower[0], lower[1]]
+    if halves == 2:
+        seen = np.flatnonzero(parts[1][0])
+        merge_cells(seen, *(array[seen] for array in parts[1]), n, mean, cross)
     return n, first + mean, cross
 
 
 @njit(**JIT)
-def _accumulate(X, y, codes, weights, n, first, mean, cross):
+def _first_rows(codes, n_groups):
+    """Return the first row of each group (n_groups,), -1 of one without rows."""
+    first = np.full(n_groups, -1)
+    left = n_groups
+    for i in range(len(codes)):
+        if first[codes[i]] < 0:
+            first[codes[i]] = i
+            left -= 1
+            if left == 0:
+                break
+    return first
+
+
+@njit(**JIT)
+def _accumulate(X, y, codes, weights, first, n, mean, cross):
     """Update the lower triangles with each row (West 1979, Welford's with weights).
 
-    Means are those of the differences from the first row of each group.
+    Means are those of the differences from `first`.
     """
     p = X.shape[1]
     delta = np.empty(p + 1)
     for i in range(len(y)):
         w = weights[i] if len(weights) else 1.0
         j = codes[i]
-        if n[j] == 0.0:
-            for a in range(p):
-                first[j, a] = X[i, a]
-            first[j, p] = y[i]
         n[j] += w
         share = w / n[j]
         for a in range(p):

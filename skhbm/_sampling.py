@@ -47,10 +47,13 @@ class Draws:
     values : ndarray of shape (n_chains, n_draws, n_dim)
         In the order of `Target`.
     statistics : dict of ndarray of shape (n_chains, n_draws)
+    moments : ndarray of shape (n_chains * n_draws, k + 1, k + 1) or None
+        Those of the integrated coefficients, if they are known: see `skhbm._evaluation`.
     """
 
     values: Float
     statistics: dict[str, NDArray[Any]]
+    moments: Float | None = None
 
 
 def prepare(target: Evaluated, start: Float) -> Any:

@@ -66,10 +66,16 @@ class Evaluated:
         def likelihood(self) -> Any:
             """The marginal likelihood, which can draw the coefficients."""
 
+    @property
+    def n_integrated(self) -> int:
+        """Number of coefficients that are integrated out."""
+        return len(self.head.marginal.mean)
+
     def table(self, *, gradient: bool = True) -> NDArray[np.int64]:
         """Return sizes and addresses; valid as long as this object lives.
 
-        Without `gradient` what the callback gives for one is not to be used.
+        Without `gradient` what the callback gives for one is not to be used. The last is 0, or
+        is made the address that the conditional moments of the coefficients are written to.
         """
         raise NotImplementedError
 
@@ -153,7 +159,7 @@ class Target(Evaluated):
                 self.kind, q, self.n_correlations, len(self.log_residual), len(self.center),
                 self.parameters.shape[1], n_within, len(self.address),
                 marginal_callback().address, (k + 1) ** 2,
-                *(array.ctypes.data for array in arrays), int(gradient),
+                *(array.ctypes.data for array in arrays), int(gradient), 0,
             ],
             dtype=np.int64,
         )  # fmt: skip

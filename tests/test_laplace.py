@@ -44,17 +44,29 @@ def test_points_together_are_as_each_alone(name, threads):
     """Densities are computed without gradients, in threads."""
     target = target_of(name)
     points = np.random.default_rng(2).standard_normal((7, target.n_dim))
-    densities, values = log_densities(target, points, threads), natural_values(target, points)
+    densities, _ = log_densities(target, points, threads)
+    values = natural_values(target, points)
     for x, logp, natural in zip(points, densities, values, strict=True):
         expected, _, expected_natural = evaluate_target(target, x)
         assert logp == expected
         np.testing.assert_array_equal(natural, expected_natural)
 
 
+@pytest.mark.parametrize("parameters", [{}, {"varying_slopes": "all"}], ids=str)
+def test_coefficients_are_those_without_kept_moments(parameters, monkeypatch):
+    """Moments that come with the density, or are computed once more where memory is short."""
+    rows = rows_of(4)
+    kept = fit(rows, solver="laplace", **parameters)._posterior
+    monkeypatch.setattr("skhbm._evaluation.MOMENTS", 0)
+    again = fit(rows, solver="laplace", **parameters)._posterior
+    np.testing.assert_array_equal(kept.tau, again.tau)
+    np.testing.assert_allclose(kept.coef, again.coef, rtol=1e-8, atol=1e-10)
+
+
 def test_densities_that_are_not_finite_are_minus_infinity():
     target = target_of("intercepts")
     points = np.array([np.zeros(target.n_dim), np.full(target.n_dim, 800.0)])
-    densities = log_densities(target, points, 1)
+    densities, _ = log_densities(target, points, 1)
     assert np.isfinite(densities[0])
     assert densities[1] == -np.inf
 
@@ -66,7 +78,7 @@ def test_draws_are_of_the_density():
     assert found.k < 0.5
     grid = np.linspace(-8, 3, 221), np.linspace(-1.5, 1.5, 181)
     points = np.stack(np.meshgrid(*grid, indexing="ij"), axis=-1).reshape(-1, 2)
-    logs = log_densities(target, points, 1).reshape(221, 181)
+    logs = log_densities(target, points, 1)[0].reshape(221, 181)
     density = np.exp(logs - logs.max())
     draws = found._asdict()["values"]
     for k, name in enumerate(("tau", "sigma")):
