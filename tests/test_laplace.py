@@ -93,7 +93,11 @@ def test_draws_are_of_the_density():
 @pytest.mark.parametrize("name", STRUCTURES)
 def test_posterior_is_that_of_nuts(name):
     rows = rows_of(3)
-    models = [fit(rows, solver=s, **STRUCTURES[name]) for s in ("nuts", "laplace")]
+    # Short steps: a residual scale of each group is hard to sample with few rows.
+    models = [
+        fit(rows, solver=solver, target_accept=0.99, **STRUCTURES[name])
+        for solver in ("nuts", "laplace")
+    ]
     assert models[1].diagnostics_["pareto_k"] < 0.7
     posteriors = [model.posterior_["posterior"].to_dataset() for model in models]
     for variable in posteriors[0]:

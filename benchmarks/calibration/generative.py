@@ -71,7 +71,7 @@ class Rows:
         return len(self.X)
 
     def labels(self, prefix=""):
-        """Return labels (n,) of the groups, sorted as their codes are if these are digits."""
+        """Return labels (n,) of the groups, sorted as codes are while these are digits."""
         return {
             factor: np.array([f"{prefix}{factor} {code}" for code in codes])
             for factor, codes in self.codes.items()
