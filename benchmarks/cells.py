@@ -1,6 +1,6 @@
 """Memory and time of statistics and fits as the number of groups and features grows.
 
-    python benchmarks/cells.py [--groups N ...] [--features P ...] [--slopes]
+    python benchmarks/cells.py [--groups N ...] [--features P ...] [--slopes] [--solver laplace]
 
 Each size in a process of its own: statistics of groups of about ten rows are simulated, as an
 engine would send them, and fitted with the default settings. See README.md.
@@ -51,13 +51,13 @@ def peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def measure(n_groups: int, n_features: int, *, slopes: bool) -> None:
+def measure(n_groups: int, n_features: int, *, slopes: bool, solver: str) -> None:
     """Print what one size costs."""
     from skhbm import HierarchicalNormalRegressor
 
     small = simulate(100, n_features)
     model = HierarchicalNormalRegressor(
-        varying_slopes=["x0"] if slopes else None, random_state=0
+        varying_slopes=["x0"] if slopes else None, solver=solver, random_state=0
     )
     # Imports and compiling are not of this size.
     model.fit_statistics(small)
@@ -88,17 +88,19 @@ def main() -> None:
     parser.add_argument("--groups", type=int, nargs="+", default=[10**k for k in range(3, 8)])
     parser.add_argument("--features", type=int, nargs="+", default=[0, 3, 10])
     parser.add_argument("--slopes", action="store_true")
+    parser.add_argument("--solver", default="nuts")
     parser.add_argument("--one", action="store_true")
     given = parser.parse_args()
     if given.one:
-        measure(given.groups[0], given.features[0], slopes=given.slopes)
+        measure(given.groups[0], given.features[0], slopes=given.slopes, solver=given.solver)
         return
     print("| groups | features | cells | fit | CPU | peak of the process | min ESS |")
     print("|---|---|---|---|---|---|---|")
     for n_features in given.features:
         for n_groups in given.groups:
             size = ["--groups", str(n_groups), "--features", str(n_features), "--one"]
-            command = [sys.executable, __file__, *size, *(["--slopes"] if given.slopes else [])]
+            size += ["--solver", given.solver, *(["--slopes"] if given.slopes else [])]
+            command = [sys.executable, __file__, *size]
             done = subprocess.run(command, capture_output=True, text=True)
             if done.returncode:
                 why = (done.stderr.splitlines() or [f"signal {-done.returncode}"])[-1]
