@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skhbm._evaluation import evaluate_marginals, in_slices
+from skhbm._threads import in_slices
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -119,6 +119,8 @@ def coefficient_draws(
     eigenvalues is arbitrary.
     """
     n_draws, k = z.shape
+    from skhbm._evaluation import evaluate_marginals
+
     table, address = likelihood.table(), likelihood.callback().address
     n_inputs = inputs.shape[1]
     working = basis.base + given @ basis.slope.T

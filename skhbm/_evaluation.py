@@ -1,35 +1,29 @@
-"""Many points at once: loops over the rows of an array in numba, on several threads."""
+"""Many points at once: loops over the rows of an array in numba, on several threads.
+
+Its users import it where they need it: a process that only predicts does without numba.
+"""
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from skhbm._callbacks import call_density, call_marginal
 from skhbm._jit import JIT, njit
+from skhbm._threads import in_slices
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     from skhbm._target import Evaluated
 
     Float = NDArray[np.float64]
 
-__all__ = ["evaluate_marginals", "in_slices", "log_densities", "natural_values"]
+__all__ = ["evaluate_marginals", "log_densities", "natural_values"]
 
 #: Bytes of moments of coefficients that are kept at most.
 MOMENTS = 2.5e8
-
-
-def in_slices(function: Callable[[slice], Any], n: int, threads: int) -> None:
-    """Call a function with slices that cover range(n), each in a thread."""
-    ends = np.linspace(0, n, threads + 1).astype(int)
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(function, map(slice, ends[:-1], ends[1:])))
 
 
 def log_densities(target: Evaluated, x: Float, threads: int) -> tuple[Float, Float]:

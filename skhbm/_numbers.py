@@ -22,8 +22,8 @@ def as_numbers(values: Any, name: str, advice: str = "", **options: Any) -> Any:
 
     Raises
     ------
-    ValueError
-        If they cannot, in which case what NumPy or pandas raise depends on the place.
+    TypeError, ValueError
+        If they cannot, with a sentence where NumPy's or pandas' own depends on the place.
     """
     try:
         return check_array(values, input_name=name, **options)
@@ -35,7 +35,8 @@ def as_numbers(values: Any, name: str, advice: str = "", **options: Any) -> Any:
             f"`{name}` must be numeric{advice}. Got {type(values).__name__}{what}: "
             f"{_shortened(error)}"
         )
-        raise ValueError(msg) from None
+        # scikit-learn's checks want NumPy's TypeError of what is no number at all.
+        raise (TypeError if isinstance(error, TypeError) else ValueError)(msg) from None
 
 
 def check_sizes(values: NDArray[Any], name: str) -> None:

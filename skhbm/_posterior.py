@@ -16,7 +16,7 @@ from skhbm._effects import (
     effect_draws,
     group_shifts,
 )
-from skhbm._evaluation import in_slices
+from skhbm._threads import in_slices
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

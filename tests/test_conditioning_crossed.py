@@ -275,7 +275,7 @@ def test_labels_of_other_types_keep_their_draws():
         ({"groups": NEW_ROWS[2].assign(town=["s", None])}, "1 missing labels of 2"),
         ({"groups": NEW_ROWS[2].assign(village="s")}, r"named .*'village'"),
         ({"y_err": np.ones(2)}, "`y_err` must be given for a model with .* and for no other"),
-        ({"y": NEW_ROWS[1] * 1e200}, "check their units"),
+        ({"y": NEW_ROWS[1] * 1e200}, "Change the units"),
     ],
 )
 def test_bad_rows_are_an_error(plain, change, message):
