@@ -22,6 +22,9 @@ __all__ = ["diagnose", "warn_if_not_converged"]
 
 #: Thresholds of Vehtari et al. (2021), https://doi.org/10.1214/20-BA1221.
 RHAT = 1.01
+#: Effective draws that are enough for means and standard deviations, and a share of all draws
+#: that should count as independent ones.
+ENOUGH, SHARE = 400, 0.1
 #: A varying slope is hard to sample if x = 0 is more standard deviations than this away.
 OFF_CENTRE = 5.0
 
@@ -53,7 +56,7 @@ def diagnose(
         "max_rhat_parameter": worst,
         "n_rhat_above": sum(not value <= RHAT for value in rhats.values()),
         "n_parameters": len(rhats),
-        "min_ess": min(sizes[least], effective),
+        "min_ess": float(min(sizes[least], effective)),
         "min_ess_parameter": least,
         "n_divergences": int(np.sum(diverging)),
         "pareto_k": k,
@@ -99,13 +102,16 @@ def warn_if_not_converged(
 def _warn_if_not_covered(diagnostics: dict[str, Any], n_draws: int) -> None:
     """Warn if the proposals of `solver="laplace"` do not cover the posterior."""
     k, threshold = diagnostics["pareto_k"], good_k(n_draws + PILOT)
-    if k <= threshold:
+    size = f"effective sample size is {diagnostics['min_ess']:.0f} of {n_draws} draws"
+    if k > threshold:
+        found = f"Pareto k is {k:.2f}, above {threshold:.2f}, and the smallest {size}"
+    elif diagnostics["min_ess"] < min(ENOUGH, SHARE * n_draws):
+        found = f"The smallest {size}"
+    else:
         return
     warnings.warn(
-        f"Pareto k is {k:.2f}, above {threshold:.2f}: the posterior is too far from what "
-        "solver='laplace' draws from to be reached by weights (smallest effective sample size "
-        f"{diagnostics['min_ess']:.0f}, {diagnostics['min_ess_parameter']}). "
-        "Use solver='nuts'.",
+        f"{found} ({diagnostics['min_ess_parameter']}): the posterior is too far from what "
+        "solver='laplace' draws from to be reached by weights. Use solver='nuts'.",
         ConvergenceWarning,
         stacklevel=5,
     )

@@ -210,7 +210,7 @@ def _check_there(wanted: list[str], columns: list[str]) -> None:
     if missing:
         msg = (
             f"The table lacks the columns {missing[:5]}, which the model was fitted to. Its "
-            f"columns are {columns[:20]}. Name the columns of labels in `groups`."
+            f"columns are {columns[:20]}. Rename them, or name those of labels in `groups`."
         )
         raise ValueError(msg)
     taken = [name for name in (PREDICTION, STD) if name in columns]

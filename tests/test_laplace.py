@@ -17,6 +17,7 @@ from sklearn.model_selection import GridSearchCV
 from structures import STRUCTURES, fit, rows_of
 
 from skhbm import HierarchicalNormalRegressor
+from skhbm._diagnostics import warn_if_not_converged
 from skhbm._evaluation import log_densities, natural_values
 from skhbm._laplace import LARGEST, laplace
 
@@ -158,6 +159,20 @@ def test_a_proposal_that_does_not_cover_warns_and_names_the_remedy():
     with pytest.warns(ConvergenceWarning, match=r"Pareto k is .* Use solver='nuts'"):
         model = fit(rows, solver="laplace", residual_scale="by_group", priors=independent)
     assert model.diagnostics_["pareto_k"] > 0.7
+
+
+@pytest.mark.parametrize(("size", "n_draws"), [(399, 4000), (9, 100)])
+def test_few_effective_draws_warn(size, n_draws):
+    found = {"pareto_k": 0.3, "min_ess": size, "min_ess_parameter": "sigma"}
+    with pytest.warns(ConvergenceWarning, match=rf"is {size} of {n_draws} draws \(sigma\)"):
+        warn_if_not_converged(found, n_draws, None, None)
+
+
+def test_enough_effective_draws_do_not_warn():
+    found = {"pareto_k": 0.3, "min_ess": 401, "min_ess_parameter": "sigma"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_if_not_converged(found, 4000, None, None)
 
 
 def test_too_many_sampled_parameters_are_an_error():

@@ -278,6 +278,21 @@ def test_other_types_are_refused_with_a_sentence(table, arguments, message):
         GroupedStatistics.from_table(table, **arguments)
 
 
+@pytest.mark.parametrize("lazy", [False, True])
+def test_the_target_is_no_feature(lazy):
+    table = pl.DataFrame({"a": [1.0, 2.0], "y": [1.0, 3.0]})
+    with pytest.raises(ValueError, match="`features` names 'y', which is the target"):
+        GroupedStatistics.from_table(
+            table.lazy() if lazy else table.to_pandas(), target="y", features=["a", "y"]
+        )
+
+
+def test_columns_of_one_name_are_refused():
+    table = pd.DataFrame(np.ones((2, 3)), columns=["a", "a", "y"])
+    with pytest.raises(ValueError, match="must have different names"):
+        GroupedStatistics.from_table(table, target="y", features="a")
+
+
 def test_a_path_without_a_file_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"a Parquet file, a folder or a glob\. Got"):
         reduce(tmp_path / "nothing.parquet")

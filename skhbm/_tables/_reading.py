@@ -76,10 +76,16 @@ def open_table(table: Any) -> Any:
     ------
     TypeError
         If it is no table that narwhals knows.
+    ValueError
+        If two columns have the same name.
     """
     native = open_parquet(table) if isinstance(table, str | os.PathLike) else table
     try:
         frame = as_frame(native)
+        frame.collect_schema()
+    except nw.exceptions.DuplicateError:
+        msg = "Columns of `table` must have different names. Rename those that are equal."
+        raise ValueError(msg) from None
     except TypeError:
         msg = f"`table` must be {ACCEPTED}. Got {type(table).__name__}."
         raise TypeError(msg) from None
@@ -121,6 +127,9 @@ def as_columns(
     several = {"features": features, "groups": groups}
     found = {name: _names(name, given, schema) for name, given in {**lone, **several}.items()}
     for parameter, names in found.items():
+        if parameter != "target" and target in names:
+            msg = f"`{parameter}` names {target!r}, which is the target. Leave it out there."
+            raise ValueError(msg)
         for name in names:
             _check_type(parameter, name, schema[name])
     return Columns(target, found["features"], found["groups"], weight, y_err)
