@@ -97,7 +97,7 @@ def kept(engine: str, query: Any) -> Iterator[tuple[Any, Any]]:
         yield None, query
 
 
-def _as_relation(query: Any, skhbm_cells: Any) -> Any:  # noqa: ARG001
+def _as_relation(query: Any, skhbm_cells: Any) -> Any:  # noqa: ARG001  # read by its name
     """Return an arrow table as a relation of the connection that a query belongs to.
 
     DuckDB finds it by the name of the variable, unless the database has a table of this name.
