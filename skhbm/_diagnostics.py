@@ -11,6 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from skhbm._datatree import coordinates, hyperparameters
 from skhbm._laplace import PILOT
 from skhbm._psis import good_k
+from skhbm._scaling import FAR
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,8 +26,6 @@ RHAT = 1.01
 #: Effective draws that are enough for means and standard deviations, and a share of all draws
 #: that should count as independent ones.
 ENOUGH, SHARE = 400, 0.1
-#: A varying slope is hard to sample if x = 0 is more standard deviations than this away.
-OFF_CENTRE = 5.0
 
 
 def diagnose(
@@ -71,7 +70,7 @@ def warn_if_not_converged(
         _warn_if_not_covered(diagnostics, n_draws)
         return
     reach = np.abs(scaling.x_mean / scaling.x_scale)[terms.slopes]
-    off_centre = [terms.features[k] for k in terms.slopes[reach > OFF_CENTRE]]
+    off_centre = [terms.features[k] for k in terms.slopes[reach > FAR]]
     found = []
     if diagnostics["n_rhat_above"]:
         found.append(

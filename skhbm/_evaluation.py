@@ -62,14 +62,10 @@ def natural_values(target: Evaluated, x: Float) -> Float:
 def evaluate_marginals(address, table, inputs, outputs):
     """Fill outputs (n, n_outputs) with those of a likelihood at inputs (n, n_inputs).
 
-    A row that is equal to the one before it, as draws that were resampled are, is not
-    evaluated again. Gradients are left out.
+    Gradients are left out.
     """
     for i in range(len(inputs)):
-        if i > 0 and np.array_equal(inputs[i], inputs[i - 1]):
-            outputs[i] = outputs[i - 1]
-        else:
-            call_marginal(address, table, inputs[i].ctypes.data, outputs[i].ctypes.data, 0)
+        call_marginal(address, table, inputs[i].ctypes.data, outputs[i].ctypes.data, 0)
 
 
 @njit(**JIT)

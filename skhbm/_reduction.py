@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import sparse
 
 from skhbm._jit import JIT, njit
+from skhbm._threads import in_slices
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,23 +47,22 @@ def reduce_rows(
         for _ in range(halves)
     ]
 
-    def accumulate(half: int) -> None:
-        for start in range(half * rows // halves, (half + 1) * rows // halves, CHUNK):
-            some = slice(start, min(start + CHUNK, (half + 1) * rows // halves))
+    def accumulate(half: slice) -> None:
+        part = parts[half.start > 0]
+        for start in range(half.start, half.stop, CHUNK):
+            some = slice(start, min(start + CHUNK, half.stop))
             chunk = np.ascontiguousarray(X[some], dtype=np.float64)
             target = np.ascontiguousarray(y[some], dtype=np.float64)
             weight = np.zeros(0) if weights is None else weights[some]
-            _accumulate(chunk, target, codes[some], weight, first, *parts[half])
+            _accumulate(chunk, target, codes[some], weight, first, *part)
 
-    with ThreadPoolExecutor(halves) as pool:
-        list(pool.map(accumulate, range(halves)))
+    in_slices(accumulate, rows, halves)
     n, mean, cross = parts[0]
+    for part in parts[1:]:
+        seen = np.flatnonzero(part[0])
+        merge_cells(seen, *(array[seen] for array in part), n, mean, cross)
     lower = np.tril_indices(d, -1)
-    for part in parts:
-        part[2][:, lower[1], lower[0]] = part[2][:, lower[0], lower[1]]
-    if halves == 2:
-        seen = np.flatnonzero(parts[1][0])
-        merge_cells(seen, *(array[seen] for array in parts[1]), n, mean, cross)
+    cross[:, lower[1], lower[0]] = cross[:, lower[0], lower[1]]
     return n, first + mean, cross
 
 

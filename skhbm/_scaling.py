@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
     Float = NDArray[np.float64]
 
-__all__ = ["Scaling", "Terms", "check_range", "make_scaling"]
+__all__ = ["FAR", "Scaling", "Terms", "check_range", "make_scaling"]
+
+#: From so many standard deviations off x = 0 on, varying slopes are hard to sample, and left to
+#: the prior.
+FAR = 5.0
 
 #: A column whose standard deviation is less than this share of its mean is constant.
 CONSTANT = 1e-14

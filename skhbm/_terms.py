@@ -12,7 +12,7 @@ from skhbm._columns import find_columns
 from skhbm._labels import hashables
 from skhbm._nesting import warn_of_implicit_nesting
 from skhbm._parameters import for_factor
-from skhbm._scaling import Scaling, Terms, check_range
+from skhbm._scaling import FAR, Scaling, Terms, check_range
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from skhbm._statistics import GroupedStatistics
 
 __all__ = ["make_terms", "warn_of_far_slopes"]
-
-#: From so many standard deviations off x = 0 on, the prior decides on varying slopes.
-FAR = 5.0
 
 
 def make_terms(
