@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skhbm._fitted import Fitted
-from skhbm._reading import read_rows_again
+from skhbm._later_rows import read_rows_again
 
 if TYPE_CHECKING:
     import xarray as xr

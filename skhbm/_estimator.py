@@ -15,16 +15,12 @@ from skhbm._comparing import Comparing
 from skhbm._design import make_design
 from skhbm._documentation import page_template
 from skhbm._inputs import as_random_state
+from skhbm._later_rows import read_more_rows, warn_of_other_kind
 from skhbm._on_tables import OnTables
 from skhbm._parameters import check_parameters
 from skhbm._predicting import Predicting
 from skhbm._progress import ChainTasks, ProgressLine
-from skhbm._reading import (
-    check_statistics,
-    read_more_rows,
-    read_statistics,
-    warn_of_other_kind,
-)
+from skhbm._reading import check_statistics, read_statistics
 from skhbm._resolve import resolve_priors
 from skhbm._saving import Saving
 from skhbm._statistics import statistics_of_rows

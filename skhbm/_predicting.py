@@ -10,7 +10,7 @@ import numpy as np
 from skhbm import _predictive
 from skhbm._fitted import Fitted
 from skhbm._inputs import as_probability, as_random_state, as_target, as_weights
-from skhbm._reading import read_new_rows, read_observed
+from skhbm._later_rows import read_new_rows, read_observed
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

@@ -8,8 +8,8 @@ import numpy as np
 
 from skhbm import _predictive
 from skhbm._inputs import as_target
+from skhbm._later_rows import read_scored
 from skhbm._predicting import Predicting
-from skhbm._reading import read_scored
 from skhbm._scoring import given_groups, require, scored
 
 if TYPE_CHECKING:

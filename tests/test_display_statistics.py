@@ -249,7 +249,7 @@ def test_transform_of_a_quantile_of_several_factors_is_its_probability(name):
 
 def test_transform_of_rows_with_known_errors_is_the_integral_of_their_density():
     from skhbm._calibration import distribution
-    from skhbm._reading import read_new_rows
+    from skhbm._later_rows import read_new_rows
 
     X, y, groups, errors = crossed_rows(4, errors=True)
     model = HierarchicalNormalRegressor(residual_scale="known", random_state=0, **SMALL)

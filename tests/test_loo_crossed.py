@@ -15,9 +15,9 @@ from structures import (
 )
 
 from skhbm import HierarchicalNormalRegressor
+from skhbm._later_rows import read_rows_again
 from skhbm._loo import left_out_rows, marginal_densities
 from skhbm._psis import log_mean_exp
-from skhbm._reading import read_rows_again
 
 pytestmark = [
     pytest.mark.filterwarnings(

@@ -13,7 +13,7 @@ from skhbm._calibration import NOMINAL, band, central_coverage, distribution, sh
 from skhbm._displays._choices import check_choice
 from skhbm._fitted import Fitted
 from skhbm._inputs import as_probability, as_random_state, as_target
-from skhbm._reading import read_scored
+from skhbm._later_rows import read_scored
 from skhbm._wrapped import unwrapped
 
 if TYPE_CHECKING:

@@ -1,0 +1,221 @@
+"""What a fitted estimator is given -> rows of known and new groups, coded as in its fit."""
+
+from __future__ import annotations
+
+import warnings
+from numbers import Number
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from skhbm._channels import as_fitted, refuse_no_columns, split_channels, with_columns
+from skhbm._inputs import as_errors, as_features, as_rows, as_target, count_rows
+from skhbm._labels import as_factors, hashables
+from skhbm._numbers import check_sizes
+from skhbm._rows import Rows
+from skhbm._same_rows import check_same_rows
+from skhbm._statistics import statistics_of_rows
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from skhbm._labels import Levels
+
+    Float = NDArray[np.float64]
+
+__all__ = [
+    "read_more_rows",
+    "read_new_rows",
+    "read_observed",
+    "read_rows_again",
+    "read_scored",
+    "warn_of_other_kind",
+]
+
+WITHOUT_GROUPS = (
+    "`groups` was given, but the model was fitted without groups. Pass `groups=` to fit as "
+    "well, or leave it out."
+)
+
+
+def read_new_rows(estimator: Any, X: Any, groups: Any) -> Rows:
+    """Return validated rows to predict, their groups coded."""
+    check_is_fitted(estimator)
+    X, columns = _split_new(estimator, X, groups)
+    n_samples = _count_rows(X, columns)
+    features = as_features(X, n_samples, estimator)
+    check_sizes(features, "X")
+    factors = estimator._statistics.factors
+    if not factors:
+        if columns:
+            raise ValueError(WITHOUT_GROUPS)
+        return Rows(features, np.zeros(n_samples, dtype=np.int64))
+    _check_given(estimator, columns)
+    keys = [
+        _keys(estimator, levels, labels, n_samples)
+        for levels, (_, labels) in zip(factors, as_fitted(columns, factors), strict=True)
+    ]
+    integrated = keys.pop(estimator._posterior.design.integrated)
+    return Rows(features, integrated, tuple(keys))
+
+
+def read_observed(
+    estimator: Any, n_rows: int, y: Any, y_err: Any
+) -> tuple[Float, Float | None]:
+    """Return the target of rows that are predicted, and its known errors if there are any."""
+    target = as_target(y, estimator)
+    if n_rows != len(target):
+        msg = f"`X` has {n_rows} rows but `y` has {len(target)} entries; they must be equal."
+        raise ValueError(msg)
+    errors = as_errors(y_err, len(target))
+    if errors is not None and not estimator._statistics.known_errors:
+        msg = (
+            "`y_err` was given, but the residual scale was estimated. Leave it out, or fit "
+            "with residual_scale='known'."
+        )
+        raise ValueError(msg)
+    return target, errors
+
+
+def read_scored(
+    estimator: Any, X: Any, y: Any, groups: Any, y_err: Any
+) -> tuple[Rows, Float, Float | None]:
+    """Return rows, their target, and the errors that a target has where they are known."""
+    rows = read_new_rows(estimator, X, groups)
+    target, errors = read_observed(estimator, len(rows), y, y_err)
+    if errors is None and estimator._statistics.known_errors:
+        msg = (
+            "The model has residual_scale='known': `y` differs from what is predicted by known "
+            "errors. Pass `y_err=`, as to fit; searches and cross-validation hand it on if "
+            "metadata routing is enabled."
+        )
+        raise ValueError(msg)
+    return rows, target, errors
+
+
+def read_more_rows(
+    estimator: Any, X: Any, y: Any, groups: Any, y_err: Any = None
+) -> tuple[Any, Float, list[tuple[str | None, Any]], Float | None]:
+    """Return features, target, factors and errors of rows of known or new groups."""
+    check_is_fitted(estimator)
+    X, columns = _split_new(estimator, X, groups)
+    features, target, _ = as_rows(X, y, None, estimator)
+    check_sizes(features, "X")
+    factors = estimator._statistics.factors
+    if columns and not factors:
+        raise ValueError(WITHOUT_GROUPS)
+    columns = as_fitted(columns, factors)
+    missing = [name for name, labels in columns if labels is None]
+    if missing:
+        msg = (
+            f"The model was fitted with groups, but `groups` has no labels of {missing[:5]}: "
+            "the target says something about the group that it comes from. Pass one label "
+            "per row."
+        )
+        raise ValueError(msg)
+    errors = as_errors(y_err, len(target))
+    if (errors is not None) != estimator._statistics.known_errors:
+        msg = (
+            "`y_err` must be given for a model with residual_scale='known', and for no other. "
+            f"This model has residual_scale={estimator.residual_scale!r}."
+        )
+        raise ValueError(msg)
+    return features, target, as_factors(columns, len(target)), errors
+
+
+def read_rows_again(
+    estimator: Any, X: Any, y: Any, groups: Any, y_err: Any = None
+) -> tuple[Rows, Float, Float | None]:
+    """Return the rows that the estimator was fitted to, coded, their target and errors.
+
+    They are known by their statistics: labels, counts and means.
+    """
+    features, target, factors, errors = read_more_rows(estimator, X, y, groups, y_err)
+    fitted = estimator._statistics
+    check_same_rows(fitted, statistics_of_rows(features, target, factors, None, errors))
+    keys = [
+        levels.encode(labels, len(target))[0]
+        for levels, (_, labels) in zip(fitted.factors, factors, strict=True)
+    ]
+    keys = keys or [np.zeros(len(target), dtype=np.int64)]
+    integrated = keys.pop(estimator._posterior.design.integrated)
+    return Rows(features, integrated, tuple(keys)), target, errors
+
+
+def warn_of_other_kind(levels: Levels, unseen: Any, stacklevel: int) -> None:
+    """Warn if labels that were not seen have another type than all that were."""
+    if unseen and _kinds(hashables(levels.labels)).isdisjoint(_kinds(unseen)):
+        warnings.warn(
+            f"Labels like {unseen[0]!r} cannot be groups of the fit, whose labels are like "
+            f"{hashables(levels.labels)[0]!r}: give both the same type.",
+            UserWarning,
+            stacklevel=stacklevel,
+        )
+
+
+def _split_new(estimator: Any, X: Any, groups: Any) -> tuple[Any, Any]:
+    """Check the columns of new rows against those of fit; return features and labels."""
+    X = with_columns(X, groups)
+    if X is not None:
+        validate_data(estimator, X=X, reset=False, skip_check_array=True)
+    elif estimator.n_features_in_:
+        refuse_no_columns(estimator)
+    X, columns = split_channels(estimator, X, groups)
+    n_features, expected = 0 if X is None else X.shape[1], estimator._statistics.n_features
+    if n_features != expected:
+        msg = (
+            f"X has {n_features} features beside its columns of group labels, but the model "
+            f"was fitted with {expected}: `group_features` is {estimator.group_features!r} "
+            "now. Set it as it was, or fit again."
+        )
+        raise ValueError(msg)
+    return X, columns
+
+
+def _count_rows(X: Any, columns: Any) -> int:
+    given = [labels for _, labels in columns if labels is not None]
+    return count_rows(X, given[0] if given else None)
+
+
+def _check_given(estimator: Any, columns: Any) -> None:
+    """Warn, or refuse if new_groups says so, if a model with groups is given none."""
+    if columns:
+        return
+    if estimator.new_groups == "error":
+        msg = (
+            "The model was fitted with groups, but asked to predict without. Pass `groups=` to "
+            'predict, or new_groups="population" to predict from the population.'
+        )
+        raise ValueError(msg)
+    warnings.warn(
+        "The model was fitted with groups, but asked to predict without: every row is "
+        "predicted as if of a new group. Pass `groups=` to predict, or give the labels "
+        "as a column of X (`group_features`), which scikit-learn carries everywhere.",
+        UserWarning,
+        stacklevel=4,
+    )
+
+
+def _keys(estimator: Any, levels: Levels, labels: Any, n_samples: int) -> NDArray[np.int64]:
+    """Code the labels of new rows; see `Rows`."""
+    if labels is None:
+        labels = np.full(n_samples, None, dtype=object)
+        if estimator.new_groups == "population":
+            return -1 - np.arange(n_samples)
+    keys, unseen, n_missing = levels.encode(labels, n_samples)
+    if estimator.new_groups == "error" and (unseen or n_missing):
+        several = len(estimator._statistics.factors) > 1
+        of_factor = f" of {levels.name!r}" if several else ""
+        total = len(unseen) + len(np.unique(keys[keys >= 0]))
+        what = f"{len(unseen)} of {total} groups{of_factor} were not seen in fit: {unseen[:5]}"
+        what = what if unseen else f"{n_missing} of {n_samples} labels{of_factor} are missing"
+        msg = f'{what}. Pass new_groups="population" to predict them from the population.'
+        raise ValueError(msg)
+    warn_of_other_kind(levels, unseen, stacklevel=6)
+    return keys
+
+
+def _kinds(labels: Any) -> set[type]:
+    """Return the types of labels; numbers of any type can be equal."""
+    return {Number if isinstance(label, Number) else type(label) for label in labels}
