@@ -23,7 +23,7 @@ MEBIBYTE = 2**20
 def simulate(n_groups: int, n_features: int):
     """Return statistics of ten rows a group on average: y = x1 - x2 + ... + effect + noise."""
     from skhbm import GroupedStatistics
-    from skhbm._labels import Levels
+    from skhbm._inputs.levels import Levels
 
     rng = np.random.default_rng(0)
     n = 1.0 + rng.poisson(9, n_groups)

@@ -286,7 +286,8 @@ def partial_fit(repeat):
     import numpy as np
 
     from skhbm import GroupedStatistics
-    from skhbm._reading import read_statistics
+    from skhbm._inputs.fit_rows import read_fit_rows
+    from skhbm._statistics.grouped import statistics_of_rows
 
     X, y, groups = make_rows(1_000_000, 10_000, 10)
     labels = np.array([f"group {j}" for j in range(10_100)])
@@ -296,7 +297,8 @@ def partial_fit(repeat):
     model.n_features_in_ = 10
 
     def merge():
-        return known + read_statistics(model, X, y, labels[groups], None, None, known)
+        rows = read_fit_rows(model, X, y, labels[groups], None, None, known.factors)
+        return known + statistics_of_rows(rows)
 
     merge()
     seconds, _ = timed(merge, 10 * repeat)

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from skhbm import datasets as datasets
     from skhbm import metrics as metrics
-    from skhbm._displays._calibration import CalibrationDisplay
-    from skhbm._displays._group_effects import GroupEffectsDisplay
-    from skhbm._displays._posterior_predictive import PosteriorPredictiveDisplay
-    from skhbm._displays._shrinkage import ShrinkageDisplay
-    from skhbm._estimator import HierarchicalNormalRegressor
-    from skhbm._priors import Prior
-    from skhbm._statistics import GroupedStatistics
+    from skhbm._displays.calibration import CalibrationDisplay
+    from skhbm._displays.group_effects import GroupEffectsDisplay
+    from skhbm._displays.posterior_predictive import PosteriorPredictiveDisplay
+    from skhbm._displays.shrinkage import ShrinkageDisplay
+    from skhbm._estimators.normal import HierarchicalNormalRegressor
+    from skhbm._priors.prior import Prior
+    from skhbm._statistics.grouped import GroupedStatistics
 
 __all__ = [
     "CalibrationDisplay",
@@ -34,13 +34,13 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOMES = {
-    "CalibrationDisplay": "skhbm._displays._calibration",
-    "GroupEffectsDisplay": "skhbm._displays._group_effects",
-    "GroupedStatistics": "skhbm._statistics",
-    "HierarchicalNormalRegressor": "skhbm._estimator",
-    "PosteriorPredictiveDisplay": "skhbm._displays._posterior_predictive",
-    "Prior": "skhbm._priors",
-    "ShrinkageDisplay": "skhbm._displays._shrinkage",
+    "CalibrationDisplay": "skhbm._displays.calibration",
+    "GroupEffectsDisplay": "skhbm._displays.group_effects",
+    "GroupedStatistics": "skhbm._statistics.grouped",
+    "HierarchicalNormalRegressor": "skhbm._estimators.normal",
+    "PosteriorPredictiveDisplay": "skhbm._displays.posterior_predictive",
+    "Prior": "skhbm._priors.prior",
+    "ShrinkageDisplay": "skhbm._displays.shrinkage",
 }
 
 

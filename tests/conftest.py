@@ -1,4 +1,4 @@
-"""Makes `reference` importable, and points hypothesis's database nowhere."""
+"""Makes what tests share (`support`) importable, and points hypothesis's database nowhere."""
 
 import os
 import sys
@@ -8,8 +8,9 @@ import pytest
 from hypothesis import settings
 
 HERE = Path(__file__).parent
-if str(HERE) not in sys.path:
-    sys.path.insert(0, str(HERE))
+SUPPORT = str(HERE / "support")
+if SUPPORT not in sys.path:
+    sys.path.insert(0, SUPPORT)
 
 # Compiling on the first call has no place in a deadline; `derandomize` makes runs repeat.
 settings.register_profile(

@@ -9,7 +9,7 @@ from functools import cache
 
 import numpy as np
 
-from skhbm._calibration import share_below, simulated_tails, tail
+from skhbm._prediction.calibration import share_below, simulated_tails, tail
 
 #: Where the distribution function is looked at.
 POINTS = np.arange(1, 40) / 40

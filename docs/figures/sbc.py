@@ -8,7 +8,7 @@ sys.path.insert(0, "../../benchmarks/calibration")
 from results import N_DRAWS, cases, load
 from uniform import POINTS, uniform_ranks
 
-from skhbm._calibration import band, share_below
+from skhbm._prediction.calibration import band, share_below
 
 right = [case for case in cases() if not case[2]]
 models = list(dict.fromkeys(case[0] for case in right))

@@ -17,20 +17,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from skhbm._more_cells import add_cells
-from skhbm._more_rows import add_to_groups
-from skhbm._posterior import Scales
-from skhbm._psis import good_k, pareto_smooth, systematic
+from skhbm._comparison.reweight_one_factor import add_to_groups
+from skhbm._comparison.reweight_several_factors import add_cells
+from skhbm._posterior.posterior import Scales
+from skhbm._sampling.psis import good_k, pareto_smooth, systematic
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
+    from skhbm._posterior.posterior import Posterior
+    from skhbm._statistics.grouped import GroupedStatistics
+    from skhbm._types import Float
 
-    from skhbm._posterior import Posterior
-    from skhbm._statistics import GroupedStatistics
-
-    Float = NDArray[np.float64]
 
 __all__ = ["Origin", "Resampled", "condition", "resample", "warn_if_unreliable"]
 

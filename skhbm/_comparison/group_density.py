@@ -1,13 +1,13 @@
 """The density of each group's rows given each draw, the group's effects integrated out.
 
-For one group, with the roots and the within part W_j of `skhbm._design`, v = (-w, 1), and in
+For one group, with the roots and the within part W_j of `skhbm._design.design`, v = (-w, 1), and in
 an orthonormal basis what is left of the target, e_j = E_j v between and ss_j = v'W_j v within,
 
     B_j = I + R_j L L'R_j' / sigma_j^2 = F F',    y = F^-1 e_j / sigma_j,
     log p(y_j | w, L, sigma_j) = -n_j log(2 pi sigma_j^2) / 2 - log|B_j| / 2
                                  - (y'y + ss_j / sigma_j^2) / 2.
 
-`skhbm._likelihood` has the sum over groups, with the coefficients w integrated out too.
+`skhbm._likelihood.marginal` has the sum over groups, with the coefficients w integrated out too.
 """
 
 from __future__ import annotations
@@ -17,17 +17,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from skhbm._effects import add_outer_product
-from skhbm._jit import JIT, njit
-from skhbm._posterior import flat
+from skhbm._numba.jit import JIT, njit
+from skhbm._posterior.effects import add_outer_product
+from skhbm._posterior.posterior import flat
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from skhbm._design.design import Parts
+    from skhbm._posterior.posterior import Posterior
+    from skhbm._types import Float
 
-    from skhbm._design import Parts
-    from skhbm._posterior import Posterior
-
-    Float = NDArray[np.float64]
 
 __all__ = ["Left", "densities", "density_root", "group_log_densities", "quadratics"]
 

@@ -8,7 +8,7 @@ have effects t ~ Normal(0, S) that tie groups together: with K = blockdiag of th
     log p(rows) = c + x'x / 2 - log|C|,       t = K C^-T (x + z),  z standard normal,
 
 c, A and b being sums over groups: with the pseudo-rows' Z of these effects, in the letters
-of `skhbm._group_density`, Y = F^-1 Q_j'Z / sigma_j and Z~ = Z - Q Q'Z,
+of `skhbm._comparison.group_density`, Y = F^-1 Q_j'Z / sigma_j and Z~ = Z - Q Q'Z,
 
     A = sum_j Y'Y + Z~'Z~ / sigma_j^2,    b = sum_j Y'y + Z~'r / sigma_j^2.
 """
@@ -20,24 +20,21 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from skhbm._cells import make_cells
-from skhbm._design import make_parts
-from skhbm._effects import covariance_roots, row_offsets
-from skhbm._forms import first_effects
-from skhbm._group_density import Left, densities, density_root, quadratics
-from skhbm._jit import JIT, njit
-from skhbm._posterior import flat
+from skhbm._comparison.group_density import Left, densities, density_root, quadratics
+from skhbm._design.design import make_parts
+from skhbm._design.linear_forms import first_effects
+from skhbm._design.pseudo_rows import make_cells
+from skhbm._numba.jit import JIT, njit
+from skhbm._posterior.effects import covariance_roots, row_offsets
+from skhbm._posterior.posterior import flat
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from skhbm._design.design import Parts
+    from skhbm._design.pseudo_rows import Cells
+    from skhbm._posterior.posterior import Posterior
+    from skhbm._statistics.grouped import GroupedStatistics
+    from skhbm._types import Float, Int
 
-    from skhbm._cells import Cells
-    from skhbm._design import Parts
-    from skhbm._posterior import Posterior
-    from skhbm._statistics import GroupedStatistics
-
-    Float = NDArray[np.float64]
-    Int = NDArray[np.int64]
 
 __all__ = ["GroupRows", "Undrawn", "group_rows", "left_by_effects", "undrawn"]
 

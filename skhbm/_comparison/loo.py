@@ -15,24 +15,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skhbm._design import Parts, make_parts
-from skhbm._group_density import densities, group_log_densities
-from skhbm._posterior import flat
-from skhbm._psis import good_k, log_mean_exp, pareto_smooth
-from skhbm._row_density import group_rows, left_by_effects, undrawn
-from skhbm._rows import MIXTURE, Offsets, blocks, linear_predictors
+from skhbm._comparison.group_density import densities, group_log_densities
+from skhbm._comparison.group_density_given_effects import group_rows, left_by_effects, undrawn
+from skhbm._design.design import Parts, make_parts
+from skhbm._posterior.posterior import flat
+from skhbm._prediction.linear_predictors import MIXTURE, Offsets, blocks, linear_predictors
+from skhbm._sampling.psis import good_k, log_mean_exp, pareto_smooth
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from numpy.typing import NDArray
+    from skhbm._inputs.rows import Rows
+    from skhbm._posterior.posterior import Posterior
+    from skhbm._statistics.grouped import GroupedStatistics
+    from skhbm._types import Float, Int
 
-    from skhbm._posterior import Posterior
-    from skhbm._rows import Rows
-    from skhbm._statistics import GroupedStatistics
-
-    Float = NDArray[np.float64]
-    Int = NDArray[np.int64]
     Units = Iterator[tuple[slice | Int, Float, Float]]
 
 __all__ = [

@@ -11,19 +11,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import ndtri
 
-from skhbm._design import Parts, add_rows, make_parts
-from skhbm._group_density import group_log_densities
-from skhbm._labels import hashables
-from skhbm._psis import log_mean_exp
+from skhbm._comparison.group_density import group_log_densities
+from skhbm._design.design import Parts, add_rows, make_parts
+from skhbm._inputs.levels import hashables
+from skhbm._sampling.psis import log_mean_exp
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from skhbm._posterior.posterior import Posterior
+    from skhbm._statistics.grouped import GroupedStatistics
+    from skhbm._types import Float, Int
 
-    from skhbm._posterior import Posterior
-    from skhbm._statistics import GroupedStatistics
-
-    Float = NDArray[np.float64]
-    Int = NDArray[np.int64]
 
 __all__ = ["add_to_groups", "insert_scales", "scale_candidates"]
 

@@ -13,22 +13,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skhbm._design import make_design
-from skhbm._labels import hashables
-from skhbm._more_rows import insert_scales, scale_candidates
-from skhbm._posterior import flat
-from skhbm._psis import log_mean_exp
-from skhbm._row_density import group_rows, undrawn
+from skhbm._comparison.group_density_given_effects import group_rows, undrawn
+from skhbm._comparison.reweight_one_factor import insert_scales, scale_candidates
+from skhbm._design.design import make_design
+from skhbm._inputs.levels import hashables
+from skhbm._posterior.posterior import flat
+from skhbm._sampling.psis import log_mean_exp
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from skhbm._comparison.group_density_given_effects import GroupRows
+    from skhbm._posterior.posterior import Posterior
+    from skhbm._statistics.grouped import GroupedStatistics
+    from skhbm._types import Float, Int
 
-    from skhbm._posterior import Posterior
-    from skhbm._row_density import GroupRows
-    from skhbm._statistics import GroupedStatistics
-
-    Float = NDArray[np.float64]
-    Int = NDArray[np.int64]
 
 __all__ = ["add_cells"]
 

@@ -1,20 +1,43 @@
-"""Whether rows are those of a fit, told by their statistics."""
+"""Read the rows of a fit again; their statistics tell whether they are the same."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skhbm._labels import hashables
+from skhbm._inputs.levels import hashables
+from skhbm._inputs.new_rows import read_more_rows
+from skhbm._inputs.rows import Rows
+from skhbm._statistics.grouped import statistics_of_rows
 
 if TYPE_CHECKING:
-    from skhbm._statistics import GroupedStatistics
+    from skhbm._statistics.grouped import GroupedStatistics
+    from skhbm._types import Float
 
-__all__ = ["check_same_rows"]
+__all__ = ["check_same_rows", "read_rows_again"]
 
 #: Relative accuracy to which the means of the same rows agree, in whatever order they come.
 ROUNDING = 1e-8
+
+
+def read_rows_again(
+    estimator: Any, X: Any, y: Any, groups: Any, y_err: Any = None
+) -> tuple[Rows, Float, Float | None]:
+    """Return the rows that the estimator was fitted to, coded, their target and errors.
+
+    They are known by their statistics: labels, counts and means.
+    """
+    rows = read_more_rows(estimator, X, y, groups, y_err)
+    fitted = estimator._statistics
+    check_same_rows(fitted, statistics_of_rows(rows))
+    keys = [
+        levels.encode(labels, len(rows.y))[0]
+        for levels, (_, labels) in zip(fitted.factors, rows.factors, strict=True)
+    ]
+    keys = keys or [np.zeros(len(rows.y), dtype=np.int64)]
+    integrated = keys.pop(estimator._posterior.design.integrated)
+    return Rows(rows.X, integrated, tuple(keys)), rows.y, rows.errors
 
 
 def check_same_rows(fitted: GroupedStatistics, given: GroupedStatistics) -> None:

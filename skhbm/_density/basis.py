@@ -14,17 +14,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skhbm._threads import in_slices
+from skhbm._numba.threads import in_slices
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from skhbm._density.coefficients import Coefficients
+    from skhbm._design.design import Design
+    from skhbm._likelihood.given_effects import Crossed
+    from skhbm._likelihood.marginal import Marginal
+    from skhbm._types import Float
 
-    from skhbm._coefficients import Coefficients
-    from skhbm._crossed import Crossed
-    from skhbm._design import Design
-    from skhbm._likelihood import Marginal
-
-    Float = NDArray[np.float64]
 
 __all__ = ["Basis", "coefficient_draws", "make_basis"]
 
@@ -119,7 +117,7 @@ def coefficient_draws(
     eigenvalues is arbitrary.
     """
     n_draws, k = z.shape
-    from skhbm._evaluation import evaluate_marginals
+    from skhbm._density.evaluation import evaluate_marginals
 
     table, address = likelihood.table(), likelihood.callback().address
     n_inputs = inputs.shape[1]

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skhbm._priors import is_normal
+from skhbm._priors.prior import is_normal
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from skhbm._design import Design
-    from skhbm._priors import Priors
+    from skhbm._design.design import Design
+    from skhbm._priors.prior import Priors
+    from skhbm._types import Float
 
-    Float = NDArray[np.float64]
 
 __all__ = ["Coefficients", "make_coefficients"]
 

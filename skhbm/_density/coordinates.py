@@ -27,17 +27,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skhbm._crossed_density import DENSE, REFLECTION
+from skhbm._density.several_factors_kernel import DENSE, REFLECTION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from numpy.typing import NDArray
+    from skhbm._design.design import Design
+    from skhbm._likelihood.given_effects import Crossed
+    from skhbm._types import Float
 
-    from skhbm._crossed import Crossed
-    from skhbm._design import Design
-
-    Float = NDArray[np.float64]
 
 __all__ = ["Coordinates", "Reference", "find_reference", "make_coordinates"]
 

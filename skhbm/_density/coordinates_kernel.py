@@ -1,6 +1,6 @@
 """From coordinates that are close to independent standard normals to effects, in numba.
 
-`skhbm._coordinates` states the formulas. The functions for one term are those for several,
+`skhbm._density.coordinates` states the formulas. The functions for one term are those for several,
 written out, in the estimates l and variances e.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from skhbm._jit import JIT_INNER
+from skhbm._numba.jit import JIT_INNER
 
 __all__ = ["place", "place_gradient", "place_terms", "place_terms_gradient"]
 

@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skhbm._callbacks import call_density, call_marginal
-from skhbm._jit import JIT, njit
-from skhbm._threads import in_slices
+from skhbm._numba.jit import JIT, njit
+from skhbm._numba.pointers import call_density, call_marginal
+from skhbm._numba.threads import in_slices
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from skhbm._density.one_factor import Evaluated
+    from skhbm._types import Float
 
-    from skhbm._target import Evaluated
-
-    Float = NDArray[np.float64]
 
 __all__ = ["evaluate_marginals", "log_densities", "natural_values"]
 
@@ -34,7 +32,7 @@ def log_densities(target: Evaluated, x: Float, threads: int) -> tuple[Float, Flo
     logp : ndarray of shape (n,)
         Log densities, -inf where they are not finite.
     moments : ndarray of shape (n, k + 1, k + 1)
-        U of `_likelihood`: moments of the k coefficients that are integrated out, given each
+        U of `_likelihood.marginal`: moments of the k coefficients that are integrated out, given each
         point. None of them, of shape (0, k + 1, k + 1), if they would need much memory.
     """
     table, address = target.table(gradient=False), target.callbacks()[0].address

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skhbm._balance import share_equal_work
-from skhbm._density import (
+from skhbm._density.one_factor_kernel import (
     HIERARCHICAL,
     INDEPENDENT,
     KNOWN,
@@ -17,23 +16,22 @@ from skhbm._density import (
     density_callback,
     expand_callback,
 )
-from skhbm._distributions import compiled_prior
-from skhbm._likelihood import make_marginal, marginal_callback
-from skhbm._priors import hierarchical_priors
+from skhbm._likelihood.equal_groups import share_equal_work
+from skhbm._likelihood.marginal import make_marginal, marginal_callback
+from skhbm._priors.distributions import compiled_prior
+from skhbm._priors.prior import hierarchical_priors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
+    from skhbm._density.basis import Basis
+    from skhbm._density.coefficients import Coefficients
+    from skhbm._design.design import Design
+    from skhbm._design.terms import Terms
+    from skhbm._likelihood.marginal import Marginal
+    from skhbm._priors.prior import Prior, Priors
+    from skhbm._types import Float, Int
 
-    from skhbm._basis import Basis
-    from skhbm._coefficients import Coefficients
-    from skhbm._design import Design
-    from skhbm._likelihood import Marginal
-    from skhbm._priors import Prior, Priors
-    from skhbm._scaling import Terms
-
-    Float = NDArray[np.float64]
 
 __all__ = ["Evaluated", "Target", "as_table", "initial_point", "log_start", "make_target"]
 
@@ -71,7 +69,7 @@ class Evaluated:
         """Number of coefficients that are integrated out."""
         return len(self.head.marginal.mean)
 
-    def table(self, *, gradient: bool = True) -> NDArray[np.int64]:
+    def table(self, *, gradient: bool = True) -> Int:
         """Return sizes and addresses; valid as long as this object lives.
 
         Without `gradient` what the callback gives for one is not to be used. The last is 0, or
@@ -117,13 +115,13 @@ class Target(Evaluated):
 
     kind: int
     units: Float
-    address: NDArray[np.int64]
+    address: Int
     parameters: Float
     log_residual: Float
     center: Float
     rotation: Float
     marginal: Marginal
-    marginal_table: NDArray[np.int64]
+    marginal_table: Int
 
     @property
     def n_terms(self) -> int:
@@ -147,7 +145,7 @@ class Target(Evaluated):
         """Length of the unconstrained vector, and of the vector of natural values."""
         return self.n_terms + self.n_correlations + self.n_scales + len(self.center)
 
-    def table(self, *, gradient: bool = True) -> NDArray[np.int64]:
+    def table(self, *, gradient: bool = True) -> Int:
         """Return sizes and addresses; valid as long as this object lives."""
         q, _, k, n_within, _ = (int(size) for size in self.marginal_table[:5])
         arrays = [
@@ -214,7 +212,7 @@ def make_target(
     )
 
 
-def as_table(priors: Sequence[Prior]) -> tuple[NDArray[np.int64], Float]:
+def as_table(priors: Sequence[Prior]) -> tuple[Int, Float]:
     """Compile univariate priors; return their addresses (n,) and parameters (n, width)."""
     width = max([1, *(len(prior.parameters) for prior in priors)])
     parameters = np.zeros((len(priors), width))

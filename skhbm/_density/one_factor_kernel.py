@@ -1,8 +1,8 @@
 """The log posterior density of the unconstrained hyperparameters, as a C callback.
 
-The density is that of the PyMC model of `skhbm._model`, after its normally distributed
+The density is that of the PyMC model of `skhbm._density.pymc_model`, after its normally distributed
 coefficients are integrated out: PyMC's own log-priors and transforms, compiled in
-`skhbm._distributions` and called by address, plus the marginal likelihood. One compiled
+`skhbm._priors.distributions` and called by address, plus the marginal likelihood. One compiled
 callback serves every model and data set: all it needs is behind one pointer.
 
 The unconstrained vector holds, in this order,
@@ -15,7 +15,7 @@ The unconstrained vector holds, in this order,
     the coefficients that cannot be integrated out,
 
 and whatever comes after these is an independent standard normal, a companion: see
-`skhbm._sampling`.
+`skhbm._sampling.nuts`.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from typing import Any
 import numpy as np
 from numba import carray, cfunc, njit
 
-from skhbm._callbacks import as_pointer, call_marginal, call_prior
-from skhbm._jit import JIT_CALLBACK, JIT_INNER
+from skhbm._numba.jit import JIT_CALLBACK, JIT_INNER
+from skhbm._numba.pointers import as_pointer, call_marginal, call_prior
 
 __all__ = [
     "HIERARCHICAL",
@@ -47,7 +47,7 @@ SIZES = 19
 
 @cache
 def density_callback() -> Any:
-    """Return `_density` as a C callback, compiled once and cached on disk."""
+    """Return `_density.one_factor_kernel` as a C callback, compiled once and cached on disk."""
     signature = "int64(uint64, CPointer(double), CPointer(double), CPointer(double), voidptr)"
     return cfunc(signature, **JIT_CALLBACK)(_density)
 
@@ -118,7 +118,7 @@ def _density(n_dim, x_, grad_, logp_, table_):
     """Evaluate log density and gradient, in the form that nutpie's `LogpFunc` calls.
 
     If table[17] is 0 the gradient is not to be used: the likelihood's is left out. Where
-    table[18] is an address, U of `_likelihood._marginal` is written there.
+    table[18] is an address, U of `_likelihood.marginal._marginal` is written there.
     """
     table = carray(table_, (SIZES,), np.int64)
     kind, q, r, n_groups, s = table[0], table[1], table[2], table[3], table[4]

@@ -1,8 +1,8 @@
 """Design and priors -> a `pm.Model` with named variables, dims and coords.
 
-It is the model that is sampled: `skhbm._density` evaluates the same density, after
+It is the model that is sampled: `skhbm._density.one_factor_kernel` evaluates the same density, after
 integrating out the coefficients whose prior is normal. Its observed node holds the
-statistics of y, and can be simulated: see `skhbm._observed`.
+statistics of y, and can be simulated: see `skhbm._density.pymc_statistics`.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 
-from skhbm._coefficients import make_coefficients
-from skhbm._distributions import find_distribution
-from skhbm._observed import observe_groups, observe_rows
-from skhbm._priors import hierarchical_priors
+from skhbm._density.coefficients import make_coefficients
+from skhbm._density.pymc_statistics import observe_groups, observe_rows
+from skhbm._priors.distributions import find_distribution
+from skhbm._priors.prior import hierarchical_priors
 
 if TYPE_CHECKING:
-    from skhbm._design import Design, Sampled
-    from skhbm._priors import Priors
-    from skhbm._scaling import Terms
+    from skhbm._design.design import Design, Sampled
+    from skhbm._design.terms import Terms
+    from skhbm._priors.prior import Priors
 
 __all__ = ["build_model"]
 

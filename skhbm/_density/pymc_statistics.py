@@ -1,7 +1,7 @@
 """The observed node of the PyMC model: the statistics of y, their density and simulation.
 
 With one grouping factor they are the columns of E and W that belong to y, with several the
-target of each pseudo-row (`skhbm._cells`) and what pseudo-rows leave over.
+target of each pseudo-row (`skhbm._design.pseudo_rows`) and what pseudo-rows leave over.
 """
 
 from __future__ import annotations
@@ -21,18 +21,16 @@ from pytensor.link.numba.dispatch.basic import (
     register_funcify_and_cache_key,
 )
 
-from skhbm._crossed import Crossed
-from skhbm._forms import make_forms
-from skhbm._likelihood import make_marginal
+from skhbm._design.linear_forms import make_forms
+from skhbm._likelihood.given_effects import Crossed
+from skhbm._likelihood.marginal import make_marginal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy.typing import NDArray
+    from skhbm._design.design import Design
+    from skhbm._types import Float
 
-    from skhbm._design import Design
-
-    Float = NDArray[np.float64]
 
 __all__ = ["observe_groups", "observe_rows"]
 

@@ -7,25 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skhbm._balance import make_classes
-from skhbm._coordinates import find_reference, make_coordinates
-from skhbm._crossed import Crossed
-from skhbm._crossed_density import FACTOR, crossed_density, crossed_expand
-from skhbm._density import density_callback, expand_callback
-from skhbm._forms import make_forms
-from skhbm._likelihood import make_marginal
-from skhbm._target import Evaluated, Target, as_table, initial_point, log_start
+from skhbm._density.coordinates import find_reference, make_coordinates
+from skhbm._density.one_factor import Evaluated, Target, as_table, initial_point, log_start
+from skhbm._density.one_factor_kernel import density_callback, expand_callback
+from skhbm._density.several_factors_kernel import FACTOR, crossed_density, crossed_expand
+from skhbm._design.linear_forms import make_forms
+from skhbm._likelihood.equal_groups import make_classes
+from skhbm._likelihood.given_effects import Crossed
+from skhbm._likelihood.marginal import make_marginal
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from skhbm._density.basis import Basis
+    from skhbm._density.coordinates import Coordinates, Reference
+    from skhbm._design.design import Design
+    from skhbm._priors.prior import Priors
+    from skhbm._types import Float, Int
 
-    from skhbm._basis import Basis
-    from skhbm._coordinates import Coordinates, Reference
-    from skhbm._design import Design
-    from skhbm._priors import Priors
-
-    Float = NDArray[np.float64]
-    Int = NDArray[np.int64]
 
 __all__ = ["CrossedTarget", "SampledFactor", "make_crossed_target", "start_at_reference"]
 

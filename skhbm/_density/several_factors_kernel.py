@@ -1,9 +1,9 @@
 """The log posterior density with several grouping factors, as a C callback.
 
-The head of the unconstrained vector is that of `skhbm._density`, for the factor whose effects
+The head of the unconstrained vector is that of `skhbm._density.one_factor_kernel`, for the factor whose effects
 are integrated out. After it come, for each of the other factors, q standard deviations
 tau, the canonical partial correlations and, term by term, one coordinate z per group; and last
-the companions. `skhbm._coordinates` states what coordinates are.
+the companions. `skhbm._density.coordinates` states what coordinates are.
 """
 
 from __future__ import annotations
@@ -14,12 +14,17 @@ from typing import Any
 import numpy as np
 from numba import carray, cfunc, njit
 
-from skhbm._callbacks import as_pointer, call_density, call_prior
-from skhbm._crossed import TABLE, patch, pull_back, shift, workspace
-from skhbm._density import SIZES as HEAD
-from skhbm._density import corr_cholesky, corr_gradient
-from skhbm._jit import JIT_CALLBACK, JIT_INNER
-from skhbm._whitened import place, place_gradient, place_terms, place_terms_gradient
+from skhbm._density.coordinates_kernel import (
+    place,
+    place_gradient,
+    place_terms,
+    place_terms_gradient,
+)
+from skhbm._density.one_factor_kernel import SIZES as HEAD
+from skhbm._density.one_factor_kernel import corr_cholesky, corr_gradient
+from skhbm._likelihood.given_effects import TABLE, patch, pull_back, shift, workspace
+from skhbm._numba.jit import JIT_CALLBACK, JIT_INNER
+from skhbm._numba.pointers import as_pointer, call_density, call_prior
 
 __all__ = ["DENSE", "FACTOR", "REFLECTION", "crossed_density", "crossed_expand"]
 
@@ -31,7 +36,7 @@ FACTOR = 11
 
 @cache
 def crossed_density() -> Any:
-    """Return `_crossed_density` as a C callback, compiled once and cached on disk."""
+    """Return `_density.several_factors_kernel` as a C callback, compiled once and cached on disk."""
     signature = "int64(uint64, CPointer(double), CPointer(double), CPointer(double), voidptr)"
     return cfunc(signature, **JIT_CALLBACK)(_crossed_density)
 

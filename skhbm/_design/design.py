@@ -7,22 +7,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from skhbm._cells import make_cells
-from skhbm._forms import shift_forms
-from skhbm._labels import hashables
-from skhbm._scaling import make_scaling
+from skhbm._design.linear_forms import shift_forms
+from skhbm._design.pseudo_rows import make_cells
+from skhbm._design.terms import make_scaling
+from skhbm._inputs.levels import hashables
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
+    from skhbm._design.pseudo_rows import Cells
+    from skhbm._design.terms import Scaling, Terms
+    from skhbm._inputs.levels import Levels
+    from skhbm._statistics.grouped import GroupedStatistics
+    from skhbm._types import Float
 
-    from skhbm._cells import Cells
-    from skhbm._labels import Levels
-    from skhbm._scaling import Scaling, Terms
-    from skhbm._statistics import GroupedStatistics
-
-    Float = NDArray[np.float64]
 
 __all__ = [
     "Design",
@@ -73,7 +71,7 @@ class Design:
         R_j and E_j side by side.
     W : ndarray of shape (1, m, m), or (n_groups, m, m) if by_group
     counts : ndarray of shape (1,), or (n_groups,) if by_group
-        As in `skhbm._likelihood`; m counts the fixed coefficients and the target.
+        As in `skhbm._likelihood.marginal`; m counts the fixed coefficients and the target.
     degrees : ndarray of shape (n_groups,)
         Degrees of freedom that each group's own terms leave over.
     integrated : int
@@ -84,7 +82,7 @@ class Design:
         What the likelihood needs of rows if there are others.
     shifts : tuple of ndarray or None
         The rows of what their effects take off E_y: starts, columns and values of
-        `skhbm._forms.shift_forms`.
+        `skhbm._design.linear_forms.shift_forms`.
     """
 
     terms: Terms

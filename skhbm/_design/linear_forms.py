@@ -1,6 +1,6 @@
 """Pseudo-rows -> the linear forms of the sampled effects that the likelihood is made of.
 
-In the letters of `skhbm._cells` these are d_j = sum_i Q_i o_i for each group, the sums of
+In the letters of `skhbm._design.pseudo_rows` these are d_j = sum_i Q_i o_i for each group, the sums of
 x~_i o_i and y~_i o_i for each within part, and forms whose squares add up to those of the o_i.
 All are rows of one sparse matrix: one product gives them, and one with its transpose the
 gradient.
@@ -18,10 +18,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from skhbm._cells import Cells
+    from skhbm._design.pseudo_rows import Cells
+    from skhbm._types import Float, Int
 
-    Float = NDArray[np.float64]
-    Int = NDArray[np.int64]
 
 __all__ = ["Forms", "first_effects", "make_forms", "shift_forms"]
 

@@ -15,16 +15,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import fdtrc
 
-from skhbm._labels import hashables
+from skhbm._inputs.levels import hashables
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from skhbm._inputs.levels import Levels
+    from skhbm._statistics.grouped import GroupedStatistics
+    from skhbm._types import Float, Int
 
-    from skhbm._labels import Levels
-    from skhbm._statistics import GroupedStatistics
-
-    Float = NDArray[np.float64]
-    Int = NDArray[np.int64]
 
 __all__ = ["find_implicit_nesting", "warn_of_implicit_nesting"]
 

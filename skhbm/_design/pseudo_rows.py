@@ -5,7 +5,7 @@ They shift the rows by o = Z u. Rows of a cell have the same effects, so that an
 transformation of a cell leaves as many pseudo-rows as Z has columns: one, the mean times
 the root of the count, if only intercepts vary, however many rows there are.
 
-With Q_j an orthonormal basis of the integrated effects in group j, as in `skhbm._likelihood`,
+With Q_j an orthonormal basis of the integrated effects in group j, as in `skhbm._likelihood.marginal`,
 
     E_y(u) = E_y - d,                    d_j = sum_i Q_i o_i over the pseudo-rows i of group j,
     W_xy(u) = W_xy - sum_i x~_i o_i,     x~_i = x_i - E_x' Q_i, the part of x_i within groups,
@@ -22,13 +22,10 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
+    from skhbm._design.terms import Scaling, Terms
+    from skhbm._statistics.grouped import GroupedStatistics
+    from skhbm._types import Float, Int
 
-    from skhbm._scaling import Scaling, Terms
-    from skhbm._statistics import GroupedStatistics
-
-    Float = NDArray[np.float64]
-    Int = NDArray[np.int64]
 
 __all__ = ["Cells", "make_cells"]
 

@@ -8,18 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skhbm._columns import find_columns
-from skhbm._labels import hashables
-from skhbm._nesting import warn_of_implicit_nesting
-from skhbm._parameters import for_factor
-from skhbm._scaling import FAR, Scaling, Terms, check_range
+from skhbm._design.nesting import warn_of_implicit_nesting
+from skhbm._design.terms import FAR, Scaling, Terms, check_range
+from skhbm._inputs.columns import find_columns
+from skhbm._inputs.levels import hashables
+from skhbm._inputs.parameters import for_factor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
-    from skhbm._statistics import GroupedStatistics
+    from skhbm._statistics.grouped import GroupedStatistics
+    from skhbm._types import Int
 
 __all__ = ["make_terms", "warn_of_far_slopes"]
 
@@ -212,7 +211,7 @@ def _aliased(statistics: GroupedStatistics) -> str | None:
     return None
 
 
-def _feature_columns(estimator: Any) -> tuple[NDArray[np.int64], Any]:
+def _feature_columns(estimator: Any) -> tuple[Int, Any]:
     """Return the positions of the features among the columns of X, and these columns' names."""
     names = getattr(estimator, "feature_names_in_", None)
     n_columns = estimator.n_features_in_
@@ -223,7 +222,7 @@ def _feature_columns(estimator: Any) -> tuple[NDArray[np.int64], Any]:
     return columns, names
 
 
-def _slopes(estimator: Any, wanted: Any, columns: Any, names: Any) -> NDArray[np.int64]:
+def _slopes(estimator: Any, wanted: Any, columns: Any, names: Any) -> Int:
     """Return the positions, among the features, of those whose slopes vary."""
     if wanted is None:
         return np.empty(0, dtype=np.int64)

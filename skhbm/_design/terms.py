@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skhbm._numbers import LARGEST
+from skhbm._inputs.numbers import LARGEST
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from skhbm._statistics.grouped import GroupedStatistics
+    from skhbm._types import Float, Int
 
-    from skhbm._statistics import GroupedStatistics
-
-    Float = NDArray[np.float64]
 
 __all__ = ["FAR", "Scaling", "Terms", "check_range", "make_scaling"]
 
@@ -47,7 +45,7 @@ class Terms:
     """
 
     features: tuple[str, ...]
-    slopes: NDArray[np.int64]
+    slopes: Int
     intercept: bool
     varying_intercept: bool
     correlated: bool
@@ -70,7 +68,7 @@ class Terms:
         return ("intercept", *names) if self.varying_intercept else names
 
     @property
-    def varying_positions(self) -> NDArray[np.int64]:
+    def varying_positions(self) -> Int:
         """Positions of the varying terms among (intercept, features...)."""
         slopes = self.slopes + 1
         return np.concatenate([[0], slopes]) if self.varying_intercept else slopes

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.isotonic import isotonic_regression
 
-from skhbm._displays._drawing import points
+from skhbm._displays.drawing import points
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from skhbm._types import Float
 
-    Float = NDArray[np.float64]
 
 __all__ = ["headroom", "name_ends", "name_rows", "set_titles", "spread", "title_of", "words"]
 

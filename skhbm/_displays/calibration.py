@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from skhbm._displays import _drawing as drawing
-from skhbm._displays import _names as names
-from skhbm._displays._predictions import calibration, calibration_of_quantiles
+from skhbm._displays import axis_labels as names
+from skhbm._displays import drawing
+from skhbm._displays.of_predictions import calibration, calibration_of_quantiles
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from skhbm._types import Float
 
-    Float = NDArray[np.float64]
 
 __all__ = ["densities", "distributions"]
 

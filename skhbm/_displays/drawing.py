@@ -9,9 +9,8 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
+    from skhbm._types import Float
 
-    Float = NDArray[np.float64]
 
 __all__ = [
     "check_matplotlib",

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from skhbm._displays._choices import check_choice
-from skhbm._fitted import Fitted
-from skhbm._inputs import as_probability
-from skhbm._intervals import Coefficient, estimates, quantiles
-from skhbm._wrapped import unwrapped
+from skhbm._displays.choices import check_choice
+from skhbm._estimators.fitted import Fitted
+from skhbm._inputs.arrays import as_probability
+from skhbm._inputs.pipelines import unwrapped
+from skhbm._prediction.coefficient_intervals import Coefficient, estimates, quantiles
 
 __all__ = ["group_effects", "shrinkage"]
 

@@ -9,17 +9,22 @@ import numpy as np
 from scipy.special import ndtr
 from sklearn.utils import check_array
 
-from skhbm._calibration import NOMINAL, band, central_coverage, distribution, share_below
-from skhbm._displays._choices import check_choice
-from skhbm._fitted import Fitted
-from skhbm._inputs import as_probability, as_random_state, as_target
-from skhbm._later_rows import read_scored
-from skhbm._wrapped import unwrapped
+from skhbm._displays.choices import check_choice
+from skhbm._estimators.fitted import Fitted
+from skhbm._inputs.arrays import as_probability, as_random_state, as_target
+from skhbm._inputs.new_rows import read_scored
+from skhbm._inputs.pipelines import unwrapped
+from skhbm._prediction.calibration import (
+    NOMINAL,
+    band,
+    central_coverage,
+    distribution,
+    share_below,
+)
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from skhbm._types import Float
 
-    Float = NDArray[np.float64]
 
 __all__ = ["calibration", "calibration_of_quantiles", "replicated_target"]
 

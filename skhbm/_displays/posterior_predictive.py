@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from skhbm._curves import densities, distributions
-from skhbm._displays import _drawing as drawing
-from skhbm._displays import _names as names
-from skhbm._displays._choices import check_choice
-from skhbm._displays._predictions import replicated_target
+from skhbm._displays import axis_labels as names
+from skhbm._displays import drawing
+from skhbm._displays.choices import check_choice
+from skhbm._displays.curves import densities, distributions
+from skhbm._displays.of_predictions import replicated_target
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

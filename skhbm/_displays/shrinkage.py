@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from skhbm._displays import _drawing as drawing
-from skhbm._displays import _names as names
-from skhbm._displays._groups import shrinkage
+from skhbm._displays import axis_labels as names
+from skhbm._displays import drawing
+from skhbm._displays.of_groups import shrinkage
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skhbm._fitted import Fitted
-from skhbm._later_rows import read_rows_again
+from skhbm._comparison.rows_of_fit import read_rows_again
+from skhbm._estimators.fitted import Fitted
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -88,17 +88,17 @@ class Comparing(Fitted):
         """
         factor = self._left_out(unit)
         rows, target, errors = read_rows_again(self, X, y, groups, y_err)
-        from skhbm import _loo
+        from skhbm._comparison import loo
 
         posterior, statistics = self._posterior, self._statistics
         efficiency = self.diagnostics_["min_ess"] / posterior.n_draws
         if factor is None:
-            units = _loo.left_out_rows(posterior, rows, target, errors)
+            units = loo.left_out_rows(posterior, rows, target, errors)
             dim, names = "row", np.arange(len(rows))
         else:
-            units = _loo.left_out_groups(posterior, statistics, factor, rows, errors)
+            units = loo.left_out_groups(posterior, statistics, factor, rows, errors)
             dim, names = statistics.factors[factor].name, statistics.factors[factor].labels
-        return _loo.make_elpd(units, posterior.n_draws, dim, names, efficiency)
+        return loo.make_elpd(units, posterior.n_draws, dim, names, efficiency)
 
     def log_likelihood(
         self,
@@ -137,15 +137,15 @@ class Comparing(Fitted):
         """
         factor = self._left_out(unit)
         rows, target, errors = read_rows_again(self, X, y, groups, y_err)
-        from skhbm import _loo
-        from skhbm._datatree import add_log_likelihood
+        from skhbm._comparison import loo
+        from skhbm._posterior.datatree import add_log_likelihood
 
         posterior, statistics = self._posterior, self._statistics
         if factor is None:
-            values = _loo.conditional_densities(posterior, rows, target, errors)
+            values = loo.conditional_densities(posterior, rows, target, errors)
             dim, names = "row", np.arange(len(rows))
         else:
-            values = _loo.marginal_densities(posterior, statistics, factor, rows, errors)
+            values = loo.marginal_densities(posterior, statistics, factor, rows, errors)
             dim, names = statistics.factors[factor].name, statistics.factors[factor].labels
         tree = self.posterior_
         add_log_likelihood(tree, values.T.reshape(*posterior.shape, -1), dim, names)

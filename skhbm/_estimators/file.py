@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn import config_context
 
-from skhbm._archive import (
+from skhbm._estimators.parameters_file import (
+    decode,
+    decode_priors,
+    encode_parameters,
+    encode_priors,
+    encode_scalar,
+)
+from skhbm._inputs.archive import (
     JSON_TYPES,
     Kind,
     UnreadableError,
@@ -17,31 +24,24 @@ from skhbm._archive import (
     take,
     write_archive,
 )
-from skhbm._parameters_io import (
-    decode,
-    decode_priors,
-    encode_parameters,
-    encode_priors,
-    encode_scalar,
-)
-from skhbm._posterior_io import (
+from skhbm._posterior.file import (
     check_shape,
     pack_design,
     pack_posterior,
     unpack_design,
     unpack_posterior,
 )
-from skhbm._statistics import GroupedStatistics
-from skhbm._statistics_io import pack_statistics, unpack_statistics
+from skhbm._statistics.file import pack_statistics, unpack_statistics
+from skhbm._statistics.grouped import GroupedStatistics
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from skhbm._archive import Arrays
-    from skhbm._conditioning import Origin
-    from skhbm._design import Design
-    from skhbm._posterior import Posterior
-    from skhbm._priors import Priors
+    from skhbm._comparison.conditioning import Origin
+    from skhbm._design.design import Design
+    from skhbm._inputs.archive import Arrays
+    from skhbm._posterior.posterior import Posterior
+    from skhbm._priors.prior import Priors
 
 __all__ = ["read_estimator_file", "write_estimator_file"]
 
@@ -94,7 +94,7 @@ def _pack(estimator: Any) -> tuple[dict[str, Any], Arrays]:
     kind = type(estimator)
     names = getattr(estimator, "feature_names_in_", None)
     design, of_design = pack_design(posterior.design, extended=origin is not None)
-    statistics, of_statistics = pack_statistics(estimator._statistics)
+    statistics, of_statistics = pack_statistics(estimator._statistics._fields())
     about = {
         "class": f"{kind.__module__}.{kind.__qualname__}",
         "parameters": encode_parameters(estimator.get_params(deep=False)),
@@ -214,7 +214,7 @@ def _origin(content: Any, arrays: Arrays, posterior: Posterior) -> Origin | None
     """Return the draws of the fit, if rows came later."""
     if content is None:
         return None
-    from skhbm._conditioning import Origin
+    from skhbm._comparison.conditioning import Origin
 
     design: Design = posterior.design
     draws = take(arrays, "origin_posterior")

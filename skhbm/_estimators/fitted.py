@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skhbm._inputs import as_probability
-from skhbm._moments import add_moments, start_moments
-from skhbm._shrinkage import group_coefficients, shrinkage_columns
-from skhbm._variance import partition_columns, r2_columns, variance_columns
+from skhbm._inputs.arrays import as_probability
+from skhbm._posterior.moments import add_moments, start_moments
+from skhbm._posterior.shrinkage import group_coefficients, shrinkage_columns
+from skhbm._posterior.variance import partition_columns, r2_columns, variance_columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -18,14 +18,13 @@ if TYPE_CHECKING:
     import pandas as pd
     import pymc as pm
     import xarray as xr
-    from numpy.typing import NDArray
 
-    from skhbm._moments import GroupMoments
-    from skhbm._posterior import Posterior
-    from skhbm._priors import Priors
-    from skhbm._statistics import GroupedStatistics
+    from skhbm._posterior.moments import GroupMoments
+    from skhbm._posterior.posterior import Posterior
+    from skhbm._priors.prior import Priors
+    from skhbm._statistics.grouped import GroupedStatistics
+    from skhbm._types import Float, Int
 
-    Float = NDArray[np.float64]
 
 __all__ = ["Fitted"]
 
@@ -89,7 +88,7 @@ class Fitted:
         """All draws in ArviZ's form; those of the effects are made when first asked for."""
         check_is_fitted(self)
         if "posterior" not in self._lazy:
-            from skhbm._datatree import to_datatree
+            from skhbm._posterior.datatree import to_datatree
 
             self._lazy["posterior"] = to_datatree(
                 self._posterior, self._statistics, self._sample_stats
@@ -117,7 +116,7 @@ class Fitted:
             Before fit.
         """
         check_is_fitted(self)
-        from skhbm._model import build_model
+        from skhbm._density.pymc_model import build_model
 
         return build_model(self._posterior.design, self._priors)
 
@@ -183,7 +182,7 @@ class Fitted:
         check_is_fitted(self)
         if ci_prob is not None:
             as_probability(ci_prob, "ci_prob")
-        from skhbm._summary import summarise
+        from skhbm._posterior.summary import summarise
 
         return summarise(
             self._posterior,
@@ -195,7 +194,7 @@ class Fitted:
             round_to=round_to,
         )
 
-    def _moments(self, codes: NDArray[np.int64] | None = None) -> GroupMoments:
+    def _moments(self, codes: Int | None = None) -> GroupMoments:
         """Return the moments, computed once, of the coded groups or of all."""
         if "moments" not in self._lazy:
             self._lazy["moments"] = start_moments(self._posterior)

@@ -8,25 +8,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skhbm._basis import make_basis
-from skhbm._coefficients import make_coefficients
-from skhbm._crossed_target import make_crossed_target, start_at_reference
-from skhbm._distributions import prior_draws
-from skhbm._laplace import laplace
-from skhbm._posterior import make_posterior
-from skhbm._sampling import Draws, finite_start, prepare, sample
-from skhbm._target import initial_point, make_target
+from skhbm._density.basis import make_basis
+from skhbm._density.coefficients import make_coefficients
+from skhbm._density.one_factor import initial_point, make_target
+from skhbm._density.several_factors import make_crossed_target, start_at_reference
+from skhbm._posterior.posterior import make_posterior
+from skhbm._priors.distributions import prior_draws
+from skhbm._sampling.laplace import laplace
+from skhbm._sampling.nuts import Draws, finite_start, prepare, sample
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from skhbm._basis import Basis
-    from skhbm._coefficients import Coefficients
-    from skhbm._design import Design
-    from skhbm._posterior import Posterior
-    from skhbm._priors import Priors
-    from skhbm._sampling import Watcher
-    from skhbm._target import Evaluated
+    from skhbm._density.basis import Basis
+    from skhbm._density.coefficients import Coefficients
+    from skhbm._density.one_factor import Evaluated
+    from skhbm._design.design import Design
+    from skhbm._posterior.posterior import Posterior
+    from skhbm._priors.prior import Priors
+    from skhbm._sampling.nuts import Watcher
 
 __all__ = ["infer"]
 

@@ -11,31 +11,31 @@ import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 
-from skhbm._comparing import Comparing
-from skhbm._design import make_design
-from skhbm._documentation import page_template
-from skhbm._inputs import as_random_state
-from skhbm._later_rows import read_more_rows, warn_of_other_kind
-from skhbm._on_tables import OnTables
-from skhbm._parameters import check_parameters
-from skhbm._predicting import Predicting
-from skhbm._progress import ChainTasks, ProgressLine
-from skhbm._reading import check_statistics, read_statistics
-from skhbm._resolve import resolve_priors
-from skhbm._saving import Saving
-from skhbm._statistics import statistics_of_rows
-from skhbm._terms import make_terms, warn_of_far_slopes
+from skhbm._design.design import make_design
+from skhbm._design.specification import make_terms, warn_of_far_slopes
+from skhbm._estimators.comparing import Comparing
+from skhbm._estimators.doc_link import page_template
+from skhbm._estimators.given_statistics import check_statistics
+from skhbm._estimators.predicting import Predicting
+from skhbm._estimators.progress import ChainTasks, ProgressLine
+from skhbm._estimators.saving import Saving
+from skhbm._estimators.tables import OnTables
+from skhbm._inputs.arrays import as_random_state
+from skhbm._inputs.fit_rows import read_fit_rows
+from skhbm._inputs.new_rows import read_more_rows, warn_of_other_kind
+from skhbm._inputs.parameters import check_parameters
+from skhbm._priors.defaults import resolve_priors
+from skhbm._statistics.grouped import statistics_of_rows
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
 
-    from skhbm._conditioning import Origin
-    from skhbm._design import Design
-    from skhbm._posterior import Posterior
-    from skhbm._priors import Priors
-    from skhbm._statistics import GroupedStatistics
+    from skhbm._comparison.conditioning import Origin
+    from skhbm._design.design import Design
+    from skhbm._posterior.posterior import Posterior
+    from skhbm._priors.prior import Priors
+    from skhbm._statistics.grouped import GroupedStatistics
 
-    Float = NDArray[np.float64]
 
 __all__ = ["HierarchicalNormalRegressor"]
 
@@ -317,7 +317,9 @@ class HierarchicalNormalRegressor(
         started = time.perf_counter()
         check_parameters(self)
         fitted = self._unfitted_copy()
-        statistics = read_statistics(fitted, X, y, groups, sample_weight, y_err)
+        statistics = statistics_of_rows(
+            read_fit_rows(fitted, X, y, groups, sample_weight, y_err)
+        )
         rows = _rows(X, y, groups, sample_weight)
         return self._fit(fitted, statistics, started, rows)
 
@@ -356,7 +358,10 @@ class HierarchicalNormalRegressor(
         known = self._statistics if self.__sklearn_is_fitted__() else None
         if known is not None:
             fitted._keep_columns(self)
-        batch = read_statistics(fitted, X, y, groups, sample_weight, y_err, known)
+        factors = None if known is None else known.factors
+        batch = statistics_of_rows(
+            read_fit_rows(fitted, X, y, groups, sample_weight, y_err, factors)
+        )
         statistics = batch if known is None else known + batch
         rows = _rows(X, y, groups, sample_weight)
         return self._fit(fitted, statistics, started, rows, more_to_come=True)
@@ -408,7 +413,7 @@ class HierarchicalNormalRegressor(
             raise
         self.__dict__ = fitted.__dict__
 
-        from skhbm._diagnostics import warn_if_not_converged
+        from skhbm._posterior.diagnostics import warn_if_not_converged
 
         n_draws = self._posterior.n_draws
         warn_if_not_converged(self.diagnostics_, n_draws, design.terms, design.scaling)
@@ -425,9 +430,9 @@ class HierarchicalNormalRegressor(
         rows: dict[str, Any],
     ) -> None:
         """Sample the posterior into an unfitted copy; callbacks are told of this estimator."""
-        from skhbm._diagnostics import diagnose
-        from skhbm._inference import infer
-        from skhbm._sampling import n_threads
+        from skhbm._estimators.inference import infer
+        from skhbm._posterior.diagnostics import diagnose
+        from skhbm._sampling.nuts import n_threads
 
         context = self._init_callback_context(
             max_subtasks=self.chains, sequential_subtasks=False
@@ -519,13 +524,17 @@ class HierarchicalNormalRegressor(
            https://jmlr.org/papers/v25/19-556.html
         """
         started = time.perf_counter()
-        features, target, factors, errors = read_more_rows(self, X, y, groups, y_err)
+        new = statistics_of_rows(read_more_rows(self, X, y, groups, y_err))
         known = self._statistics
-        new = statistics_of_rows(features, target, factors, None, errors, known.feature_names)
         for ours, theirs in zip(known.factors, new.factors, strict=True):
             _, unseen, _ = ours.encode(theirs.labels, len(theirs))
             warn_of_other_kind(ours, unseen, stacklevel=3)
-        from skhbm._conditioning import Origin, condition, resample, warn_if_unreliable
+        from skhbm._comparison.conditioning import (
+            Origin,
+            condition,
+            resample,
+            warn_if_unreliable,
+        )
 
         posterior = self._posterior
         n_draws = posterior.n_draws

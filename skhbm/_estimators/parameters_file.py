@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from skhbm._archive import JSON_TYPES, require
-from skhbm._priors import Prior, Priors
+from skhbm._inputs.archive import JSON_TYPES, require
+from skhbm._priors.prior import Prior, Priors
 
 __all__ = [
     "decode",

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skhbm import _predictive
-from skhbm._fitted import Fitted
-from skhbm._inputs import as_probability, as_random_state, as_target, as_weights
-from skhbm._later_rows import read_new_rows, read_observed
+from skhbm._estimators.fitted import Fitted
+from skhbm._inputs.arrays import as_probability, as_random_state, as_target, as_weights
+from skhbm._inputs.new_rows import read_new_rows, read_observed
+from skhbm._prediction import predictive
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
 
-    Float = NDArray[np.float64]
+    from skhbm._types import Float
+
 
 __all__ = ["Predicting"]
 
@@ -66,9 +67,9 @@ class Predicting(Fitted):
             raise ValueError(msg)
         rows = read_new_rows(self, X, groups)
         known = self._moments(rows.codes)
-        mean, std = _predictive.moments(self._posterior, known, rows, with_sd=return_std)
+        mean, std = predictive.moments(self._posterior, known, rows, with_sd=return_std)
         if return_cov:
-            return mean, _predictive.covariance(self._posterior, rows)
+            return mean, predictive.covariance(self._posterior, rows)
         return (mean, std) if return_std else mean
 
     def predict_interval(
@@ -132,7 +133,7 @@ class Predicting(Fitted):
         if probabilities.ndim != 1 or not np.all((probabilities > 0) & (probabilities < 1)):
             msg = f"`quantiles` must be probabilities in (0, 1). Got {quantiles!r}."
             raise ValueError(msg)
-        return _predictive.quantiles(self._posterior, rows, probabilities)
+        return predictive.quantiles(self._posterior, rows, probabilities)
 
     def sample_y(
         self,
@@ -171,7 +172,7 @@ class Predicting(Fitted):
             msg = f"`n_samples` must be an int of at least 1. Got {n_samples!r}."
             raise ValueError(msg)
         rng = as_random_state(random_state)
-        return _predictive.samples(self._posterior, rows, int(n_samples), rng)
+        return predictive.samples(self._posterior, rows, int(n_samples), rng)
 
     def log_predictive_density(
         self,
@@ -206,7 +207,7 @@ class Predicting(Fitted):
         """
         rows = read_new_rows(self, X, groups)
         target, errors = read_observed(self, len(rows), y, y_err)
-        return _predictive.log_density(self._posterior, rows, target, errors)
+        return predictive.log_density(self._posterior, rows, target, errors)
 
     def score(
         self,

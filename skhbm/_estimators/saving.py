@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Self
 
 from sklearn.utils.validation import check_is_fitted
 
-from skhbm._estimator_io import read_estimator_file, write_estimator_file
+from skhbm._estimators.file import read_estimator_file, write_estimator_file
 
 if TYPE_CHECKING:
     from os import PathLike

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skhbm._columns import find_columns
-from skhbm._fitted import Fitted
-from skhbm._parameters import check_parameters
-from skhbm._reading import check_statistics
-from skhbm._statistics import GroupedStatistics
+from skhbm._estimators.fitted import Fitted
+from skhbm._estimators.given_statistics import check_statistics
+from skhbm._inputs.columns import find_columns
+from skhbm._inputs.parameters import check_parameters
+from skhbm._statistics.grouped import GroupedStatistics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -136,7 +136,7 @@ class OnTables(Fitted):
         """
         import pyarrow as pa
 
-        from skhbm._tables import open_table, record_batches
+        from skhbm._inputs.tables import open_table, record_batches
 
         check_is_fitted(self)
         size: Any = batch_size

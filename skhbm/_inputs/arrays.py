@@ -9,12 +9,11 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import column_or_1d
 
-from skhbm._numbers import LARGEST, as_numbers, check_sizes
+from skhbm._inputs.numbers import LARGEST, as_numbers, check_sizes
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from skhbm._types import Float
 
-    Float = NDArray[np.float64]
 
 __all__ = [
     "as_errors",

@@ -10,14 +10,14 @@ from sklearn.utils import _safe_indexing
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
+    from skhbm._types import Int
 
 __all__ = ["find_columns", "split_columns"]
 
 
 def find_columns(
     parameter: str, wanted: Any, n_columns: int, names: Sequence[str] | None
-) -> NDArray[np.int64]:
+) -> Int:
     """Return the positions of columns given by names, indices or a boolean mask.
 
     Raises
@@ -46,7 +46,7 @@ def find_columns(
     return np.array(found, dtype=np.int64)
 
 
-def split_columns(X: Any, positions: NDArray[np.int64]) -> tuple[Any, list[Any]]:
+def split_columns(X: Any, positions: Int) -> tuple[Any, list[Any]]:
     """Return X without the columns at `positions`, and these columns one by one."""
     others = np.setdiff1d(np.arange(X.shape[1]), positions)
     columns = [_safe_indexing(X, int(position), axis=1) for position in positions]

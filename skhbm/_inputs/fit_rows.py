@@ -1,4 +1,4 @@
-"""What fit is given -> checked rows, with labels from either channel, and their statistics.
+"""Check what fit is given, with labels from either channel.
 
 These functions read the parameters of an estimator, and set what scikit-learn wants to know of
 X.
@@ -11,23 +11,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.utils.validation import validate_data
 
-from skhbm._channels import (
+from skhbm._inputs.arrays import as_errors, as_rows
+from skhbm._inputs.columns import find_columns
+from skhbm._inputs.groups import (
     as_fitted,
     check_same_factor,
     refuse_no_columns,
     split_channels,
     with_columns,
 )
-from skhbm._columns import find_columns
-from skhbm._inputs import as_errors, as_rows
-from skhbm._labels import as_factors
-from skhbm._statistics import GroupedStatistics, statistics_of_rows
+from skhbm._inputs.levels import as_factors
+from skhbm._inputs.rows import FitRows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from skhbm._inputs.levels import Levels
 
-__all__ = ["check_statistics", "feature_names", "read_statistics"]
+
+__all__ = ["check_names", "feature_names", "read_fit_rows"]
 
 #: Variables and dimensions of `posterior_`: what a grouping factor cannot be named.
 RESERVED = frozenset(
@@ -44,73 +46,38 @@ DERIVED = (
 )
 
 
-def read_statistics(
+def read_fit_rows(
     estimator: Any,
     X: Any,
     y: Any,
     groups: Any,
     sample_weight: Any,
     y_err: Any,
-    known: GroupedStatistics | None = None,
-) -> GroupedStatistics:
-    """Check rows and reduce them, as a fit's or as more rows beside `known` ones."""
+    fitted: tuple[Levels, ...] | None = None,
+) -> FitRows:
+    """Check the rows of a fit, or more rows beside those whose factors are `fitted`."""
     X = with_columns(X, groups)
     if X is not None:
-        validate_data(estimator, X=X, reset=known is None, skip_check_array=True)
-    elif known is None:
+        validate_data(estimator, X=X, reset=fitted is None, skip_check_array=True)
+    elif fitted is None:
         estimator.n_features_in_ = 0
     elif estimator.n_features_in_:
         refuse_no_columns(estimator)
     X, columns = split_channels(estimator, X, groups)
     features, target, weights = as_rows(X, y, sample_weight, estimator)
-    if known is None and len(target) < 2:
+    if fitted is None and len(target) < 2:
         msg = (
             "Found an array with 1 sample (n_samples=1) while a minimum of 2 is required: "
             "one row says nothing about the residual scale."
         )
         raise ValueError(msg)
-    if known is not None:
-        check_same_factor(columns, known.factors)
-        columns = as_fitted(columns, known.factors)
+    if fitted is not None:
+        check_same_factor(columns, fitted)
+        columns = as_fitted(columns, fitted)
     factors = as_factors(columns, len(target))
-    _check_names([name for name, _ in factors])
-    return statistics_of_rows(
-        features,
-        target,
-        factors,
-        weights,
-        as_errors(y_err, len(target)),
-        feature_names(estimator),
-    )
-
-
-def check_statistics(
-    estimator: Any, statistics: Any, columns: Sequence[str] | None = None
-) -> None:
-    """Check statistics that are given instead of rows; set what is known of the columns.
-
-    Of rows of a table `columns` are those that X would have, labels among them.
-    """
-    if not isinstance(statistics, GroupedStatistics):
-        msg = (
-            "`statistics` must be GroupedStatistics, as from GroupedStatistics.from_arrays. "
-            f"Got {type(statistics).__name__}."
-        )
-        raise TypeError(msg)
-    if estimator.group_features is not None and columns is None:
-        msg = (
-            "`group_features` names columns of X, but statistics come with their groups. Set "
-            "group_features=None to fit statistics."
-        )
-        raise ValueError(msg)
-    if statistics.n.sum() < 2:
-        msg = f"A fit needs at least 2 rows. The statistics are of {statistics.n.sum():g}."
-        raise ValueError(msg)
-    _check_names([levels.name for levels in statistics.factors])
-    names = columns or statistics.feature_names
-    estimator.n_features_in_ = statistics.n_features if columns is None else len(columns)
-    if names is not None:
-        estimator.feature_names_in_ = np.array(names, dtype=object)
+    check_names([name for name, _ in factors])
+    errors = as_errors(y_err, len(target))
+    return FitRows(features, target, factors, weights, errors, feature_names(estimator))
 
 
 def feature_names(estimator: Any) -> tuple[str, ...] | None:
@@ -124,7 +91,7 @@ def feature_names(estimator: Any) -> tuple[str, ...] | None:
     return tuple(map(str, names))
 
 
-def _check_names(names: Sequence[str | None]) -> None:
+def check_names(names: Sequence[str | None]) -> None:
     """Raise ValueError if a factor has the name of a variable or dimension of `posterior_`."""
     taken = set(RESERVED)
     if len(names) > 1:

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skhbm._columns import find_columns, split_columns
-from skhbm._labels import split_factors
-from skhbm._numbers import as_numbers
+from skhbm._inputs.columns import find_columns, split_columns
+from skhbm._inputs.levels import split_factors
+from skhbm._inputs.numbers import as_numbers
 
 if TYPE_CHECKING:
-    from skhbm._labels import Levels
+    from skhbm._inputs.levels import Levels
 
 __all__ = [
     "as_fitted",

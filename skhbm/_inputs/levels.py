@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    Int = NDArray[np.int64]
+    from skhbm._types import Int
+
 
 __all__ = ["Levels", "as_factors", "as_labels", "encode_levels", "hashables", "split_factors"]
 

@@ -9,26 +9,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skhbm._channels import as_fitted, refuse_no_columns, split_channels, with_columns
-from skhbm._inputs import as_errors, as_features, as_rows, as_target, count_rows
-from skhbm._labels import as_factors, hashables
-from skhbm._numbers import check_sizes
-from skhbm._rows import Rows
-from skhbm._same_rows import check_same_rows
-from skhbm._statistics import statistics_of_rows
+from skhbm._inputs.arrays import as_errors, as_features, as_rows, as_target, count_rows
+from skhbm._inputs.groups import as_fitted, refuse_no_columns, split_channels, with_columns
+from skhbm._inputs.levels import as_factors, hashables
+from skhbm._inputs.numbers import check_sizes
+from skhbm._inputs.rows import FitRows, Rows
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from skhbm._inputs.levels import Levels
+    from skhbm._types import Float, Int
 
-    from skhbm._labels import Levels
-
-    Float = NDArray[np.float64]
 
 __all__ = [
     "read_more_rows",
     "read_new_rows",
     "read_observed",
-    "read_rows_again",
     "read_scored",
     "warn_of_other_kind",
 ]
@@ -94,10 +89,8 @@ def read_scored(
     return rows, target, errors
 
 
-def read_more_rows(
-    estimator: Any, X: Any, y: Any, groups: Any, y_err: Any = None
-) -> tuple[Any, Float, list[tuple[str | None, Any]], Float | None]:
-    """Return features, target, factors and errors of rows of known or new groups."""
+def read_more_rows(estimator: Any, X: Any, y: Any, groups: Any, y_err: Any = None) -> FitRows:
+    """Return rows of groups of the fit or new ones, whose target is known."""
     check_is_fitted(estimator)
     X, columns = _split_new(estimator, X, groups)
     features, target, _ = as_rows(X, y, None, estimator)
@@ -121,26 +114,9 @@ def read_more_rows(
             f"This model has residual_scale={estimator.residual_scale!r}."
         )
         raise ValueError(msg)
-    return features, target, as_factors(columns, len(target)), errors
-
-
-def read_rows_again(
-    estimator: Any, X: Any, y: Any, groups: Any, y_err: Any = None
-) -> tuple[Rows, Float, Float | None]:
-    """Return the rows that the estimator was fitted to, coded, their target and errors.
-
-    They are known by their statistics: labels, counts and means.
-    """
-    features, target, factors, errors = read_more_rows(estimator, X, y, groups, y_err)
-    fitted = estimator._statistics
-    check_same_rows(fitted, statistics_of_rows(features, target, factors, None, errors))
-    keys = [
-        levels.encode(labels, len(target))[0]
-        for levels, (_, labels) in zip(fitted.factors, factors, strict=True)
-    ]
-    keys = keys or [np.zeros(len(target), dtype=np.int64)]
-    integrated = keys.pop(estimator._posterior.design.integrated)
-    return Rows(features, integrated, tuple(keys)), target, errors
+    labels = as_factors(columns, len(target))
+    names = estimator._statistics.feature_names
+    return FitRows(features, target, labels, None, errors, names)
 
 
 def warn_of_other_kind(levels: Levels, unseen: Any, stacklevel: int) -> None:
@@ -197,7 +173,7 @@ def _check_given(estimator: Any, columns: Any) -> None:
     )
 
 
-def _keys(estimator: Any, levels: Levels, labels: Any, n_samples: int) -> NDArray[np.int64]:
+def _keys(estimator: Any, levels: Levels, labels: Any, n_samples: int) -> Int:
     """Code the labels of new rows; see `Rows`."""
     if labels is None:
         labels = np.full(n_samples, None, dtype=object)

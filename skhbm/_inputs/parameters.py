@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from skhbm._inputs import as_random_state
+from skhbm._inputs.arrays import as_random_state
 
 __all__ = ["check_parameters", "for_factor"]
 

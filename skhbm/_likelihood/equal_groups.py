@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from skhbm._types import Float, Int
 
-    Float = NDArray[np.float64]
 
 __all__ = ["Classes", "make_classes", "share_equal_work"]
 
@@ -85,9 +84,9 @@ class Classes(NamedTuple):
     weight : (n_slots,), how many groups each stands for: how often its log|B| counts
     """
 
-    of_group: NDArray[np.int64]
-    first: NDArray[np.int64]
-    has_rest: NDArray[np.int64]
+    of_group: Int
+    first: Int
+    has_rest: Int
     Q: Float
     roots: Float
     weight: Float

@@ -1,8 +1,8 @@
 """The marginal likelihood with several grouping factors, in numba.
 
-The effects of one factor are integrated out, as in `skhbm._likelihood`; those of the
+The effects of one factor are integrated out, as in `skhbm._likelihood.marginal`; those of the
 others are given. They shift the target, and with it its column of E and of W, by the linear
-forms of `skhbm._forms`. The single-factor kernel does the rest, on copies of these.
+forms of `skhbm._design.linear_forms`. The single-factor kernel does the rest, on copies of these.
 """
 
 from __future__ import annotations
@@ -13,20 +13,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numba import carray, cfunc, njit
 
-from skhbm._callbacks import as_pointer, call_marginal
-from skhbm._jit import JIT_CALLBACK, JIT_INNER
-from skhbm._lanes import LANES
-from skhbm._likelihood import SIZES, marginal_callback
+from skhbm._likelihood.marginal import SIZES, marginal_callback
+from skhbm._numba.jit import JIT_CALLBACK, JIT_INNER
+from skhbm._numba.lanes import LANES
+from skhbm._numba.pointers import as_pointer, call_marginal
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from skhbm._design.linear_forms import Forms
+    from skhbm._likelihood.equal_groups import Classes
+    from skhbm._likelihood.marginal import Marginal
+    from skhbm._types import Float, Int
 
-    from skhbm._balance import Classes
-    from skhbm._forms import Forms
-    from skhbm._likelihood import Marginal
-
-    Float = NDArray[np.float64]
-    Int = NDArray[np.int64]
 
 __all__ = ["TABLE", "Crossed", "crossed_callback", "patch", "pull_back", "shift", "workspace"]
 
@@ -261,7 +258,7 @@ def pull_back(table, adjoint, form, d_effects):
 
 
 def _crossed_marginal(table_, inputs_, outputs_, with_gradient):
-    """Do as `_likelihood._marginal` does, with the effects of other factors after its inputs.
+    """Do as `_likelihood.marginal._marginal` does, with the effects of other factors after its inputs.
 
     Outputs: log density; gradient in the order of the inputs; U.
     """

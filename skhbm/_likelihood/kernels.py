@@ -1,7 +1,7 @@
 """The algebra of the marginal likelihood, group by group, in numba.
 
-`skhbm._likelihood` states the formulas. Groups are processed `LANES` at a time, the lane being
-the last axis of every array (`skhbm._lanes`).
+`skhbm._likelihood.marginal` states the formulas. Groups are processed `LANES` at a time, the lane being
+the last axis of every array (`skhbm._numba.lanes`).
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from skhbm._jit import JIT_INNER
-from skhbm._lanes import LANES, at_least, load, root, splat, store, total
+from skhbm._numba.jit import JIT_INNER
+from skhbm._numba.lanes import LANES, at_least, load, root, splat, store, total
 
 __all__ = ["add_crossproduct", "between_gradient", "integrate", "target_adjoint", "whiten"]
 

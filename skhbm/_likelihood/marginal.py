@@ -3,7 +3,7 @@
 Group effects and normally distributed population coefficients are integrated
 out. Nothing here knows about priors of scales, PyMC, or rows of data.
 
-The data come as the roots of `skhbm._design`: per group j a q x q matrix R_j with
+The data come as the roots of `skhbm._design.design`: per group j a q x q matrix R_j with
 R_j'R_j = Z_j'Z_j and the q x m matrix E_j = Q_j'[X y], Q_j being an orthonormal
 basis of the span of Z_j. What is left of the cross-products of [X y], the within
 part W, does not involve the effects. R_j and E_j stand side by side in `roots`. With
@@ -24,15 +24,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numba import carray, cfunc
 
-from skhbm._callbacks import as_pointer
-from skhbm._jit import JIT_CALLBACK
-from skhbm._kernels import add_crossproduct, between_gradient, integrate, target_adjoint, whiten
-from skhbm._lanes import LANES
+from skhbm._likelihood.kernels import (
+    add_crossproduct,
+    between_gradient,
+    integrate,
+    target_adjoint,
+    whiten,
+)
+from skhbm._numba.jit import JIT_CALLBACK
+from skhbm._numba.lanes import LANES
+from skhbm._numba.pointers import as_pointer
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from skhbm._types import Float, Int
 
-    Float = NDArray[np.float64]
 
 __all__ = ["SIZES", "Marginal", "make_marginal", "marginal_callback"]
 
@@ -64,7 +69,7 @@ class Marginal(NamedTuple):
     W: Float
     counts: Float
 
-    def table(self) -> NDArray[np.int64]:
+    def table(self) -> Int:
         """Return sizes and addresses; valid as long as the arrays live."""
         n_blocks, q, _, _ = self.roots.shape
         sizes = [q, self.W.shape[1], len(self.mean), len(self.W), n_blocks]

@@ -43,7 +43,7 @@ def call_density(
 def call_marginal(
     typingctx: Any, address: Any, table: Any, inputs: Any, outputs: Any, with_gradient: Any
 ) -> Any:
-    """Call a marginal likelihood, as `_likelihood.marginal_callback`."""
+    """Call a marginal likelihood, as `_likelihood.marginal.marginal_callback`."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         _call(builder, ir.VoidType(), [INTEGER] * 4, args)
@@ -54,7 +54,7 @@ def call_marginal(
 
 @intrinsic
 def call_prior(typingctx: Any, address: Any, x: Any, parameters: Any, out: Any) -> Any:
-    """Call a compiled prior; see `_distributions.compiled_prior`."""
+    """Call a compiled prior; see `_priors.distributions.compiled_prior`."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         _call(builder, ir.VoidType(), [DOUBLE, INTEGER, INTEGER], args)

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
-    from skhbm._posterior import Posterior
-    from skhbm._statistics import GroupedStatistics
+    from skhbm._posterior.posterior import Posterior
+    from skhbm._statistics.grouped import GroupedStatistics
 
 __all__ = [
     "add_log_likelihood",

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from skhbm._datatree import coordinates, hyperparameters
-from skhbm._laplace import PILOT
-from skhbm._psis import good_k
-from skhbm._scaling import FAR
+from skhbm._design.terms import FAR
+from skhbm._posterior.datatree import coordinates, hyperparameters
+from skhbm._sampling.laplace import PILOT
+from skhbm._sampling.psis import good_k
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from skhbm._posterior import Posterior
-    from skhbm._scaling import Scaling, Terms
+    from skhbm._design.terms import Scaling, Terms
+    from skhbm._posterior.posterior import Posterior
 
 __all__ = ["diagnose", "warn_if_not_converged"]
 

@@ -19,13 +19,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skhbm._jit import JIT, JIT_INNER, njit
+from skhbm._numba.jit import JIT, JIT_INNER, njit
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from skhbm._types import Float, Int
 
-    Float = NDArray[np.float64]
-    Int = NDArray[np.int64]
 
 __all__ = [
     "add_outer_product",

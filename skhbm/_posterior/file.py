@@ -13,17 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skhbm._archive import require
-from skhbm._design import make_design
-from skhbm._posterior import Posterior, Scales
-from skhbm._scaling import Scaling, Terms
+from skhbm._design.design import make_design
+from skhbm._design.terms import Scaling, Terms
+from skhbm._inputs.archive import require
+from skhbm._posterior.posterior import Posterior, Scales
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from skhbm._archive import Arrays
-    from skhbm._design import Design
-    from skhbm._statistics import GroupedStatistics
+    from skhbm._design.design import Design
+    from skhbm._inputs.archive import Arrays
+    from skhbm._statistics.grouped import GroupedStatistics
+    from skhbm._types import Float
 
 __all__ = [
     "check_shape",
@@ -149,7 +150,7 @@ def check_shape(array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     return array
 
 
-def _numbers(array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.float64]:
+def _numbers(array: NDArray[Any], shape: tuple[int, ...]) -> Float:
     """Return an array of finite numbers that has this shape."""
     require(array.dtype == np.float64 and np.all(np.abs(array) <= HUGE), "numbers")
     return check_shape(array, shape)

@@ -1,6 +1,6 @@
 """Means and covariances of the effects of groups, averaged over draws when they are needed.
 
-`skhbm._effects` states the formulas. Here they are in NumPy, the draws along the last axis: as
+`skhbm._posterior.effects` states the formulas. Here they are in NumPy, the draws along the last axis: as
 fast as compiled, and a process that predicts a few rows need not import numba.
 """
 
@@ -14,9 +14,9 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from skhbm._posterior import Posterior
+    from skhbm._posterior.posterior import Posterior
+    from skhbm._types import Float, Int
 
-    Float = NDArray[np.float64]
 
 __all__ = ["GroupMoments", "add_moments", "effect_mean", "effect_root", "start_moments"]
 
@@ -68,7 +68,7 @@ def start_moments(posterior: Posterior) -> GroupMoments:
 
 
 def add_moments(
-    known: GroupMoments, posterior: Posterior, groups: NDArray[np.int64], threads: int = 2
+    known: GroupMoments, posterior: Posterior, groups: Int, threads: int = 2
 ) -> None:
     """Average the conditional moments of groups over the draws (Rao-Blackwell)."""
     groups = groups[~known.done[groups]]
@@ -83,7 +83,7 @@ def add_moments(
     deviation = np.ascontiguousarray((w - known.population).T)
     shifted = _shift_target(posterior.design.roots, known.population)
 
-    def add(some: NDArray[np.int64]) -> None:
+    def add(some: Int) -> None:
         shift = posterior.shifts(some)
         root, before = L, None
         for i, j in enumerate(some):
@@ -111,7 +111,7 @@ def effect_root(L: Float, sigma: Float, R: Float) -> Float:
     F = np.tile(np.eye(q)[:, :, None], len(sigma))
     P = L.copy()
     for x in RL:
-        # As `skhbm._effects.add_outer_product`.
+        # As `skhbm._posterior.effects.add_outer_product`.
         for a in range(q):
             size = np.hypot(F[a, a], x[a])
             cos, sin = F[a, a] / size, x[a] / size

@@ -10,23 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skhbm._basis import coefficient_draws
-from skhbm._effects import (
+from skhbm._density.basis import coefficient_draws
+from skhbm._numba.threads import in_slices
+from skhbm._posterior.effects import (
     covariance_roots,
     effect_draws,
     group_shifts,
 )
-from skhbm._threads import in_slices
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from skhbm._density.basis import Basis
+    from skhbm._density.one_factor import Evaluated
+    from skhbm._design.design import Design
+    from skhbm._sampling.nuts import Draws
+    from skhbm._types import Float, Int
 
-    from skhbm._basis import Basis
-    from skhbm._design import Design
-    from skhbm._sampling import Draws
-    from skhbm._target import Evaluated
-
-    Float = NDArray[np.float64]
 
 __all__ = [
     "Posterior",
@@ -158,7 +156,7 @@ class Posterior:
         working = np.ascontiguousarray(flat(self.working))
         return covariance_roots(self.covariances()), sigma, working
 
-    def shifts(self, groups: NDArray[np.int64]) -> Float:
+    def shifts(self, groups: Int) -> Float:
         """Return what the sampled effects take off E_y of groups (n_draws, len(groups), q).
 
         With one factor that is nothing, of shape (1, 1, q).

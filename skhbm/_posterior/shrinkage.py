@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skhbm._effects import covariance_roots, pooling_factors
+from skhbm._posterior.effects import covariance_roots, pooling_factors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from skhbm._design import Design
-    from skhbm._moments import GroupMoments
-    from skhbm._posterior import Posterior
-    from skhbm._scaling import Terms
+    from skhbm._design.design import Design
+    from skhbm._design.terms import Terms
+    from skhbm._posterior.moments import GroupMoments
+    from skhbm._posterior.posterior import Posterior
+    from skhbm._types import Float
 
-    Float = NDArray[np.float64]
 
 __all__ = ["group_coefficients", "mean_effects", "population_map", "shrinkage_columns"]
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skhbm._datatree import coordinates, effect_dims, hyperparameters
+from skhbm._posterior.datatree import coordinates, effect_dims, hyperparameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import pandas as pd
 
-    from skhbm._posterior import Posterior
+    from skhbm._posterior.posterior import Posterior
 
 __all__ = ["summarise"]
 

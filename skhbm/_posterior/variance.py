@@ -17,19 +17,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skhbm._forms import first_effects
-from skhbm._jit import JIT, njit
+from skhbm._design.linear_forms import first_effects
+from skhbm._numba.jit import JIT, njit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
+    from skhbm._design.terms import Terms
+    from skhbm._posterior.posterior import Posterior
+    from skhbm._statistics.grouped import GroupedStatistics
+    from skhbm._types import Float, Int
 
-    from skhbm._posterior import Posterior
-    from skhbm._scaling import Terms
-    from skhbm._statistics import GroupedStatistics
-
-    Float = NDArray[np.float64]
 
 __all__ = [
     "fitted_variances",
@@ -180,7 +178,7 @@ def fitted_variances(
     return population, np.maximum(within + extra, 0.0) / (n.sum() - 1)
 
 
-def _positions(terms: Terms, slopes: NDArray[np.int64]) -> NDArray[np.int64]:
+def _positions(terms: Terms, slopes: Int) -> Int:
     """Return the positions of a factor's varying terms among the intercept and `slopes`."""
     own = 1 + np.searchsorted(slopes, terms.slopes)
     return np.concatenate([[0], own]) if terms.varying_intercept else own

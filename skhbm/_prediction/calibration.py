@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import bdtr, bdtrc, ndtr
 
-from skhbm._predictive import mixtures
+from skhbm._prediction.predictive import mixtures
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from skhbm._inputs.rows import Rows
+    from skhbm._posterior.posterior import Posterior
+    from skhbm._types import Float, Int
 
-    from skhbm._posterior import Posterior
-    from skhbm._rows import Rows
-
-    Float = NDArray[np.float64]
 
 __all__ = [
     "NOMINAL",
@@ -66,7 +64,7 @@ def central_coverage(y: Float, bounds: Float, probabilities: Float) -> tuple[Flo
     return nominal, inside.mean(axis=0)
 
 
-def tail(counts: NDArray[np.int64], n: int, points: Float) -> Float:
+def tail(counts: Int, n: int, points: Float) -> Float:
     """Return how far out counts (..., n_points) below the points are, at the worst of these.
 
     That is twice the binomial probability of a count as small or as great, the least over

@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from skhbm._jit import JIT, njit
+from skhbm._numba.jit import JIT, njit
 
 __all__ = ["REACH", "characteristic_function"]
 

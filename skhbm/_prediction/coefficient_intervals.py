@@ -7,19 +7,17 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from scipy.special import ndtri
 
-from skhbm import _mixtures
-from skhbm._effects import row_mixture
-from skhbm._predictive import NARROWEST
-from skhbm._rows import MIXTURE, blocks
-from skhbm._shrinkage import mean_effects, population_map
+from skhbm._posterior.effects import row_mixture
+from skhbm._posterior.shrinkage import mean_effects, population_map
+from skhbm._prediction import mixtures
+from skhbm._prediction.linear_predictors import MIXTURE, blocks
+from skhbm._prediction.predictive import NARROWEST
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from skhbm._posterior.moments import GroupMoments
+    from skhbm._posterior.posterior import Posterior
+    from skhbm._types import Float
 
-    from skhbm._moments import GroupMoments
-    from skhbm._posterior import Posterior
-
-    Float = NDArray[np.float64]
 
 __all__ = ["Coefficient", "estimates", "quantiles"]
 
@@ -81,7 +79,7 @@ def quantiles(posterior: Posterior, which: Coefficient, probabilities: Float) ->
             own, own - own[0], mean, variance,
         )  # fmt: skip
         sd = np.maximum(np.sqrt(variance), NARROWEST)
-        out[block] = _mixtures.quantiles(mean, sd, probabilities, scores)
+        out[block] = mixtures.quantiles(mean, sd, probabilities, scores)
     return b * which.with_population + unit * out
 
 

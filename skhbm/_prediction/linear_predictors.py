@@ -1,70 +1,27 @@
-"""New rows, coded, and the draws of their linear predictors."""
+"""Linear predictors of new rows: their means and variances in each draw."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from skhbm._effects import row_mixture, row_offsets
-from skhbm._forms import first_effects
-from skhbm._posterior import flat
+from skhbm._design.linear_forms import first_effects
+from skhbm._posterior.effects import row_mixture, row_offsets
+from skhbm._posterior.posterior import flat
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from numpy.typing import NDArray
+    from skhbm._inputs.rows import Rows
+    from skhbm._posterior.posterior import Posterior
+    from skhbm._types import Float, Int
 
-    from skhbm._posterior import Posterior
 
-    Float = NDArray[np.float64]
-    Int = NDArray[np.int64]
-
-__all__ = ["Offsets", "Rows", "blocks", "linear_predictors", "numbered"]
+__all__ = ["Offsets", "blocks", "linear_predictors"]
 
 #: Numbers in a block of rows times draws.
 MIXTURE = 2**21
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Rows:
-    """New rows, with their groups as codes.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n, n_features)
-    keys : ndarray of int of shape (n,)
-        The group of each row in the integrated factor. Negative keys are groups that were not
-        seen: rows of the same key share their effects.
-    others : tuple of ndarray of int of shape (n,)
-        The same for the other factors.
-    """
-
-    X: Float
-    keys: Int
-    others: tuple[Int, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.keys)
-
-    def __getitem__(self, block: slice | Int) -> Rows:
-        return Rows(self.X[block], self.keys[block], tuple(k[block] for k in self.others))
-
-    @property
-    def codes(self) -> Int:
-        """The group of each row (n,), -1 if it was not seen."""
-        return np.maximum(self.keys, -1)
-
-    def of_factor(self, factor: int, integrated: int) -> Int:
-        """Return the keys (n,) in one of all factors, in the user's order."""
-        keys = [*self.others]
-        keys.insert(integrated, self.keys)
-        return keys[factor]
-
-    def units(self) -> tuple[Int, Int]:
-        """Return the unit of each row (n,), numbered, and the code of each unit."""
-        return numbered(self.keys)
 
 
 class Offsets(NamedTuple):
@@ -104,12 +61,6 @@ class Offsets(NamedTuple):
             new = code < 0
             spread = np.einsum("ia,sab,ib->is", z[new], cov, z[new], optimize=True)
             variance[new] += spread
-
-
-def numbered(keys: Int) -> tuple[Int, Int]:
-    """Return the unit of each key, numbered, and the code of each unit, -1 if not seen."""
-    distinct, unit = np.unique(keys, return_inverse=True)
-    return unit, np.maximum(distinct, -1)
 
 
 def blocks(n: int, size: int) -> Iterator[slice]:

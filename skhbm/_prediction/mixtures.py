@@ -25,13 +25,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skhbm._characteristic import REACH, characteristic_function
-from skhbm._jit import JIT, JIT_INNER, njit
+from skhbm._numba.jit import JIT, JIT_INNER, njit
+from skhbm._prediction.characteristic import REACH, characteristic_function
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from skhbm._types import Float
 
-    Float = NDArray[np.float64]
 
 __all__ = ["add_noise", "log_densities", "quantiles", "ranked_scores"]
 

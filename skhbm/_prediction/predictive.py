@@ -10,22 +10,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import ndtri
 
-from skhbm import _mixtures
-from skhbm._effects import covariance_roots, effect_draws, mean_covariances
-from skhbm._moments import effect_mean, effect_root
-from skhbm._rows import blocks, linear_predictors, numbered
+from skhbm._inputs.rows import numbered
+from skhbm._posterior.effects import covariance_roots, effect_draws, mean_covariances
+from skhbm._posterior.moments import effect_mean, effect_root
+from skhbm._prediction import mixtures as of_mixtures
+from skhbm._prediction.linear_predictors import blocks, linear_predictors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from numpy.typing import NDArray
+    from skhbm._inputs.rows import Rows
+    from skhbm._posterior.moments import GroupMoments
+    from skhbm._posterior.posterior import Posterior
+    from skhbm._types import Float, Int
 
-    from skhbm._moments import GroupMoments
-    from skhbm._posterior import Posterior
-    from skhbm._rows import Rows
-
-    Float = NDArray[np.float64]
-    Int = NDArray[np.int64]
 
 __all__ = [
     "covariance",
@@ -208,7 +206,7 @@ def quantiles(
     out = np.empty((len(rows), len(probabilities)))
     scores = ndtri(probabilities)
     for block, mean, sd in mixtures(posterior, rows, errors):
-        out[block] = _mixtures.quantiles(mean, sd, probabilities, scores)
+        out[block] = of_mixtures.quantiles(mean, sd, probabilities, scores)
     scaling = posterior.design.scaling
     return scaling.y_mean + scaling.y_scale * out
 
@@ -221,7 +219,7 @@ def log_density(
     standard = (y - scaling.y_mean) / scaling.y_scale
     out = np.empty(len(rows))
     for block, mean, sd in mixtures(posterior, rows, errors):
-        out[block] = _mixtures.log_densities(mean, sd, standard[block])
+        out[block] = of_mixtures.log_densities(mean, sd, standard[block])
     return out - np.log(scaling.y_scale)
 
 
@@ -233,7 +231,7 @@ def ranked_score(
     standard = (y - scaling.y_mean) / scaling.y_scale
     out = np.empty(len(rows))
     for block, mean, sd in mixtures(posterior, rows, errors):
-        out[block] = _mixtures.ranked_scores(mean, sd, standard[block])
+        out[block] = of_mixtures.ranked_scores(mean, sd, standard[block])
     return out * scaling.y_scale
 
 
@@ -302,5 +300,5 @@ def mixtures(
     codes = rows.codes
     for block, mean, variance in linear_predictors(posterior, rows):
         # A linear predictor that is known in each draw still has a distribution.
-        _mixtures.add_noise(variance, noise, new, codes[block], extra[block], NARROWEST)
+        of_mixtures.add_noise(variance, noise, new, codes[block], extra[block], NARROWEST)
         yield block, mean, variance

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skhbm._priors import Prior, Priors
+from skhbm._priors.prior import Prior, Priors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from skhbm._design import Design
-    from skhbm._scaling import Scaling, Terms
+    from skhbm._design.design import Design
+    from skhbm._design.terms import Scaling, Terms
 
 __all__ = ["resolve_priors"]
 
@@ -177,7 +177,7 @@ def _checked(name: str, prior: Any) -> Any:
         msg = f"The prior of {name} takes numbers only. Got {wrong} in {prior!r}."
         raise ValueError(msg)
     if distribution not in ("Normal", "HalfNormal") or not set(parameters) <= {"mu", "sigma"}:
-        from skhbm._distributions import check_distribution
+        from skhbm._priors.distributions import check_distribution
 
         check_distribution(name, prior)
     elif not float(parameters.get("sigma", 1.0)) > 0:
@@ -200,7 +200,7 @@ def _check_positive(name: str, prior: Any) -> None:
     """Check that the prior of a scale has no mass below zero."""
     if prior.distribution == "HalfNormal":
         return
-    from skhbm._distributions import has_negative_support
+    from skhbm._priors.distributions import has_negative_support
 
     if has_negative_support(prior):
         msg = (

@@ -1,6 +1,6 @@
 """Univariate PyMC distributions: checks, and log-priors compiled to C callbacks.
 
-With `_model` and `_sampling` the only modules that import PyMC.
+With `_density.pymc_model` and `_sampling.nuts` the only modules that import PyMC.
 """
 
 from __future__ import annotations

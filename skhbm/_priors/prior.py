@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from skhbm._design import Design
+    from skhbm._design.design import Design
 
 __all__ = ["Prior", "Priors", "hierarchical_priors", "is_normal"]
 

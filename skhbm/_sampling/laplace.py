@@ -1,7 +1,7 @@
 """Draws of the hyperparameters without a Markov chain: Laplace's approximation, corrected.
 
 A Student-t distribution is put at the mode of the density, with its curvature. Draws from it
-are weighted by the density over that of the proposal, smoothed (`skhbm._psis`), and resampled:
+are weighted by the density over that of the proposal, smoothed (`skhbm._sampling.psis`), and resampled:
 they are of the posterior itself, as far as Pareto k says that the weights can be trusted.
 
 Where the curvature at the mode misjudges the tails (the left one of log tau, if a standard
@@ -20,15 +20,13 @@ from scipy.linalg import solve_triangular
 from scipy.optimize import minimize
 from scipy.special import logsumexp
 
-from skhbm._evaluation import log_densities, natural_values
-from skhbm._psis import pareto_smooth, systematic
+from skhbm._density.evaluation import log_densities, natural_values
+from skhbm._sampling.psis import pareto_smooth, systematic
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from skhbm._density.one_factor import Evaluated
+    from skhbm._types import Float
 
-    from skhbm._target import Evaluated
-
-    Float = NDArray[np.float64]
 
 __all__ = ["PILOT", "Weighted", "laplace"]
 
@@ -66,7 +64,7 @@ class Weighted(NamedTuple):
     effective : float
         Effective number of the draws that were weighted (Kish).
     moments : ndarray of shape (n, k + 1, k + 1), or (0, k + 1, k + 1)
-        Those of the integrated coefficients: see `skhbm._evaluation`.
+        Those of the integrated coefficients: see `skhbm._density.evaluation`.
     """
 
     values: Float

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from skhbm._target import Evaluated
+    from skhbm._density.one_factor import Evaluated
+    from skhbm._types import Float
 
     Watcher = Callable[[Sequence[int], int], None]
 
-    Float = NDArray[np.float64]
 
 __all__ = ["Draws", "finite_start", "n_threads", "prepare", "sample"]
 
@@ -48,7 +48,7 @@ class Draws:
         In the order of `Target`.
     statistics : dict of ndarray of shape (n_chains, n_draws)
     moments : ndarray of shape (n_chains * n_draws, k + 1, k + 1) or None
-        Those of the integrated coefficients, if they are known: see `skhbm._evaluation`.
+        Those of the integrated coefficients, if they are known: see `skhbm._density.evaluation`.
     """
 
     values: Float

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from skhbm._types import Float, Int
 
-    Float = NDArray[np.float64]
 
 __all__ = ["good_k", "log_mean_exp", "pareto_smooth", "systematic"]
 
@@ -60,7 +59,7 @@ def log_mean_exp(values: Float, axis: int = -1) -> Float:
     return np.asarray(np.log(mean) + np.squeeze(top, axis=axis))
 
 
-def systematic(weights: Float, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
+def systematic(weights: Float, n: int, rng: np.random.Generator) -> Int:
     """Choose n draws in proportion to their weights, in the order they came.
 
     Systematic resampling (Kitagawa 1996, https://doi.org/10.1080/10618600.1996.10474692,

@@ -9,14 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skhbm._archive import ARRAY_KINDS, JSON_TYPES, Kind, read_archive, require, write_archive
-from skhbm._labels import Levels
+from skhbm._inputs.archive import (
+    ARRAY_KINDS,
+    JSON_TYPES,
+    Kind,
+    read_archive,
+    require,
+    write_archive,
+)
+from skhbm._inputs.levels import Levels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from skhbm._archive import Arrays
-    from skhbm._statistics import GroupedStatistics
+    from skhbm._inputs.archive import Arrays
 
 __all__ = [
     "pack_statistics",
@@ -29,9 +35,9 @@ KIND = Kind("skhbm.GroupedStatistics", 1, "statistics as GroupedStatistics.save 
 ARRAYS = ("codes", "n", "weight", "mean", "cross")
 
 
-def write_statistics_file(path: Any, statistics: GroupedStatistics) -> None:
+def write_statistics_file(path: Any, fields: dict[str, Any]) -> None:
     """Write a new file and put it in place of an older one when it is complete."""
-    write_archive(path, KIND, *pack_statistics(statistics))
+    write_archive(path, KIND, *pack_statistics(fields))
 
 
 def read_statistics_file(path: Any) -> dict[str, Any]:
@@ -45,28 +51,28 @@ def read_statistics_file(path: Any) -> dict[str, Any]:
     return read_archive(path, KIND, unpack_statistics)
 
 
-def pack_statistics(statistics: GroupedStatistics) -> tuple[dict[str, Any], Arrays]:
-    """Return a description and arrays by name.
+def pack_statistics(fields: dict[str, Any]) -> tuple[dict[str, Any], Arrays]:
+    """Return a description and arrays by name, of the fields of statistics.
 
     Raises
     ------
     TypeError
         If labels are of a type that JSON does not keep apart.
     """
-    arrays = {name: getattr(statistics, name) for name in ARRAYS}
+    arrays = {name: fields[name] for name in ARRAYS}
     factors: list[dict[str, Any]] = []
-    for i, levels in enumerate(statistics.factors):
+    for i, levels in enumerate(fields["factors"]):
         labels = levels.labels
         if labels.dtype.kind in ARRAY_KINDS:
             arrays[f"labels{i}"] = labels
             factors.append({"name": levels.name})
         else:
             factors.append({"name": levels.name, "labels": _as_json(labels, levels.name)})
-    names = statistics.feature_names
+    names = fields["feature_names"]
     about = {
         "factors": factors,
         "feature_names": names if names is None else list(names),
-        "known_errors": statistics.known_errors,
+        "known_errors": fields["known_errors"],
     }
     return about, arrays
 

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from skhbm._inputs import as_errors, as_rows
-from skhbm._labels import Levels, as_factors, encode_levels, split_factors
-from skhbm._numbers import check_sizes
-from skhbm._reduction import merge_cells, reduce_rows, sum_by_group
-from skhbm._statistics_io import read_statistics_file, write_statistics_file
+from skhbm._inputs.arrays import as_errors, as_rows
+from skhbm._inputs.levels import Levels, as_factors, encode_levels, split_factors
+from skhbm._inputs.rows import FitRows
+from skhbm._statistics.cells import cells_of_rows, cells_of_table, distinct
+from skhbm._statistics.file import read_statistics_file, write_statistics_file
+from skhbm._statistics.reduction import merge_cells, sum_by_group
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,10 +25,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from skhbm._tables import TableCells
+    from skhbm._types import Float, Int
 
-    Float = NDArray[np.float64]
-    Int = NDArray[np.int64]
 
 __all__ = ["GroupedStatistics", "check_alike", "statistics_of_rows"]
 
@@ -127,8 +126,8 @@ class GroupedStatistics:
         X, y, weights = as_rows(X, y, sample_weight)
         factors = as_factors(split_factors(groups), len(y))
         errors = as_errors(y_err, len(y))
-        merged = statistics_of_rows(X, y, factors, weights, errors, names)
-        return cls(*(getattr(merged, field.name) for field in fields(merged)))
+        cells = cells_of_rows(FitRows(X, y, factors, weights, errors))
+        return cls(*cells, names, errors is not None)
 
     @classmethod
     def from_table(
@@ -196,7 +195,7 @@ class GroupedStatistics:
         >>> GroupedStatistics.from_table(table, target="time", features="day", groups="who")
         <GroupedStatistics: 3 rows in 2 cells, groups: 2 of 'who', 1 features>
         """
-        from skhbm._tables import (
+        from skhbm._inputs.tables import (
             arrays_of_table,
             as_columns,
             is_here,
@@ -210,7 +209,7 @@ class GroupedStatistics:
         names = columns.features or None
         if not is_here(frame):
             cells = reduce_table(frame, columns)
-            return cls(*_ordered(cells), names, y_err is not None)
+            return cls(*cells_of_table(cells), names, y_err is not None)
         try:
             here = cls.from_arrays(**arrays_of_table(frame, columns))
             return replace(here, feature_names=names)
@@ -234,7 +233,7 @@ class GroupedStatistics:
         check_alike(self, other)
         factors = tuple(a.union(b) for a, b in zip(self.factors, other.factors, strict=True))
         ours, theirs = (_recode(statistics, factors) for statistics in (self, other))
-        codes, where = _distinct(np.concatenate([ours, theirs]))
+        codes, where = distinct(np.concatenate([ours, theirs]))
         d = self.mean.shape[1]
         total = (np.zeros(len(codes)), np.zeros((len(codes), d)), np.zeros((len(codes), d, d)))
         n = np.zeros(len(codes))
@@ -297,7 +296,7 @@ class GroupedStatistics:
                 UserWarning,
                 stacklevel=2,
             )
-        write_statistics_file(path, self)
+        write_statistics_file(path, self._fields())
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Self:
@@ -320,6 +319,10 @@ class GroupedStatistics:
             If the file is damaged, or is not of statistics.
         """
         return cls(**read_statistics_file(path))
+
+    def _fields(self) -> dict[str, Any]:
+        """Return what the file is written from, by name."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def _reveals_rows(self) -> NDArray[np.bool_]:
         """Tell of each cell whether its rows can be read back; see `save`."""
@@ -424,65 +427,10 @@ class GroupedStatistics:
         return type(self)((levels,), codes, n, weight, mean, cross, names, known)
 
 
-def statistics_of_rows(
-    X: Any,
-    y: Float,
-    factors: Sequence[tuple[str | None, Any]],
-    weights: Float | None = None,
-    errors: Float | None = None,
-    names: tuple[str, ...] | None = None,
-) -> GroupedStatistics:
-    """Reduce rows that are validated already; those of weight zero are left out."""
-    if weights is not None and not np.all(weights > 0):
-        kept = weights > 0
-        X, y, weights = X[kept], y[kept], weights[kept]
-        factors = [(name, labels[kept]) for name, labels in factors]
-        errors = errors if errors is None else errors[kept]
-    encoded = [encode_levels(labels, len(y), name) for name, labels in factors]
-    levels = tuple(level for level, _ in encoded)
-    if len(levels) == 1:
-        cells, codes = encoded[0][1], np.arange(len(levels[0]))[:, None]
-    else:
-        columns = [code for _, code in encoded]
-        codes, cells = _distinct(np.array(columns, dtype=np.int64).reshape(-1, len(y)).T)
-    known = errors is not None
-    precision = weights
-    if errors is not None:
-        precision = (1.0 if weights is None else weights) / errors**2
-    weight, mean, cross = reduce_rows(X, y, cells, len(codes), precision)
-    if not np.all(np.isfinite(cross)):
-        check_sizes(X, "X")
-    n = np.bincount(cells, weights, minlength=len(codes)) if known else weight
-    return GroupedStatistics(
-        levels, codes, n.astype(float), weight, mean, cross, names, known_errors=known
-    )
-
-
-def _ordered(
-    cells: TableCells,
-) -> tuple[tuple[Levels, ...], Int, Float, Float, Float, Float]:
-    """Return factors, codes and moments of the cells of a table, in lexicographic order."""
-    n_cells = len(cells.n)
-    factors = as_factors(cells.labels, n_cells)
-    encoded = [encode_levels(labels, n_cells, name) for name, labels in factors]
-    columns = [codes for _, codes in encoded]
-    codes, where = _distinct(np.array(columns, dtype=np.int64).reshape(-1, n_cells).T)
-    if len(codes) < n_cells:
-        msg = (
-            f"{n_cells} combinations of labels in the table are only {len(codes)} in Python, "
-            "as of times finer than microseconds. Cast the columns of `groups` to strings."
-        )
-        raise ValueError(msg)
-    order = np.argsort(where)
-    levels = tuple(level for level, _ in encoded)
-    return (
-        levels,
-        codes,
-        cells.n[order],
-        cells.weight[order],
-        cells.mean[order],
-        cells.cross[order],
-    )
+def statistics_of_rows(rows: FitRows) -> GroupedStatistics:
+    """Reduce rows that are checked already; those of weight zero are left out."""
+    cells = cells_of_rows(rows)
+    return GroupedStatistics(*cells, rows.names, known_errors=rows.errors is not None)
 
 
 def check_alike(first: GroupedStatistics, second: GroupedStatistics) -> None:
@@ -523,16 +471,3 @@ def _recode(statistics: GroupedStatistics, factors: tuple[Levels, ...]) -> Int:
     ]
     columns = [table[code] for table, code in zip(tables, statistics.codes.T, strict=True)]
     return np.array(columns, dtype=np.int64).reshape(-1, len(statistics.n)).T
-
-
-def _distinct(codes: Int) -> tuple[Int, Int]:
-    """Return distinct rows of codes, in lexicographic order, and which of them each row is."""
-    if not codes.shape[1]:
-        return codes[:1], np.zeros(len(codes), dtype=np.int64)
-    sizes = codes.max(axis=0) + 1
-    if np.prod(sizes.astype(float)) < 2.0**62:
-        keys = np.ravel_multi_index(tuple(codes.T), tuple(sizes))
-        keys, where = np.unique(keys, return_inverse=True)
-        return np.column_stack(np.unravel_index(keys, tuple(sizes))), where
-    codes, where = np.unique(codes, axis=0, return_inverse=True)
-    return codes, where.reshape(-1)

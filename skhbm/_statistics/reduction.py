@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 
-from skhbm._jit import JIT, njit
-from skhbm._threads import in_slices
+from skhbm._numba.jit import JIT, njit
+from skhbm._numba.threads import in_slices
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from skhbm._types import Float, Int
 
-    Float = NDArray[np.float64]
-    Int = NDArray[np.int64]
 
 __all__ = ["merge_cells", "reduce_rows", "sum_by_group"]
 

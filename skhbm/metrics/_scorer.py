@@ -11,8 +11,8 @@ import numpy as np
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.utils.metadata_routing import UNCHANGED, MetadataRequest
 
-from skhbm._inputs import as_weights
-from skhbm._wrapped import takes_groups, unwrapped
+from skhbm._inputs.arrays import as_weights
+from skhbm._inputs.pipelines import takes_groups, unwrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

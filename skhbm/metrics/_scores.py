@@ -6,16 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skhbm import _predictive
-from skhbm._inputs import as_target
-from skhbm._later_rows import read_scored
-from skhbm._predicting import Predicting
-from skhbm._scoring import given_groups, require, scored
+from skhbm._estimators.predicting import Predicting
+from skhbm._inputs.arrays import as_target
+from skhbm._inputs.new_rows import read_scored
+from skhbm._prediction import predictive
+from skhbm.metrics._scorer import given_groups, require, scored
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from skhbm._types import Float
 
-    Float = NDArray[np.float64]
 
 __all__ = ["interval_scores", "intervals", "log_densities", "ranked_scores"]
 
@@ -28,7 +27,7 @@ def log_densities(
     method = require(scorer, model, "log_predictive_density")
     if isinstance(model, Predicting):
         rows, target, errors = read_scored(model, X, y, groups, y_err)
-        return _predictive.log_density(model._posterior, rows, target, errors)
+        return predictive.log_density(model._posterior, rows, target, errors)
     _refuse_errors(scorer, model, y_err)
     return np.asarray(method(X, y, **given_groups(method, groups)))
 
@@ -46,7 +45,7 @@ def ranked_scores(
         )
         raise TypeError(msg)
     rows, target, errors = read_scored(model, X, y, groups, y_err)
-    return _predictive.ranked_score(model._posterior, rows, target, errors)
+    return predictive.ranked_score(model._posterior, rows, target, errors)
 
 
 def intervals(
@@ -59,7 +58,7 @@ def intervals(
     probabilities = np.array([tail, 1 - tail])
     if isinstance(model, Predicting):
         rows, target, errors = read_scored(model, X, y, groups, y_err)
-        bounds = _predictive.quantiles(model._posterior, rows, probabilities, errors)
+        bounds = predictive.quantiles(model._posterior, rows, probabilities, errors)
     else:
         _refuse_errors(scorer, model, y_err)
         target = as_target(y, model)

@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from structures import EXPLICIT, STRUCTURES, draws_of, fit, rows_of
 
 from skhbm import HierarchicalNormalRegressor, Prior
-from skhbm._psis import log_mean_exp
+from skhbm._sampling.psis import log_mean_exp
 
 pytestmark = [
     pytest.mark.filterwarnings(

@@ -18,8 +18,8 @@ from structures import (
 )
 
 from skhbm import HierarchicalNormalRegressor, Prior
-from skhbm._psis import log_mean_exp
-from skhbm._row_density import group_rows, undrawn
+from skhbm._comparison.group_density_given_effects import group_rows, undrawn
+from skhbm._sampling.psis import log_mean_exp
 
 pytestmark = [
     pytest.mark.filterwarnings(

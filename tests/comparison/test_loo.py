@@ -8,9 +8,9 @@ from scipy import stats
 from structures import EXPLICIT, STRUCTURES, draws_of, fit, rows_of
 
 from skhbm import HierarchicalNormalRegressor, Prior
-from skhbm._later_rows import read_rows_again
-from skhbm._loo import left_out_rows, marginal_densities
-from skhbm._psis import log_mean_exp, pareto_smooth
+from skhbm._comparison.loo import left_out_rows, marginal_densities
+from skhbm._comparison.rows_of_fit import read_rows_again
+from skhbm._sampling.psis import log_mean_exp, pareto_smooth
 from skhbm.datasets import load_radon
 
 pytestmark = [

@@ -15,9 +15,9 @@ from structures import (
 )
 
 from skhbm import HierarchicalNormalRegressor
-from skhbm._later_rows import read_rows_again
-from skhbm._loo import left_out_rows, marginal_densities
-from skhbm._psis import log_mean_exp
+from skhbm._comparison.loo import left_out_rows, marginal_densities
+from skhbm._comparison.rows_of_fit import read_rows_again
+from skhbm._sampling.psis import log_mean_exp
 
 pytestmark = [
     pytest.mark.filterwarnings(

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from skhbm import GroupedStatistics
-from skhbm._nesting import find_implicit_nesting, warn_of_implicit_nesting
+from skhbm._design.nesting import find_implicit_nesting, warn_of_implicit_nesting
 
 
 def simulate(

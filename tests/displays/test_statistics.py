@@ -14,8 +14,8 @@ from skhbm import (
     PosteriorPredictiveDisplay,
     ShrinkageDisplay,
 )
-from skhbm._calibration import NOMINAL, band, share_below
-from skhbm._curves import densities, distributions
+from skhbm._displays.curves import densities, distributions
+from skhbm._prediction.calibration import NOMINAL, band, share_below
 
 pytest.importorskip("matplotlib")  # an extra: nothing is drawn without
 
@@ -248,8 +248,8 @@ def test_transform_of_a_quantile_of_several_factors_is_its_probability(name):
 
 
 def test_transform_of_rows_with_known_errors_is_the_integral_of_their_density():
-    from skhbm._calibration import distribution
-    from skhbm._later_rows import read_new_rows
+    from skhbm._inputs.new_rows import read_new_rows
+    from skhbm._prediction.calibration import distribution
 
     X, y, groups, errors = crossed_rows(4, errors=True)
     model = HierarchicalNormalRegressor(residual_scale="known", random_state=0, **SMALL)

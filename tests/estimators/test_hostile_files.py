@@ -515,7 +515,7 @@ def test_bombs_are_refused_and_fill_no_memory(bytes_of, load):
 def test_terms_for_which_far_more_is_computed_than_was_read_are_refused(tmp_path, load):
     """One cell of many features, all of which vary by two factors: cubic, not quadratic."""
     from skhbm import GroupedStatistics
-    from skhbm._posterior_io import unpack_design
+    from skhbm._posterior.file import unpack_design
 
     p = 700
     rng = np.random.default_rng(0)

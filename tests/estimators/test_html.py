@@ -78,7 +78,7 @@ def test_pipelines_and_searches_show_the_estimator():
 
 
 def test_link_leads_to_the_documentation_that_the_project_names():
-    file = Path(__file__).parent.parent / "pyproject.toml"
+    file = Path(__file__).parents[2] / "pyproject.toml"
     project = tomllib.loads(file.read_text(encoding="utf-8"))["project"]
     site = project.get("urls", {}).get("Documentation")
     link = HierarchicalNormalRegressor()._get_doc_link()
@@ -89,7 +89,7 @@ def say(monkeypatch, *urls):
     said = Message()
     for url in urls:
         said["Project-URL"] = url
-    monkeypatch.setattr("skhbm._documentation.metadata", lambda _: said)
+    monkeypatch.setattr("skhbm._estimators.doc_link.metadata", lambda _: said)
 
 
 @pytest.mark.parametrize("site", ["https://docs.test", "https://docs.test/"])
@@ -111,7 +111,7 @@ def test_there_is_no_link_if_the_package_is_not_installed(monkeypatch):
     def metadata(name):
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr("skhbm._documentation.metadata", metadata)
+    monkeypatch.setattr("skhbm._estimators.doc_link.metadata", metadata)
     assert HierarchicalNormalRegressor()._get_doc_link() == ""
 
 

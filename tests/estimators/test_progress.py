@@ -26,7 +26,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skhbm import GroupedStatistics, HierarchicalNormalRegressor
-from skhbm._progress import BLOCKS
+from skhbm._estimators.progress import BLOCKS
 
 N_CHAINS = 3
 CONCLUSION = r"4 x 1000 draws in \d+\.\d s: R-hat <= 1\.0\d\d, ESS >= \d{4,5}, 0 divergences"

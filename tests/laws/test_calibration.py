@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-sys.path.append(str(Path(__file__).parents[1] / "benchmarks" / "calibration"))
+sys.path.append(str(Path(__file__).parents[2] / "benchmarks" / "calibration"))
 
 from fitting import KINDS, NOMINAL, simulate
 from generative import STRUCTURES, draw_correlations

@@ -12,7 +12,7 @@ from internals import evaluate_marginal, make_terms
 from reference import EPS, Structure, mcse
 
 from skhbm import GroupedStatistics, HierarchicalNormalRegressor
-from skhbm._design import make_design
+from skhbm._design.design import make_design
 
 SIZES = [10**k for k in range(7)]
 UNIT = 2.0**-10

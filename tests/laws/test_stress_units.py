@@ -13,7 +13,7 @@ import pytest
 from reference import EPS, assert_equal_to_rounding, mcse
 
 from skhbm import GroupedStatistics, HierarchicalNormalRegressor
-from skhbm._nesting import find_implicit_nesting
+from skhbm._design.nesting import find_implicit_nesting
 
 N_GROUPS, OFFSET = 9, 1e8
 RNG = np.random.default_rng(31)

@@ -5,7 +5,7 @@ import pytest
 from internals import build, build_crossed, evaluate_target
 from reference import Structure, Table
 
-from skhbm._crossed import Crossed
+from skhbm._likelihood.given_effects import Crossed
 
 #: Tolerance of sums of thousands of terms, each exact to rounding.
 RTOL = 1e-11
@@ -32,7 +32,9 @@ def balanced(*, shuffled=False):
 
 def unshared(monkeypatch):
     """Switch the sharing off."""
-    monkeypatch.setattr("skhbm._target.share_equal_work", lambda R, E: (R, E, np.ones(len(R))))
+    monkeypatch.setattr(
+        "skhbm._density.one_factor.share_equal_work", lambda R, E: (R, E, np.ones(len(R)))
+    )
 
 
 def n_blocks(target):

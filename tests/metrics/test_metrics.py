@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from mixture_oracle import KINDS, double_sum, mixtures
 from scipy.special import logsumexp, ndtri
 from scipy.stats import norm
 from sklearn import config_context
@@ -31,11 +32,9 @@ from sklearn.model_selection import (
 )
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
-from test_mixtures import KINDS, double_sum, mixtures
 
 from skhbm import HierarchicalNormalRegressor, metrics
-from skhbm._mixtures import log_densities, quantiles, ranked_scores
-from skhbm._scores import interval_scores
+from skhbm._prediction.mixtures import log_densities, quantiles, ranked_scores
 from skhbm.metrics import (
     coverage,
     coverage_scorer,
@@ -46,6 +45,7 @@ from skhbm.metrics import (
     neg_root_mean_squared_error,
     r2,
 )
+from skhbm.metrics._scores import interval_scores
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*R-hat:sklearn.exceptions.ConvergenceWarning"),

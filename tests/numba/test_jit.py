@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from skhbm._effects import FEW, group_shifts
-from skhbm._jit import JIT_INNER, Kernel, njit
+from skhbm._numba.jit import JIT_INNER, Kernel, njit
+from skhbm._posterior.effects import FEW, group_shifts
 
 
 @njit(error_model="numpy")
@@ -60,7 +60,7 @@ def test_numba_is_imported_by_the_first_call():
     code = """
 import sys
 import numpy as np
-from skhbm._reduction import reduce_rows
+from skhbm._statistics.reduction import reduce_rows
 assert "numba" not in sys.modules
 n, mean, cross = reduce_rows(np.ones((2, 1)), np.array([1.0, 3.0]), np.zeros(2, int), 1, None)
 assert "numba" in sys.modules

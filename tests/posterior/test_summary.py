@@ -10,7 +10,7 @@ from sklearn.exceptions import NotFittedError
 from structures import crossed_fit, crossed_rows, fit, rows_of
 
 from skhbm import HierarchicalNormalRegressor
-from skhbm._summary import KINDS
+from skhbm._posterior.summary import KINDS
 
 
 @pytest.fixture(scope="module")

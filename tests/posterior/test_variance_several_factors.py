@@ -5,7 +5,7 @@ import pytest
 from structures import CROSSED, codes_among, crossed_draws_of, crossed_fit, crossed_rows, fit
 
 from skhbm import HierarchicalNormalRegressor
-from skhbm._variance import typical_variance
+from skhbm._posterior.variance import typical_variance
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Slopes of .* vary, and so do the intercepts"),

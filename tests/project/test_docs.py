@@ -10,7 +10,7 @@ import pytest
 
 import skhbm
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 #: Templates, and what is written when the site is built.
 NO_PAGES = ("_build", "_templates", "auto_examples", "generated", "api.rst")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).parent
-ROOT = HERE.parent
+ROOT = Path(__file__).parents[2]
+SUPPORT = ROOT / "tests" / "support"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
@@ -26,7 +26,7 @@ def run(request, tmp_path_factory):
         [sys.executable, request.param],
         cwd=folder,
         # As shown on a screen, whether there is one or not: figures are drawn, and kept.
-        env={**os.environ, "MPLBACKEND": "module://saving_backend", "PYTHONPATH": str(HERE)},
+        env={**os.environ, "MPLBACKEND": "module://saving_backend", "PYTHONPATH": str(SUPPORT)},
         capture_output=True,
         text=True,
         encoding="utf-8",

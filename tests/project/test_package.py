@@ -12,7 +12,7 @@ from numpydoc.validate import validate
 
 import skhbm
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 #: All of numpydoc's checks but these.

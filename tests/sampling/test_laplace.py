@@ -17,9 +17,9 @@ from sklearn.model_selection import GridSearchCV
 from structures import STRUCTURES, fit, rows_of
 
 from skhbm import HierarchicalNormalRegressor
-from skhbm._diagnostics import warn_if_not_converged
-from skhbm._evaluation import log_densities, natural_values
-from skhbm._laplace import LARGEST, laplace
+from skhbm._density.evaluation import log_densities, natural_values
+from skhbm._posterior.diagnostics import warn_if_not_converged
+from skhbm._sampling.laplace import LARGEST, laplace
 
 TARGETS = {
     "intercepts": [Structure()],
@@ -58,7 +58,7 @@ def test_coefficients_are_those_without_kept_moments(parameters, monkeypatch):
     """Moments that come with the density, or are computed once more where memory is short."""
     rows = rows_of(4)
     kept = fit(rows, solver="laplace", **parameters)._posterior
-    monkeypatch.setattr("skhbm._evaluation.MOMENTS", 0)
+    monkeypatch.setattr("skhbm._density.evaluation.MOMENTS", 0)
     again = fit(rows, solver="laplace", **parameters)._posterior
     np.testing.assert_array_equal(kept.tau, again.tau)
     np.testing.assert_allclose(kept.coef, again.coef, rtol=1e-8, atol=1e-10)

@@ -5,17 +5,17 @@ import ctypes
 import numpy as np
 
 from skhbm import GroupedStatistics
-from skhbm._basis import make_basis
-from skhbm._coefficients import make_coefficients
-from skhbm._crossed import Crossed
-from skhbm._crossed_target import make_crossed_target
-from skhbm._design import make_design
-from skhbm._forms import make_forms
-from skhbm._likelihood import make_marginal
-from skhbm._model import build_model
-from skhbm._resolve import resolve_priors
-from skhbm._scaling import Terms
-from skhbm._target import make_target
+from skhbm._density.basis import make_basis
+from skhbm._density.coefficients import make_coefficients
+from skhbm._density.one_factor import make_target
+from skhbm._density.pymc_model import build_model
+from skhbm._density.several_factors import make_crossed_target
+from skhbm._design.design import make_design
+from skhbm._design.linear_forms import make_forms
+from skhbm._design.terms import Terms
+from skhbm._likelihood.given_effects import Crossed
+from skhbm._likelihood.marginal import make_marginal
+from skhbm._priors.defaults import resolve_priors
 
 
 def make_terms(structure, features):
@@ -62,8 +62,8 @@ def choose_coordinates(monkeypatch, kind):
     """Make the coordinates of sampled effects of one kind, whatever the number of groups."""
     most = {"eigenvectors": (10_000, 10_000), "reflection": (1, 10_000), "probes": (1, 0)}
     rotated, full = most[kind]
-    monkeypatch.setattr("skhbm._coordinates.ROTATED", rotated)
-    monkeypatch.setattr("skhbm._coordinates.FULL", full)
+    monkeypatch.setattr("skhbm._density.coordinates.ROTATED", rotated)
+    monkeypatch.setattr("skhbm._density.coordinates.FULL", full)
 
 
 def kinds_of_coordinates(target):

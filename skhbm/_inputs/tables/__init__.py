@@ -1,9 +1,9 @@
 """Tables of any engine -> the statistics of their cells; only these modules know narwhals."""
 
-from skhbm._tables._batches import record_batches
-from skhbm._tables._faults import raise_fault
-from skhbm._tables._reading import Columns, as_columns, is_here, open_table
-from skhbm._tables._reducing import TableCells, arrays_of_table, reduce_table
+from skhbm._inputs.tables.batches import record_batches
+from skhbm._inputs.tables.cells import TableCells, arrays_of_table, reduce_table
+from skhbm._inputs.tables.faults import raise_fault
+from skhbm._inputs.tables.frames import Columns, as_columns, is_here, open_table
 
 __all__ = [
     "Columns",

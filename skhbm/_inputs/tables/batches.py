@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from skhbm._tables._reading import is_here
+from skhbm._inputs.tables.frames import is_here
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,17 +17,17 @@ from typing import TYPE_CHECKING, Any
 import narwhals.stable.v2 as nw
 import numpy as np
 
-from skhbm._numbers import LARGEST
-from skhbm._tables._engines import kept
-from skhbm._tables._faults import raise_fault
-from skhbm._tables._reading import array_of, as_frame, collect, number, select_rows
+from skhbm._inputs.numbers import LARGEST
+from skhbm._inputs.tables.engines import kept
+from skhbm._inputs.tables.faults import raise_fault
+from skhbm._inputs.tables.frames import array_of, as_frame, collect, number, select_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from skhbm._tables._reading import Columns
+    from skhbm._inputs.tables.frames import Columns
+    from skhbm._types import Float
 
-    Float = NDArray[np.float64]
 
 __all__ = ["TableCells", "arrays_of_table", "reduce_table"]
 

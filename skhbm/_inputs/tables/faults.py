@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import narwhals.stable.v2 as nw
 
-from skhbm._numbers import LARGEST
-from skhbm._tables._reading import collect, select_rows
+from skhbm._inputs.numbers import LARGEST
+from skhbm._inputs.tables.frames import collect, select_rows
 
 if TYPE_CHECKING:
-    from skhbm._tables._reading import Columns
+    from skhbm._inputs.tables.frames import Columns
 
 __all__ = ["raise_fault"]
 

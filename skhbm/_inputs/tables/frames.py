@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 import narwhals.stable.v2 as nw
 import numpy as np
 
-from skhbm._tables._engines import open_parquet
+from skhbm._inputs.tables.engines import open_parquet
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from skhbm._types import Float
 
-    Float = NDArray[np.float64]
 
 __all__ = [
     "Columns",

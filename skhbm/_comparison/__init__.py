@@ -1,0 +1,1 @@
+"""What the draws say without some rows, or with more."""

@@ -1,0 +1,1 @@
+"""The density of the unconstrained hyperparameters, and the PyMC model that says the same."""

@@ -1,0 +1,1 @@
+"""What varies by which factor, working units, and the roots of the statistics."""

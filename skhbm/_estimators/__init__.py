@@ -1,0 +1,1 @@
+"""The public estimators: parameters, orchestration, methods and their files."""

@@ -1,0 +1,1 @@
+"""What comes from outside (arrays, labels, tables, files), checked once."""

@@ -1,0 +1,80 @@
+"""Checked rows: those of a fit, and new ones whose groups are coded as in the fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from skhbm._types import Float, Int
+
+__all__ = ["FitRows", "Rows", "numbered"]
+
+
+class FitRows(NamedTuple):
+    """Rows to fit to, with the labels of their groups.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n, n_features), float64 or float32
+    y : ndarray of shape (n,)
+    factors : list of (str or None, labels), one for each grouping factor
+    weights : ndarray of shape (n,), frequencies, or None where every row counts once
+    errors : ndarray of shape (n,), known standard errors of y, or None
+    names : tuple of str, the names of the features, or None
+    """
+
+    X: Any
+    y: Float
+    factors: list[tuple[str | None, Any]]
+    weights: Float | None = None
+    errors: Float | None = None
+    names: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """New rows, with their groups as codes.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, n_features)
+    keys : ndarray of int of shape (n,)
+        The group of each row in the integrated factor. Negative keys are groups that were not
+        seen: rows of the same key share their effects.
+    others : tuple of ndarray of int of shape (n,)
+        The same for the other factors.
+    """
+
+    X: Float
+    keys: Int
+    others: tuple[Int, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __getitem__(self, block: slice | Int) -> Rows:
+        return Rows(self.X[block], self.keys[block], tuple(k[block] for k in self.others))
+
+    @property
+    def codes(self) -> Int:
+        """The group of each row (n,), -1 if it was not seen."""
+        return np.maximum(self.keys, -1)
+
+    def of_factor(self, factor: int, integrated: int) -> Int:
+        """Return the keys (n,) in one of all factors, in the user's order."""
+        keys = [*self.others]
+        keys.insert(integrated, self.keys)
+        return keys[factor]
+
+    def units(self) -> tuple[Int, Int]:
+        """Return the unit of each row (n,), numbered, and the code of each unit."""
+        return numbered(self.keys)
+
+
+def numbered(keys: Int) -> tuple[Int, Int]:
+    """Return the unit of each key, numbered, and the code of each unit, -1 if not seen."""
+    distinct, unit = np.unique(keys, return_inverse=True)
+    return unit, np.maximum(distinct, -1)

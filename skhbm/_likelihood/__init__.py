@@ -1,0 +1,1 @@
+"""The marginal likelihood, effects and coefficients integrated out, with its gradient."""

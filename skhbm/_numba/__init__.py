@@ -1,0 +1,1 @@
+"""Lazy compilation, vector lanes, records and calls by address, threads."""

@@ -1,0 +1,1 @@
+"""What a posterior is made of: draws, coefficients, effects, moments, tables."""

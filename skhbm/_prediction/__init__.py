@@ -1,0 +1,1 @@
+"""New rows: linear predictors, mixtures, quantiles, scores, calibration."""

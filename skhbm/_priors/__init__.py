@@ -1,0 +1,1 @@
+"""Priors: what a user gives, the defaults, and their compiled log densities."""

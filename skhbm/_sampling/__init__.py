@@ -1,0 +1,1 @@
+"""Draws from any density: NUTS, or importance sampling."""
