@@ -151,7 +151,9 @@ def prior(t, parameters, out):
     result[0], result[1], result[2], result[3] = a[()], b[()], c[()], d[()]
 """
     versions = (pm.__version__, pytensor.__version__, numba.__version__)
-    key = hashlib.sha256(repr((source, distribution, names, versions)).encode()).hexdigest()
+    # What is compiled refers to this module: under another name it is compiled anew.
+    parts = (source, distribution, names, versions, __name__)
+    key = hashlib.sha256(repr(parts).encode()).hexdigest()
     scope = {"np": np, "carray": numba.carray, "jitted": jitted}
     function = compile_numba_function_src(
         source, "prior", {**globals(), **scope}, cache_key=key

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from paths import FEW_DRAWS
 from polars.io.plugins import register_io_source
-from skhbm._inputs.arrays.tables import cells as _reducing
+from skhbm._inputs.tables import cells as _reducing
 from sklearn.exceptions import NotFittedError
 from table_rows import CASES, FEATURES, ROWS, TABLES, TARGET, as_relation, assert_exact
 
