@@ -22,6 +22,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
 from api_page import write_api_page  # noqa: E402  # beside this file
+from folders import write_folders_table  # noqa: E402  # beside this file
 
 project = "skhbm"
 author = copyright = "the skhbm developers"
@@ -62,6 +63,7 @@ nitpick_ignore_regex = [("py:.*", r"(arviz|numpy|pandas|pymc|sklearn|xarray).*")
 
 # The reference: stubs are made anew, and a name in `skhbm.__all__` is on the page by itself.
 write_api_page(HERE / "api.rst")
+write_folders_table(HERE / "folders.inc")
 autosummary_generate = True
 autosummary_generate_overwrite = True
 autodoc_typehints = "none"  # the docstrings say more

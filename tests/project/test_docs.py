@@ -24,8 +24,8 @@ FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.REPORT_NDIFF
 
 
 def named_modules(page):
-    """Names of private modules on a page: `_words` between double backticks."""
-    return set(re.findall(r"``(_[a-z]\w*)``", PAGES[page]))
+    """Private folders and modules on a page: ``_folder`` or ``_folder/module``."""
+    return set(re.findall(r"``((?:_[a-z]\w*|metrics)(?:/\w+)*)``", PAGES[page]))
 
 
 @pytest.mark.parametrize("page", WITH_CODE)
@@ -72,7 +72,8 @@ def test_warnings_that_the_guide_explains_are_those_of_the_code():
 
 @pytest.mark.parametrize("page", ["architecture.rst", "user_guide/derivation.rst"])
 def test_modules_that_the_page_names_exist(page):
-    modules = {path.stem for path in (ROOT / "skhbm").iterdir()}
+    package = ROOT / "skhbm"
+    modules = {str(path.relative_to(package).with_suffix("")) for path in package.rglob("*")}
     assert named_modules(page)
     assert named_modules(page) <= modules
 
