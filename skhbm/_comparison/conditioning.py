@@ -10,7 +10,6 @@ lost by resampling the resampled.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,6 +18,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skhbm._comparison.reweight_one_factor import add_to_groups
 from skhbm._comparison.reweight_several_factors import add_cells
+from skhbm._inputs.warning import warn
 from skhbm._posterior.posterior import Scales
 from skhbm._sampling.psis import good_k, pareto_smooth, systematic
 
@@ -120,12 +120,11 @@ def warn_if_unreliable(k: float, n_draws: int) -> None:
     """Warn if Pareto k says that so many draws cannot be reweighted."""
     threshold = good_k(n_draws)
     if k > threshold:
-        warnings.warn(
+        warn(
             f"Pareto k is {k:.2f}, above {threshold:.2f}: the rows change the posterior more "
             "than its draws can be reweighted for. Use `partial_fit` with these rows, or "
             "`fit` with all of them.",
             ConvergenceWarning,
-            stacklevel=3,
         )
 
 

@@ -10,7 +10,6 @@ that is left out takes its own with it.
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +17,7 @@ import numpy as np
 from skhbm._comparison.group_density import densities, group_log_densities
 from skhbm._comparison.group_density_given_effects import group_rows, left_by_effects, undrawn
 from skhbm._design.design import Parts, make_parts
+from skhbm._inputs.warning import warn
 from skhbm._posterior.posterior import flat
 from skhbm._prediction.linear_predictors import MIXTURE, Offsets, blocks, linear_predictors
 from skhbm._sampling.psis import good_k, log_mean_exp, pareto_smooth
@@ -211,12 +211,10 @@ def make_elpd(
     threshold = good_k(n_draws)
     n_bad = int(np.sum(k > threshold))
     if n_bad:
-        warnings.warn(
+        warn(
             f"Pareto k is above {threshold:.2f} for {n_bad} of {len(k)} units (`{dim}`), the "
             f"largest {k.max():.2f}: their elpd is not reliable, as the posterior without "
             "them is far from that with them. Fit without these, or draw more.",
-            UserWarning,
-            stacklevel=3,
         )
     return _elpd_data(elpd, inside, k, n_draws, dim, labels)
 

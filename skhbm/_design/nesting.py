@@ -7,7 +7,6 @@ Class 1 of one school has nothing to do with class 1 of the next, but as the gro
 from __future__ import annotations
 
 import re
-import warnings
 from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ import numpy as np
 from scipy.special import fdtrc
 
 from skhbm._inputs.levels import hashables
+from skhbm._inputs.warning import warn
 
 if TYPE_CHECKING:
     from skhbm._inputs.levels import Levels
@@ -38,14 +38,12 @@ def warn_of_implicit_nesting(statistics: GroupedStatistics) -> None:
         label = hashables(inner.labels)[0]
         parents = statistics.codes[statistics.codes[:, child] == 0, parent]
         a, b = outer.name, inner.name
-        warnings.warn(
+        warn(
             f"The labels of {b!r} look as if numbered anew within each level of {a!r}: "
             f"{label!r} occurs in {len(np.unique(parents))} of {len(outer)} levels of {a!r}, "
             "which now share its effect. If it does not mean the same in each, combine the "
             f'labels: `groups["{b}"] = groups["{a}"].astype(str) + "/" + '
             f'groups["{b}"].astype(str)`. If it means the same in all, nothing needs doing.',
-            UserWarning,
-            stacklevel=5,
         )
 
 

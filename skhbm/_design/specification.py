@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from skhbm._design.terms import FAR, Scaling, Terms, check_range
 from skhbm._inputs.columns import find_columns
 from skhbm._inputs.levels import hashables
 from skhbm._inputs.parameters import for_factor
+from skhbm._inputs.warning import warn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,11 +46,9 @@ def make_terms(
         intercept, residual = estimator.fit_intercept, estimator.residual_scale
         return (Terms(features, none, intercept, False, True, residual),)
     if len(factors) == 1 and len(statistics.levels) == 1:
-        warnings.warn(
+        warn(
             f"There is one group only ({hashables(statistics.levels.labels)[0]!r}): the "
             "standard deviation between groups (tau) is then known from its prior alone.",
-            UserWarning,
-            stacklevel=4,
         )
     terms = tuple(
         _factor_terms(estimator, features, columns, names, f, factors) for f in factors
@@ -60,7 +58,7 @@ def make_terms(
         if problem and not more_to_come:
             raise ValueError(problem)
         if problem:
-            warnings.warn(f"{problem} Or go on with more rows.", UserWarning, stacklevel=4)
+            warn(f"{problem} Or go on with more rows.")
     warn_of_implicit_nesting(statistics)
     _warn_of_features(statistics)
     return terms
@@ -79,13 +77,11 @@ def warn_of_far_slopes(terms: Sequence[Terms], scaling: Scaling) -> None:
         if len(far) and one.varying_intercept:
             name = one.features[far[0]]
             mean, sd = scaling.x_mean[far[0]], scaling.x_scale[far[0]]
-            warnings.warn(
+            warn(
                 f"Slopes of {name!r} vary, and so do the intercepts at {name} = 0, which is "
                 f"{distance[far[0]]:.0f} standard deviations from the data: priors that say "
                 f"little of either leave no room for slopes that differ. Subtract a typical "
                 f"value from {name!r} first, such as {mean:.{_digits(mean, sd)}g}.",
-                UserWarning,
-                stacklevel=4,
             )
 
 
@@ -149,12 +145,10 @@ def _check_residual_scale(estimator: Any, statistics: GroupedStatistics) -> None
 
 
 def _warn_ungrouped() -> None:
-    warnings.warn(
+    warn(
         "Fitted without groups, this is a regression without varying terms. "
         "Pass `groups=` to fit, or name the column of X that holds the labels in "
         "`group_features`, which reaches fit on every path of scikit-learn.",
-        UserWarning,
-        stacklevel=5,
     )
 
 
@@ -167,12 +161,10 @@ def _warn_of_features(statistics: GroupedStatistics) -> None:
     for levels in statistics.factors:
         labels = hashables(levels.labels) if len(levels) > n / 2 else []
         if any(map(_is_fraction, labels)) and all(isinstance(x, float) for x in labels):
-            warnings.warn(
+            warn(
                 f"The labels of {levels.name!r} look like a feature: {len(labels)} numbers "
                 f"with fractions in {n:g} rows. Check `groups` or `group_features`: tools that "
                 "leave columns out, as BaggingRegressor(max_features=0.5), move the others.",
-                UserWarning,
-                stacklevel=5,
             )
 
 

@@ -528,7 +528,7 @@ class HierarchicalNormalRegressor(
         known = self._statistics
         for ours, theirs in zip(known.factors, new.factors, strict=True):
             _, unseen, _ = ours.encode(theirs.labels, len(theirs))
-            warn_of_other_kind(ours, unseen, stacklevel=3)
+            warn_of_other_kind(ours, unseen)
         from skhbm._comparison.conditioning import (
             Origin,
             condition,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from numbers import Number
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from skhbm._inputs.groups import as_fitted, refuse_no_columns, split_channels, w
 from skhbm._inputs.levels import as_factors, hashables
 from skhbm._inputs.numbers import check_sizes
 from skhbm._inputs.rows import FitRows, Rows
+from skhbm._inputs.warning import warn
 
 if TYPE_CHECKING:
     from skhbm._inputs.levels import Levels
@@ -119,14 +119,12 @@ def read_more_rows(estimator: Any, X: Any, y: Any, groups: Any, y_err: Any = Non
     return FitRows(features, target, labels, None, errors, names)
 
 
-def warn_of_other_kind(levels: Levels, unseen: Any, stacklevel: int) -> None:
+def warn_of_other_kind(levels: Levels, unseen: Any) -> None:
     """Warn if labels that were not seen have another type than all that were."""
     if unseen and _kinds(hashables(levels.labels)).isdisjoint(_kinds(unseen)):
-        warnings.warn(
+        warn(
             f"Labels like {unseen[0]!r} cannot be groups of the fit, whose labels are like "
             f"{hashables(levels.labels)[0]!r}: give both the same type.",
-            UserWarning,
-            stacklevel=stacklevel,
         )
 
 
@@ -164,12 +162,10 @@ def _check_given(estimator: Any, columns: Any) -> None:
             'predict, or new_groups="population" to predict from the population.'
         )
         raise ValueError(msg)
-    warnings.warn(
+    warn(
         "The model was fitted with groups, but asked to predict without: every row is "
         "predicted as if of a new group. Pass `groups=` to predict, or give the labels "
         "as a column of X (`group_features`), which scikit-learn carries everywhere.",
-        UserWarning,
-        stacklevel=4,
     )
 
 
@@ -188,7 +184,7 @@ def _keys(estimator: Any, levels: Levels, labels: Any, n_samples: int) -> Int:
         what = what if unseen else f"{n_missing} of {n_samples} labels{of_factor} are missing"
         msg = f'{what}. Pass new_groups="population" to predict them from the population.'
         raise ValueError(msg)
-    warn_of_other_kind(levels, unseen, stacklevel=6)
+    warn_of_other_kind(levels, unseen)
     return keys
 
 

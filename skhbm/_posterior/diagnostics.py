@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from skhbm._design.terms import FAR
+from skhbm._inputs.warning import warn
 from skhbm._posterior.datatree import coordinates, hyperparameters
 from skhbm._sampling.laplace import PILOT
 from skhbm._sampling.psis import good_k
@@ -91,10 +91,9 @@ def warn_if_not_converged(
             f"Centre {', '.join(map(repr, off_centre[:5]))} first: varying slopes with x = 0 "
             f"far from the data, are hard to tell from the intercept. {advice}"
         )
-    warnings.warn(
+    warn(
         f"{' and '.join(found)}. {advice}",
         ConvergenceWarning,
-        stacklevel=4,
     )
 
 
@@ -108,11 +107,10 @@ def _warn_if_not_covered(diagnostics: dict[str, Any], n_draws: int) -> None:
         found = f"The smallest {size}"
     else:
         return
-    warnings.warn(
+    warn(
         f"{found} ({diagnostics['min_ess_parameter']}): the posterior is too far from what "
         "solver='laplace' draws from to be reached by weights. Use solver='nuts'.",
         ConvergenceWarning,
-        stacklevel=5,
     )
 
 

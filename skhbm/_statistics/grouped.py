@@ -6,7 +6,6 @@ cost the same to sample from.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -15,6 +14,7 @@ import numpy as np
 from skhbm._inputs.arrays import as_errors, as_rows
 from skhbm._inputs.levels import Levels, as_factors, encode_levels, split_factors
 from skhbm._inputs.rows import FitRows
+from skhbm._inputs.warning import warn
 from skhbm._statistics.cells import cells_of_rows, cells_of_table, distinct
 from skhbm._statistics.file import read_statistics_file, write_statistics_file
 from skhbm._statistics.reduction import merge_cells, sum_by_group
@@ -289,12 +289,10 @@ class GroupedStatistics:
         """
         n_open = int(np.sum(self._reveals_rows()))
         if n_open:
-            warnings.warn(
+            warn(
                 f"{n_open} of {len(self.n)} cells have no more rows than there are features "
                 f"and 2 ({self.n_features + 2}), or equal rows: these could be read back from "
                 "the file. Merge small groups, drop features, or do not share the file.",
-                UserWarning,
-                stacklevel=2,
             )
         write_statistics_file(path, self._fields())
 

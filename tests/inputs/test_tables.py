@@ -12,11 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 from paths import FEW_DRAWS
 from polars.io.plugins import register_io_source
-from skhbm._inputs.tables import cells as _reducing
 from sklearn.exceptions import NotFittedError
 from table_rows import CASES, FEATURES, ROWS, TABLES, TARGET, as_relation, assert_exact
 
 from skhbm import GroupedStatistics, HierarchicalNormalRegressor
+from skhbm._inputs.tables import cells as _reducing
 from skhbm._inputs.tables.engines import kept
 
 pytestmark = FEW_DRAWS
