@@ -10,15 +10,13 @@ from sklearn import config_context
 
 from skhbm._estimators.parameters_file import (
     decode,
-    decode_priors,
     encode_parameters,
-    encode_priors,
-    encode_scalar,
 )
 from skhbm._inputs.archive import (
     JSON_TYPES,
     Kind,
     UnreadableError,
+    encode_scalar,
     read_archive,
     require,
     take,
@@ -31,6 +29,7 @@ from skhbm._posterior.file import (
     unpack_design,
     unpack_posterior,
 )
+from skhbm._priors.file import decode_priors, encode_priors
 from skhbm._statistics.file import pack_statistics, unpack_statistics
 from skhbm._statistics.grouped import GroupedStatistics
 

@@ -1,4 +1,4 @@
-"""Parameters of an estimator and priors <-> JSON, which keeps their types.
+"""Parameters of an estimator as JSON, which keeps their types.
 
 What JSON has no type for is an object with the name of the type: ``{"tuple": [1, 2]}``.
 """
@@ -7,23 +7,15 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Mapping
-from numbers import Real
 from typing import Any
 
 import numpy as np
 
-from skhbm._inputs.archive import JSON_TYPES, require
-from skhbm._priors.prior import Prior, Priors
+from skhbm._inputs.archive import JSON_TYPES, encode_scalar, require
+from skhbm._priors.file import decode_prior, encode_prior
+from skhbm._priors.prior import Prior
 
-__all__ = [
-    "decode",
-    "decode_prior",
-    "decode_priors",
-    "encode_parameters",
-    "encode_prior",
-    "encode_priors",
-    "encode_scalar",
-]
+__all__ = ["decode", "encode_parameters"]
 
 #: Kinds of NumPy's dtypes of arrays in parameters, which are columns of X or masks.
 ARRAY_KINDS = "biufUO"
@@ -56,15 +48,6 @@ def encode_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
             )
             raise TypeError(msg) from None
     return encoded
-
-
-def encode_scalar(value: Any) -> Any:
-    """Return a number, bool, string or None as JSON has it."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if type(value) not in JSON_TYPES:
-        raise TypeError(type(value))
-    return value
 
 
 def _encode(value: Any, depth: int = 0) -> Any:
@@ -157,77 +140,9 @@ def _decode_state(content: Any) -> np.random.RandomState:
     return generator
 
 
-def encode_prior(prior: Prior) -> list[Any]:
-    """Return the distribution and its parameters."""
-    parameters = {name: encode_scalar(value) for name, value in prior.parameters.items()}
-    return [prior.distribution, parameters]
-
-
-def decode_prior(content: Any) -> Prior:
-    """Return a prior, checked but for PyMC's knowing it."""
-    distribution, parameters = content
-    require(type(distribution) is str and distribution.isidentifier(), "a distribution")
-    require(isinstance(parameters, dict), "a prior")
-    require(all(type(value) in JSON_TYPES for value in parameters.values()), "a prior")
-    return Prior(distribution, **parameters)
-
-
 DECODERS: dict[str, Any] = {
     "range": lambda content: _decode_range(*content),
     "Prior": decode_prior,
     "RandomState": _decode_state,
     "array": _decode_array,
 }
-
-
-def encode_priors(priors: Priors) -> dict[str, Any]:
-    """Return the prior of each scalar parameter as JSON has it."""
-
-    def optional(prior: Prior | None) -> Any:
-        return None if prior is None else encode_prior(prior)
-
-    def each(some: tuple[Prior, ...]) -> list[Any]:
-        return [encode_prior(prior) for prior in some]
-
-    return {
-        "intercept": optional(priors.intercept),
-        "intercept_at_mean": bool(priors.intercept_at_mean),
-        "coef": each(priors.coef),
-        "tau": each(priors.tau),
-        "eta": float(priors.eta),
-        "sigma": optional(priors.sigma),
-        "others": [[each(tau), float(eta)] for tau, eta in priors.others],
-    }
-
-
-def decode_priors(content: Any) -> Priors:
-    """Return the prior of each scalar parameter."""
-
-    def optional(prior: Any) -> Prior | None:
-        return None if prior is None else decode_numeric(prior)
-
-    def each(some: Any) -> tuple[Prior, ...]:
-        require(isinstance(some, list), "priors")
-        return tuple(decode_numeric(prior) for prior in some)
-
-    def decode_numeric(content: Any) -> Prior:
-        prior = decode_prior(content)
-        for number in prior.parameters.values():
-            real = isinstance(number, Real) and not np.isnan(float(number))
-            require(real or number is None, "the parameters of a prior")
-        return prior
-
-    at_mean, eta = content["intercept_at_mean"], content["eta"]
-    others = tuple((each(tau), own) for tau, own in content["others"])
-    require(isinstance(at_mean, bool), "intercept_at_mean")
-    etas = [eta, *(own for _, own in others)]
-    require(all(type(own) is float and own > 0 for own in etas), "eta")
-    return Priors(
-        optional(content["intercept"]),
-        at_mean,
-        each(content["coef"]),
-        each(content["tau"]),
-        eta,
-        optional(content["sigma"]),
-        others,
-    )

@@ -29,6 +29,7 @@ __all__ = [
     "JSON_TYPES",
     "Kind",
     "UnreadableError",
+    "encode_scalar",
     "read_archive",
     "require",
     "take",
@@ -111,6 +112,15 @@ def read_archive[T](path: Any, kind: Kind, make: Callable[[dict[str, Any], Array
                 f"something else. {type(error).__name__}: {error}."
             )
             raise ValueError(msg) from None
+
+
+def encode_scalar(value: Any) -> Any:
+    """Return a number, bool, string or None as JSON has it."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if type(value) not in JSON_TYPES:
+        raise TypeError(type(value))
+    return value
 
 
 def require(condition: Any, what: str) -> None:
