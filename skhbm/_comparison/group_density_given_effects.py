@@ -23,14 +23,14 @@ import numpy as np
 from skhbm._comparison.group_density import Left, densities, density_root, quadratics
 from skhbm._design.design import make_parts
 from skhbm._design.linear_forms import first_effects
-from skhbm._design.pseudo_rows import make_cells
+from skhbm._design.pseudo_rows import make_pseudo_rows
 from skhbm._numba.jit import JIT, njit
 from skhbm._posterior.effects import covariance_roots, row_offsets
 from skhbm._posterior.posterior import flat
 
 if TYPE_CHECKING:
     from skhbm._design.design import Parts
-    from skhbm._design.pseudo_rows import Cells
+    from skhbm._design.pseudo_rows import PseudoRows
     from skhbm._posterior.posterior import Posterior
     from skhbm._statistics.grouped import GroupedStatistics
     from skhbm._types import Float, Int
@@ -48,7 +48,7 @@ class GroupRows:
     groups : ndarray of int of shape (n_groups,)
         Their codes among the groups of the posterior, negative for new ones.
     parts : Parts
-    cells : Cells
+    pseudo_rows : PseudoRows
         With one within part for each group.
     keys : tuple of ndarray of int of shape (n_rows,)
         Codes in the other factors among the levels of the posterior. Negative keys are levels
@@ -57,13 +57,13 @@ class GroupRows:
 
     groups: Int
     parts: Parts
-    cells: Cells
+    pseudo_rows: PseudoRows
     keys: tuple[Int, ...]
 
     @property
     def starts(self) -> Int:
         """The first pseudo-row of each group (n_groups,)."""
-        return np.searchsorted(self.cells.group, np.arange(len(self.groups)))
+        return np.searchsorted(self.pseudo_rows.group, np.arange(len(self.groups)))
 
     def without_draws(self, factor: int, code: int) -> GroupRows:
         """Return the same rows, forgetting the draws of a level of one of the others."""
@@ -99,14 +99,14 @@ def group_rows(posterior: Posterior, statistics: GroupedStatistics) -> GroupRows
     terms = [replace(factor.terms, residual="by_group") for factor in design.factors]
     parts = make_parts(statistics.of_factor(f), design.scaling, terms[f])
     R, E = np.split(parts.roots, [len(terms[f].varying)], axis=2)
-    cells = make_cells(statistics, design.scaling, terms, f, R, E)
+    pseudo_rows = make_pseudo_rows(statistics, design.scaling, terms, f, R, E)
     codes = [
         factor.levels.encode(levels.labels, len(levels))[0]
         for factor, levels in zip(design.factors, statistics.factors, strict=True)
     ]
     groups = codes.pop(f)
-    keys = tuple(table[own] for table, own in zip(codes, cells.codes, strict=True))
-    return GroupRows(groups, parts, cells, keys)
+    keys = tuple(table[own] for table, own in zip(codes, pseudo_rows.codes, strict=True))
+    return GroupRows(groups, parts, pseudo_rows, keys)
 
 
 def left_by_effects(posterior: Posterior, rows: GroupRows) -> Left:
@@ -126,7 +126,7 @@ def undrawn(posterior: Posterior, rows: GroupRows, sigma: Float) -> Undrawn:
     A, b = np.zeros((n_draws, d, d)), np.zeros((n_draws, d))
     if not d:
         return Undrawn(value, A, b)
-    QZ = _project(rows.cells.Q, rows.starts, Z)
+    QZ = _project(rows.pseudo_rows.Q, rows.starts, Z)
     L, _, _ = posterior.conditions()
     _add_groups(L, sigma, left.R, left.between, QZ, residual, Z, rows.starts, A, b)
     C = np.linalg.cholesky(np.eye(d) + K.mT @ A @ K)
@@ -138,26 +138,26 @@ def undrawn(posterior: Posterior, rows: GroupRows, sigma: Float) -> Undrawn:
 
 def _left(posterior: Posterior, rows: GroupRows) -> tuple[Left, Float]:
     """Return what is left of the groups, and of each row (n_rows, n_draws) within them."""
-    cells, parts = rows.cells, rows.parts
+    pseudo_rows, parts = rows.pseudo_rows, rows.parts
     _, _, w = posterior.conditions()
     v = np.hstack([-w, np.ones((len(w), 1))])
-    residual = cells.xy @ v.T
+    residual = pseudo_rows.xy @ v.T
     sizes = [other.n_groups for other in posterior.design.others]
-    widths = np.array([z.shape[1] for z in cells.terms])
+    widths = np.array([z.shape[1] for z in pseudo_rows.terms])
     first = first_effects(rows.keys, list(widths), sizes)
-    row_offsets(flat(posterior.sampled), first, -np.hstack(cells.terms), widths, residual)
-    between = _project(cells.Q, rows.starts, residual)
+    row_offsets(flat(posterior.sampled), first, -np.hstack(pseudo_rows.terms), widths, residual)
+    between = _project(pseudo_rows.Q, rows.starts, residual)
     within = np.add.reduceat(residual**2, rows.starts)
-    within += quadratics(v, cells.rest, parts.weight * posterior.design.rounding)
-    R = np.ascontiguousarray(parts.roots[:, :, : cells.own.shape[1]])
+    within += quadratics(v, pseudo_rows.rest, parts.weight * posterior.design.rounding)
+    R = np.ascontiguousarray(parts.roots[:, :, : pseudo_rows.integrated.shape[1]])
     return Left(R, between, within, parts.n), residual
 
 
 def _undrawn_terms(posterior: Posterior, rows: GroupRows) -> tuple[Float, Float]:
     """Return Z (n_rows, d) of the effects without draws, and the roots K (n_draws, d, d)."""
-    columns, roots = [np.zeros((len(rows.cells.xy), 0))], []
+    columns, roots = [np.zeros((len(rows.pseudo_rows.xy), 0))], []
     for keys, z, cov in zip(
-        rows.keys, rows.cells.terms, posterior.other_covariances(), strict=True
+        rows.keys, rows.pseudo_rows.terms, posterior.other_covariances(), strict=True
     ):
         n_new = int(-keys.min(initial=0))
         own = np.zeros((len(z), n_new, z.shape[1]))

@@ -133,7 +133,7 @@ def _levels(
     """
     design = posterior.design
     group, level = statistics.codes[:, design.integrated], statistics.codes[:, factor]
-    position = factor - (factor > design.integrated)
+    position = design.position(factor)
     for code in range(design.factors[factor].n_groups):
         touched = np.isin(group, group[level == code])
         rows = group_rows(posterior, statistics.of_cells(touched))

@@ -87,11 +87,12 @@ class Coordinates:
 
 def find_reference(design: Design) -> Reference:
     """Find plausible scales by mean-field variational Bayes on the pseudo-rows."""
-    cells: Any = design.cells
-    codes = (cells.group, *cells.codes)
-    terms = (cells.own, *cells.terms)
-    x, y = cells.xy[:, :-1], cells.xy[:, -1]
-    rest = cells.rest.sum(axis=0)
+    several: Any = design.several_factors
+    pseudo_rows = several.pseudo_rows
+    codes = (pseudo_rows.group, *pseudo_rows.codes)
+    terms = (pseudo_rows.integrated, *pseudo_rows.terms)
+    x, y = pseudo_rows.xy[:, :-1], pseudo_rows.xy[:, -1]
+    rest = pseudo_rows.rest.sum(axis=0)
     xx = x.T @ x + rest[:-1, :-1]
     xx = xx + np.diag(1e-9 * np.diag(xx) + 1e-300)
     known = design.terms.known

@@ -19,7 +19,7 @@ from skhbm._priors.distributions import find_distribution
 from skhbm._priors.prior import hierarchical_priors
 
 if TYPE_CHECKING:
-    from skhbm._design.design import Design, Sampled
+    from skhbm._design.design import Design
     from skhbm._design.terms import Terms
     from skhbm._priors.prior import Priors
 
@@ -103,7 +103,7 @@ def _scales(terms: Terms, f: str, priors: tuple[Any, ...], eta: float) -> tuple[
     return tau, root
 
 
-def _effects(factor: Sampled, priors: tuple[Any, ...], eta: float) -> Any:
+def _effects(factor: SampledFactor, priors: tuple[Any, ...], eta: float) -> Any:
     """Return the effects of the groups of a factor (n_groups, q)."""
     terms, f = factor.terms, factor.levels.name
     tau, root = _scales(terms, f, priors, eta)

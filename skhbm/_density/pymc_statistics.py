@@ -105,8 +105,9 @@ def observe_groups(design: Design, cov: Any, sigma: Any, working: Any) -> None:
 
 def observe_rows(design: Design, cov: Any, sigma: Any, working: Any, effects: Any) -> None:
     """Observe the target of the pseudo-rows and what they leave over."""
-    cells: Any = design.cells
-    n_rows, rest = len(cells.xy), cells.rest[:, :, -1]
+    several: Any = design.several_factors
+    pseudo_rows = several.pseudo_rows
+    n_rows, rest = len(pseudo_rows.xy), pseudo_rows.rest[:, :, -1]
     sizes = [other.n_groups for other in design.others]
     seen: dict[str, Any] = {}
 
@@ -126,7 +127,7 @@ def observe_rows(design: Design, cov: Any, sigma: Any, working: Any, effects: An
     ) -> Float:
         return _simulate_rows(design, cov, sigma, w, effects, rng)
 
-    observed = np.concatenate([cells.xy[:, -1], rest.ravel()])
+    observed = np.concatenate([pseudo_rows.xy[:, -1], rest.ravel()])
     signature = "(q,q),(s),(p),(u),(k)->(k)"
     _observe(evaluate, simulate, observed, signature, cov, sigma, working, effects)
 
@@ -156,22 +157,23 @@ def _observe(
 
 def _with_target(design: Design, sizes: list[int], y: Float, rest: Float) -> Crossed:
     """Return the likelihood of other targets of the same pseudo-rows."""
-    cells: Any = design.cells
-    q = cells.Q.shape[1]
+    several: Any = design.several_factors
+    pseudo_rows = several.pseudo_rows
+    q = pseudo_rows.Q.shape[1]
     roots, W = design.roots.copy(), design.W.copy()
     e_y = np.zeros((len(roots), q))
-    np.add.at(e_y, cells.group, cells.Q * y[:, None])
+    np.add.at(e_y, pseudo_rows.group, pseudo_rows.Q * y[:, None])
     roots[:, :, -1] = e_y
-    within = cells.within.copy()
-    within[:, -1] = y - np.sum(e_y[cells.group] * cells.Q, axis=1)
-    part = cells.group if len(W) > 1 else np.zeros_like(cells.group)
+    within = pseudo_rows.within.copy()
+    within[:, -1] = y - np.sum(e_y[pseudo_rows.group] * pseudo_rows.Q, axis=1)
+    part = pseudo_rows.group if len(W) > 1 else np.zeros_like(pseudo_rows.group)
     w_y = rest.copy()
     # The target's part within groups is orthogonal to what its groups span.
     np.add.at(w_y, part, np.column_stack([within[:, :-1], within[:, -1]]) * within[:, -1:])
     W[:, :, -1] = W[:, -1, :] = w_y
     marginal = make_marginal(np.zeros(0), roots, np.ones(len(roots)), W, design.log_counts)
     columns = np.eye(W.shape[1])
-    replaced = replace(cells, within=within)
+    replaced = replace(pseudo_rows, within=within)
     return Crossed(marginal, make_forms(replaced, sizes, len(roots), len(W), columns))
 
 
@@ -200,20 +202,23 @@ def _simulate_rows(
     rng: np.random.Generator,
 ) -> Float:  # fmt: skip
     """Simulate the targets of the pseudo-rows, which have independent noise, and the rest."""
-    cells: Any = design.cells
+    several: Any = design.several_factors
+    pseudo_rows = several.pseudo_rows
     own = rng.multivariate_normal(np.zeros(len(cov)), cov, size=design.n_groups, method="eigh")
-    scale = np.broadcast_to(sigma, design.n_groups)[cells.group]
-    y = cells.xy[:, :-1] @ w + np.sum(cells.own * own[cells.group], axis=1)
+    scale = np.broadcast_to(sigma, design.n_groups)[pseudo_rows.group]
+    y = pseudo_rows.xy[:, :-1] @ w + np.sum(
+        pseudo_rows.integrated * own[pseudo_rows.group], axis=1
+    )
     first = 0
-    for code, z, other in zip(cells.codes, cells.terms, design.others, strict=True):
+    for code, z, other in zip(pseudo_rows.codes, pseudo_rows.terms, design.others, strict=True):
         size = other.n_groups * z.shape[1]
         of_factor = effects[first : first + size].reshape(other.n_groups, -1)
         y += np.sum(z * of_factor[code], axis=1)
         first += size
     y += scale * rng.standard_normal(len(y))
-    part = cells.group if len(cells.rest) > 1 else np.zeros_like(cells.group)
-    rows = design.rows - np.bincount(part, minlength=len(cells.rest))
-    return np.concatenate([y, _simulate_within(cells.rest, rows, sigma, w, rng)])
+    part = pseudo_rows.group if len(pseudo_rows.rest) > 1 else np.zeros_like(pseudo_rows.group)
+    rows = design.rows - np.bincount(part, minlength=len(pseudo_rows.rest))
+    return np.concatenate([y, _simulate_within(pseudo_rows.rest, rows, sigma, w, rng)])
 
 
 def _simulate_within(

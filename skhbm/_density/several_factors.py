@@ -146,8 +146,9 @@ def make_crossed_target(
 
 def _make_crossed(design: Design, head: Target, basis: Basis, sizes: list[int]) -> Crossed:
     """Return the likelihood; groups of one varying term and equal design share their work."""
-    cells: Any = design.cells
-    forms = make_forms(cells, sizes, design.n_groups, len(head.marginal.W), basis.columns)
+    several: Any = design.several_factors
+    pseudo_rows = several.pseudo_rows
+    forms = make_forms(pseudo_rows, sizes, design.n_groups, len(head.marginal.W), basis.columns)
     if len(design.terms.varying) > 1 or design.terms.by_group:
         return Crossed(head.marginal, forms)
     E = design.roots[:, :, 1:] @ basis.columns

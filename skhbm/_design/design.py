@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from skhbm._design.linear_forms import shift_forms
-from skhbm._design.pseudo_rows import make_cells
+from skhbm._design.pseudo_rows import make_pseudo_rows
 from skhbm._design.terms import make_scaling
 from skhbm._inputs.levels import hashables
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from skhbm._design.pseudo_rows import Cells
+    from skhbm._design.pseudo_rows import PseudoRows
     from skhbm._design.terms import Scaling, Terms
     from skhbm._inputs.levels import Levels
     from skhbm._statistics.grouped import GroupedStatistics
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Design",
     "Parts",
-    "Sampled",
+    "SampledFactor",
     "add_rows",
     "make_design",
     "make_parts",
@@ -37,7 +37,7 @@ RANK_TOLERANCE = 1e-13
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sampled:
+class SampledFactor:
     """A grouping factor whose effects are sampled.
 
     Parameters
@@ -55,6 +55,26 @@ class Sampled:
     def n_groups(self) -> int:
         """Number of groups."""
         return len(self.levels)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SeveralFactors:
+    """What a design with several grouping factors has beside its integrated factor.
+
+    Parameters
+    ----------
+    factors : tuple of SampledFactor
+        The factors whose effects are sampled, in the user's order.
+    pseudo_rows : PseudoRows
+        All that the likelihood needs of the rows that sampled effects shift.
+    shifts : tuple of ndarray
+        The linear forms that the effects take off E_y: starts, columns and values of
+        `skhbm._design.linear_forms.shift_forms`.
+    """
+
+    factors: tuple[SampledFactor, ...]
+    pseudo_rows: PseudoRows
+    shifts: tuple[Any, Any, Any]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,13 +96,8 @@ class Design:
         Degrees of freedom that each group's own terms leave over.
     integrated : int
         Position of the integrated factor among all, in the user's order.
-    others : tuple of Sampled
-        The other factors.
-    cells : Cells or None
-        What the likelihood needs of rows if there are others.
-    shifts : tuple of ndarray or None
-        The rows of what their effects take off E_y: starts, columns and values of
-        `skhbm._design.linear_forms.shift_forms`.
+    several_factors : SeveralFactors or None
+        The other factors, if there are any.
     """
 
     terms: Terms
@@ -94,9 +109,16 @@ class Design:
     counts: Float
     degrees: Float
     integrated: int = 0
-    others: tuple[Sampled, ...] = ()
-    cells: Cells | None = None
-    shifts: tuple[Any, Any, Any] | None = None
+    several_factors: SeveralFactors | None = None
+
+    @property
+    def others(self) -> tuple[SampledFactor, ...]:
+        """The factors whose effects are sampled."""
+        return self.several_factors.factors if self.several_factors else ()
+
+    def position(self, factor: int) -> int:
+        """Return where a sampled factor, counted among all, is among the sampled."""
+        return factor - (factor > self.integrated)
 
     @property
     def rounding(self) -> float:
@@ -133,7 +155,7 @@ class Design:
         return len(self.n)
 
     @property
-    def factors(self) -> tuple[Design | Sampled, ...]:
+    def factors(self) -> tuple[Design | SampledFactor, ...]:
         """All factors, each with terms, levels and n, in the user's order."""
         return (*self.others[: self.integrated], self, *self.others[self.integrated :])
 
@@ -171,14 +193,11 @@ def make_design(
     scaling = scaling or make_scaling(groups, centred=own.intercept)
     parts = make_parts(groups, scaling, own)
     R, E = np.split(parts.roots, [len(own.varying)], axis=2)
-    others = [f for f in range(len(terms)) if f != integrated]
+    several = None
+    if len(terms) > 1:
+        pseudo_rows = make_pseudo_rows(statistics, scaling, terms, integrated, R, E)
+        several = _several_factors(statistics, terms, integrated, pseudo_rows, len(R))
     by_group = own.by_group
-    sampled = tuple(Sampled(terms[f], *_levels_and_counts(statistics, f)) for f in others)
-    cells = make_cells(statistics, scaling, terms, integrated, R, E) if others else None
-    shifts = None
-    if cells is not None:
-        forms = shift_forms(cells, [other.n_groups for other in sampled], len(R))
-        shifts = forms.indptr, forms.indices, forms.data
     return Design(
         own,
         scaling,
@@ -189,10 +208,22 @@ def make_design(
         parts.weight.copy() if by_group else parts.weight.sum(keepdims=True),
         parts.degrees,
         integrated,
-        sampled,
-        cells,
-        shifts,
+        several,
     )
+
+
+def _several_factors(
+    statistics: GroupedStatistics,
+    terms: Sequence[Terms],
+    integrated: int,
+    pseudo_rows: PseudoRows,
+    n_groups: int,
+) -> SeveralFactors:
+    """Collect what is there for the factors that are not integrated out."""
+    others = [f for f in range(len(terms)) if f != integrated]
+    factors = tuple(SampledFactor(terms[f], *_levels_and_counts(statistics, f)) for f in others)
+    forms = shift_forms(pseudo_rows, [factor.n_groups for factor in factors], n_groups)
+    return SeveralFactors(factors, pseudo_rows, (forms.indptr, forms.indices, forms.data))
 
 
 def make_parts(statistics: GroupedStatistics, scaling: Scaling, terms: Terms) -> Parts:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from skhbm._design.pseudo_rows import Cells
+    from skhbm._design.pseudo_rows import PseudoRows
     from skhbm._types import Float, Int
 
 
@@ -57,27 +57,29 @@ def first_effects(codes: Sequence[Int], widths: Any, sizes: Sequence[int]) -> In
     return np.where(own < 0, -1, first)
 
 
-def shift_forms(cells: Cells, sizes: Sequence[int], n_groups: int) -> Any:
+def shift_forms(pseudo_rows: PseudoRows, sizes: Sequence[int], n_groups: int) -> Any:
     """Return the sparse matrix of the forms d (n_groups q, n_effects)."""
-    rows, z, n_effects = _entries(cells, sizes)
-    q = cells.Q.shape[1]
-    form = cells.group[:, None] * q + np.arange(q)
-    return _matrix(form, cells.Q, rows, z, (n_groups * q, n_effects))
+    rows, z, n_effects = _entries(pseudo_rows, sizes)
+    q = pseudo_rows.Q.shape[1]
+    form = pseudo_rows.group[:, None] * q + np.arange(q)
+    return _matrix(form, pseudo_rows.Q, rows, z, (n_groups * q, n_effects))
 
 
 def make_forms(
-    cells: Cells, sizes: Sequence[int], n_groups: int, n_within: int, columns: Float
+    pseudo_rows: PseudoRows, sizes: Sequence[int], n_groups: int, n_within: int, columns: Float
 ) -> Forms:
     """Collect all forms; `columns` are those of the basis in terms of the fixed ones."""
-    rows, z, n_effects = _entries(cells, sizes)
-    within = cells.within @ columns
+    rows, z, n_effects = _entries(pseudo_rows, sizes)
+    within = pseudo_rows.within @ columns
     m = within.shape[1]
-    part = cells.group if n_within > 1 else np.zeros_like(cells.group)
+    part = pseudo_rows.group if n_within > 1 else np.zeros_like(pseudo_rows.group)
     of_within = _matrix(
         part[:, None] * m + np.arange(m), within, rows, z, (n_within * m, n_effects)
     )
-    squares, square_part = _squares(cells, part, rows, n_effects)
-    matrix = sparse.vstack([shift_forms(cells, sizes, n_groups), of_within, squares]).tocsr()
+    squares, square_part = _squares(pseudo_rows, part, rows, n_effects)
+    matrix = sparse.vstack(
+        [shift_forms(pseudo_rows, sizes, n_groups), of_within, squares]
+    ).tocsr()
     return Forms(
         matrix.indptr.astype(np.int64),
         matrix.indices.astype(np.int32),
@@ -87,12 +89,12 @@ def make_forms(
     )
 
 
-def _entries(cells: Cells, sizes: Sequence[int]) -> tuple[Int, Float, int]:
+def _entries(pseudo_rows: PseudoRows, sizes: Sequence[int]) -> tuple[Int, Float, int]:
     """Return the effects of each pseudo-row and what multiplies them (n_rows, n_terms)."""
-    widths = [z.shape[1] for z in cells.terms]
-    first = first_effects(cells.codes, widths, sizes)
+    widths = [z.shape[1] for z in pseudo_rows.terms]
+    first = first_effects(pseudo_rows.codes, widths, sizes)
     effects = [first[:, [f]] + np.arange(width) for f, width in enumerate(widths)]
-    return np.hstack(effects), np.hstack(cells.terms), int(np.dot(sizes, widths))
+    return np.hstack(effects), np.hstack(pseudo_rows.terms), int(np.dot(sizes, widths))
 
 
 def _matrix(form: Int, weight: Float, effect: Int, z: Float, shape: tuple[int, int]) -> Any:
@@ -108,10 +110,12 @@ def _matrix(form: Int, weight: Float, effect: Int, z: Float, shape: tuple[int, i
     return matrix
 
 
-def _squares(cells: Cells, part: Int, effect: Int, n_effects: int) -> tuple[Any, Int]:
+def _squares(
+    pseudo_rows: PseudoRows, part: Int, effect: Int, n_effects: int
+) -> tuple[Any, Int]:
     """Return forms whose squares sum to those of the rows' offsets, few if groups coincide."""
-    z = np.hstack(cells.terms)
-    keys = np.column_stack([part, *cells.codes])
+    z = np.hstack(pseudo_rows.terms)
+    keys = np.column_stack([part, *pseudo_rows.codes])
     _, first, kind = np.unique(keys, axis=0, return_index=True, return_inverse=True)
     n_terms = z.shape[1]
     cross = np.zeros((len(first), n_terms, n_terms))

@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from skhbm._types import Float, Int
 
 
-__all__ = ["Cells", "make_cells"]
+__all__ = ["PseudoRows", "make_pseudo_rows"]
 
 #: Directions of a cell's Z with less than this share of the largest are not spanned.
 RANK_TOLERANCE = 1e-13
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Cells:
+class PseudoRows:
     """Pseudo-rows, in working units, sorted by the group whose effects are integrated out.
 
     Parameters
@@ -44,7 +44,7 @@ class Cells:
         The group in each of the other factors.
     terms : tuple of ndarray of shape (n_rows, q_f)
         The varying terms of each of the other factors.
-    own : ndarray of shape (n_rows, q)
+    integrated : ndarray of shape (n_rows, q)
         The varying terms of the factor that is integrated out.
     Q : ndarray of shape (n_rows, q)
     xy : ndarray of shape (n_rows, m)
@@ -58,59 +58,67 @@ class Cells:
     group: Int
     codes: tuple[Int, ...]
     terms: tuple[Float, ...]
-    own: Float
+    integrated: Float
     Q: Float
     xy: Float
     within: Float
     rest: Float
 
 
-def make_cells(
+def make_pseudo_rows(
     statistics: GroupedStatistics,
     scaling: Scaling,
     terms: Sequence[Terms],
     integrated: int,
     R: Float,
     E: Float,
-) -> Cells:
+) -> PseudoRows:
     """Turn cells into pseudo-rows; R (J, q, q) and E (J, q, m) are the integrated factor's."""
     order = np.argsort(statistics.codes[:, integrated], kind="stable")
     codes = statistics.codes[order]
-    n_slopes = len(scaling.x_scale)
     unit = np.append(scaling.x_scale, scaling.y_scale)
-    origin = np.append(scaling.x_mean, scaling.y_mean)
-    root = np.sqrt(statistics.weight[order])[:, None]
     cross = statistics.cross[order] / np.outer(unit, unit)
-    uncentred = root * (statistics.mean[order, :-1] / unit[:-1])
-    centred = root * ((statistics.mean[order] - origin) / unit)
-    slopes = np.unique(np.concatenate([one.slopes for one in terms]))
-    rest_cell, rest = _centred_rows(cross, slopes)
-
-    cell = np.concatenate([np.arange(len(codes)), rest_cell])
-    # Columns: the intercept, the features for varying terms, features and target for fixed.
-    intercept = np.concatenate([root[:, 0], np.zeros(len(rest))])[:, None]
-    varying = np.hstack([intercept, np.vstack([uncentred, rest[:, :n_slopes]])])
-    xy = np.vstack([centred, rest])
-    if terms[0].intercept:
-        xy = np.hstack([intercept, xy])
-    values = [varying[:, one.varying_positions] for one in terms]
-    others = [f for f in range(len(terms)) if f != integrated]
+    slopes = np.unique(np.concatenate([part.slopes for part in terms]))
+    centred_cell, centred = _centred_rows(cross, slopes)
+    varying, xy = _columns(statistics, scaling, order, centred)
+    if not terms[0].intercept:
+        xy = xy[:, 1:]
+    cell = np.concatenate([np.arange(len(codes)), centred_cell])
+    # A cell's mean comes first, then its centred rows, and so group by group.
     sequence = np.argsort(codes[cell, integrated], kind="stable")
     cell, xy = cell[sequence], xy[sequence]
+    values = [varying[sequence][:, part.varying_positions] for part in terms]
     group = codes[cell, integrated]
-    own = values[integrated][sequence]
-    Q = np.einsum("iab,ia->ib", np.linalg.pinv(R, rcond=1e-12)[group], own)
+    Q = np.einsum("iab,ia->ib", np.linalg.pinv(R, rcond=1e-12)[group], values[integrated])
     others = [f for f in range(len(terms)) if f != integrated]
-    return Cells(
+    return PseudoRows(
         group,
         tuple(codes[cell, f] for f in others),
-        tuple(np.ascontiguousarray(values[f][sequence]) for f in others),
-        own,
+        tuple(np.ascontiguousarray(values[f]) for f in others),
+        values[integrated],
         Q,
         xy,
         xy - np.einsum("iqm,iq->im", E[group], Q),
-        _rest(cross, rest_cell, rest, codes[:, integrated], terms[0]),
+        _rest(cross, centred_cell, centred, codes[:, integrated], terms[0]),
     )
+
+
+def _columns(
+    statistics: GroupedStatistics, scaling: Scaling, order: Int, centred: Float
+) -> tuple[Float, Float]:
+    """Return the columns of pseudo-rows: means of cells in this order, then centred rows.
+
+    For varying terms (n_rows, 1 + p) they are the intercept and the features about x = 0, for
+    fixed ones (n_rows, 1 + p + 1) the intercept, features and target about their origin.
+    """
+    unit = np.append(scaling.x_scale, scaling.y_scale)
+    origin = np.append(scaling.x_mean, scaling.y_mean)
+    root = np.sqrt(statistics.weight[order])[:, None]
+    features = root * (statistics.mean[order, :-1] / unit[:-1])
+    both = root * ((statistics.mean[order] - origin) / unit)
+    intercept = np.concatenate([root[:, 0], np.zeros(len(centred))])[:, None]
+    varying = np.hstack([intercept, np.vstack([features, centred[:, :-1]])])
+    return varying, np.hstack([intercept, np.vstack([both, centred])])
 
 
 def _rest(cross: Float, cell: Int, rows: Float, group: Int, terms: Terms) -> Float:

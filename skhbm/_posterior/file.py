@@ -97,7 +97,8 @@ def unpack_design(about: Any, arrays: Arrays, statistics: GroupedStatistics) -> 
         W, counts = (_numbers(arrays.pop(name), getattr(design, name).shape) for name in SUMS)
         require(np.all(counts > 0), "counts")
         design = replace(design, W=W, counts=counts)
-    for array in (design.roots, design.W, *(design.shifts or ())):
+    several = design.several_factors
+    for array in (design.roots, design.W, *(several.shifts if several else ())):
         require(np.all(np.isfinite(array)), "statistics")
     return design
 

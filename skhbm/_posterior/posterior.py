@@ -162,13 +162,14 @@ class Posterior:
         With one factor that is nothing, of shape (1, 1, q).
         """
         q = self.tau.shape[2]
-        if self.design.shifts is None:
+        several = self.design.several_factors
+        if several is None:
             return np.zeros((1, 1, q))
-        return group_shifts(flat(self.sampled), *self.design.shifts, groups, q)
+        return group_shifts(flat(self.sampled), *several.shifts, groups, q)
 
     def mean_shifts(self) -> Float:
         """Return the posterior means of the shifts of all groups (n_groups, q)."""
-        if self.design.cells is None:
+        if self.design.several_factors is None:
             return np.zeros((1, self.tau.shape[2]))
         mean = replace(self, sampled=self.sampled.mean(axis=(0, 1), keepdims=True))
         mean = replace(mean, sigma=self.sigma[:1, :1])
@@ -197,7 +198,7 @@ class Posterior:
         design = self.design
         if factor == design.integrated:
             return self.effects()
-        position = factor - (factor > design.integrated)
+        position = design.position(factor)
         other = design.others[position]
         own = self.working_effects(position)
         return own * design.scaling.effect_units(other.terms)

@@ -40,7 +40,7 @@ def mean_effects(posterior: Posterior, known: GroupMoments, factor: int) -> Floa
     integrated = posterior.design.integrated
     if factor == integrated:
         return known.effect
-    return posterior.working_effects(factor - (factor > integrated)).mean(axis=(0, 1))
+    return posterior.working_effects(posterior.design.position(factor)).mean(axis=(0, 1))
 
 
 def shrinkage_columns(
@@ -90,19 +90,19 @@ def _own_rows(
         R, E = np.split(design.roots, [len(design.terms.varying)], axis=2)
         score = E[:, :, -1] - E[:, :, :-1] @ known.population - posterior.mean_shifts()
         return R, score, posterior.conditions()[1]
-    cells, position = design.cells, factor - (factor > design.integrated)
-    assert cells is not None, "a factor is sampled"
-    z, code = cells.terms[position], cells.codes[position]
-    residual = cells.xy[:, -1] - cells.xy[:, :-1] @ known.population
-    residual -= np.sum(cells.own * known.effect[cells.group], axis=1)
-    for f, (terms, codes) in enumerate(zip(cells.terms, cells.codes, strict=True)):
+    several: Any = design.several_factors
+    pseudo_rows, position = several.pseudo_rows, design.position(factor)
+    z, code = pseudo_rows.terms[position], pseudo_rows.codes[position]
+    residual = pseudo_rows.xy[:, -1] - pseudo_rows.xy[:, :-1] @ known.population
+    residual -= np.sum(pseudo_rows.integrated * known.effect[pseudo_rows.group], axis=1)
+    for f, (terms, codes) in enumerate(zip(pseudo_rows.terms, pseudo_rows.codes, strict=True)):
         if f != position:
             mean = posterior.working_effects(f).mean(axis=(0, 1))
             residual -= np.sum(terms * mean[codes], axis=1)
     sigma = posterior.conditions()[1]
     if sigma.shape[1] > 1:
         # Rows of a group have several residual scales: weighted by their mean precision.
-        root = np.sqrt(np.mean(sigma**-2.0, axis=0))[cells.group]
+        root = np.sqrt(np.mean(sigma**-2.0, axis=0))[pseudo_rows.group]
         z, residual = z * root[:, None], residual * root
         sigma = np.ones((len(sigma), 1))
     n_groups = design.factors[factor].n_groups
@@ -163,7 +163,7 @@ def _sds(posterior: Posterior, known: GroupMoments, factor: int) -> Float:
     terms = design.factors[factor].terms
     units = design.scaling.effect_units(terms)
     if factor != design.integrated:
-        draws = posterior.working_effects(factor - (factor > design.integrated)) * units
+        draws = posterior.working_effects(design.position(factor)) * units
         draws += posterior.coef[:, :, None, terms.varying_positions]
         return np.asarray(draws.std(axis=(0, 1)))
     A = population_map(design, terms)[0]

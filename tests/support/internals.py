@@ -95,7 +95,9 @@ def evaluate_crossed(design, cov, sigma, offset, effects, T):
     """
     marginal, columns = _marginal(design, T)
     sizes = [other.n_groups for other in design.others]
-    forms = make_forms(design.cells, sizes, design.n_groups, len(design.W), columns)
+    forms = make_forms(
+        design.several_factors.pseudo_rows, sizes, design.n_groups, len(design.W), columns
+    )
     return Crossed(marginal, forms).value_and_gradient(cov, sigma, offset, effects)
 
 
@@ -132,5 +134,5 @@ def observed_statistics(model, X, y, groups, y_err=None):
     design = model._posterior.design
     statistics = GroupedStatistics.from_arrays(X, y, groups, y_err=y_err)
     terms = [factor.terms for factor in design.factors]
-    cells = make_design(statistics, terms, design.scaling).cells
+    cells = make_design(statistics, terms, design.scaling).several_factors.pseudo_rows
     return np.concatenate([cells.xy[:, -1], cells.rest[:, :, -1].ravel()])
