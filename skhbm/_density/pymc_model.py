@@ -19,7 +19,7 @@ from skhbm._priors.distributions import find_distribution
 from skhbm._priors.prior import hierarchical_priors
 
 if TYPE_CHECKING:
-    from skhbm._design.design import Design
+    from skhbm._design.design import Design, SampledFactor
     from skhbm._design.terms import Terms
     from skhbm._priors.prior import Priors
 
