@@ -19,7 +19,7 @@ from skhbm._numba.threads import in_slices
 if TYPE_CHECKING:
     from skhbm._density.coefficients import Coefficients
     from skhbm._design.design import Design
-    from skhbm._likelihood.given_effects import Crossed
+    from skhbm._likelihood.given_effects import GivenEffects
     from skhbm._likelihood.marginal import Marginal
     from skhbm._types import Float
 
@@ -101,7 +101,7 @@ def make_basis(design: Design, coefficients: Coefficients) -> Basis:
 
 def coefficient_draws(
     basis: Basis,
-    likelihood: Marginal | Crossed,
+    likelihood: Marginal | GivenEffects,
     inputs: Float,
     given: Float,
     z: Float,

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from skhbm._design.design import Design
-    from skhbm._likelihood.given_effects import Crossed
+    from skhbm._likelihood.given_effects import GivenEffects
     from skhbm._types import Float
 
 
@@ -126,7 +126,7 @@ def find_reference(design: Design) -> Reference:
 
 
 def make_coordinates(
-    crossed: Crossed, sizes: Sequence[int], reference: Reference, given: Float
+    crossed: GivenEffects, sizes: Sequence[int], reference: Reference, given: Float
 ) -> list[Coordinates]:
     """Find the coordinates of each factor from the information at the reference."""
     cov = np.diag(reference.tau[0] ** 2)

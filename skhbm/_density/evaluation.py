@@ -69,19 +69,20 @@ def evaluate_marginals(address, table, inputs, outputs):
 @njit(**JIT)
 def _log_densities(address, table, x, out, moments):
     n, d = x.shape
-    own, gradient = table.copy(), np.empty(d)
+    copy, gradient = table.copy(), np.empty(d)
     for i in range(n):
         if len(moments) > 0:
-            own[-1] = moments[i].ctypes.data
+            copy[0].moments = moments[i].ctypes.data
         status = call_density(
             address,
             d,
             x[i].ctypes.data,
             gradient.ctypes.data,
             out[i:].ctypes.data,
-            own.ctypes.data,
+            copy.ctypes.data,
         )
-        if status != 0 or own[0] < 0:
+        # Reading it keeps the copy alive: numba frees an array after its last use.
+        if status != 0 or copy[0].moments == -1:
             out[i] = -np.inf
 
 

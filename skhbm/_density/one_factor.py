@@ -13,11 +13,13 @@ from skhbm._density.one_factor_kernel import (
     INDEPENDENT,
     KNOWN,
     SHARED,
+    TABLE,
     density_callback,
     expand_callback,
 )
 from skhbm._likelihood.equal_groups import share_equal_work
-from skhbm._likelihood.marginal import make_marginal, marginal_callback
+from skhbm._likelihood.marginal import make_marginal
+from skhbm._numba.records import make_record
 from skhbm._priors.distributions import compiled_prior
 from skhbm._priors.prior import hierarchical_priors
 
@@ -69,11 +71,12 @@ class Evaluated:
         """Number of coefficients that are integrated out."""
         return len(self.head.marginal.mean)
 
-    def table(self, *, gradient: bool = True) -> Int:
-        """Return sizes and addresses; valid as long as this object lives.
+    def table(self, *, gradient: bool = True) -> Any:
+        """Return the record that the callbacks read; valid as long as this object lives.
 
-        Without `gradient` what the callback gives for one is not to be used. The last is 0, or
-        is made the address that the conditional moments of the coefficients are written to.
+        Without `gradient` what the callback gives for one is not to be used. The field
+        `moments` is 0, or is made the address that the conditional moments of the coefficients
+        are written to.
         """
         raise NotImplementedError
 
@@ -110,7 +113,7 @@ class Target(Evaluated):
         Sampled coefficients are ``center + rotation @ x``, before their transforms.
     marginal : Marginal
     marginal_table : ndarray
-        Its table, kept alive.
+        The record of the marginal likelihood, kept alive.
     """
 
     kind: int
@@ -121,7 +124,7 @@ class Target(Evaluated):
     center: Float
     rotation: Float
     marginal: Marginal
-    marginal_table: Int
+    marginal_table: Any
 
     @property
     def n_terms(self) -> int:
@@ -145,22 +148,30 @@ class Target(Evaluated):
         """Length of the unconstrained vector, and of the vector of natural values."""
         return self.n_terms + self.n_correlations + self.n_scales + len(self.center)
 
-    def table(self, *, gradient: bool = True) -> Int:
-        """Return sizes and addresses; valid as long as this object lives."""
-        q, _, k, n_within, _ = (int(size) for size in self.marginal_table[:5])
-        arrays = [
-            self.units, self.address, self.parameters, self.log_residual, self.center,
-            self.rotation, self.marginal_table,
-        ]  # fmt: skip
-        return np.array(
-            [
-                self.kind, q, self.n_correlations, len(self.log_residual), len(self.center),
-                self.parameters.shape[1], n_within, len(self.address),
-                marginal_callback().address, (k + 1) ** 2,
-                *(array.ctypes.data for array in arrays), int(gradient), 0,
-            ],
-            dtype=np.int64,
-        )  # fmt: skip
+    def table(self, *, gradient: bool = True) -> Any:
+        """Return the record that the callbacks read; valid as long as this object lives."""
+        marginal = self.marginal
+        return make_record(
+            TABLE,
+            kind=self.kind,
+            n_terms=self.n_terms,
+            n_correlations=self.n_correlations,
+            n_groups=len(self.log_residual),
+            n_sampled=len(self.center),
+            n_within=len(marginal.W),
+            n_scalars=len(self.address),
+            n_parameters=self.parameters.shape[1],
+            n_moments=(len(marginal.mean) + 1) ** 2,
+            units=self.units,
+            priors=self.address,
+            parameters=self.parameters,
+            log_residual=self.log_residual,
+            center=self.center,
+            rotation=self.rotation,
+            likelihood=marginal.callback().address,
+            likelihood_table=self.marginal_table,
+            with_gradient=int(gradient),
+        )
 
     def callbacks(self) -> tuple[Any, Any]:
         """Return the callbacks of the density and of the natural values."""

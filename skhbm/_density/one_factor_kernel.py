@@ -1,9 +1,10 @@
 """The log posterior density of the unconstrained hyperparameters, as a C callback.
 
-The density is that of the PyMC model of `skhbm._density.pymc_model`, after its normally distributed
-coefficients are integrated out: PyMC's own log-priors and transforms, compiled in
-`skhbm._priors.distributions` and called by address, plus the marginal likelihood. One compiled
-callback serves every model and data set: all it needs is behind one pointer.
+The density is that of the PyMC model of `skhbm._density.pymc_model` with its normally
+distributed coefficients integrated out: PyMC's log priors and transforms, compiled in
+`skhbm._priors.compiled` and called by address, plus the marginal likelihood. Other coordinates
+than PyMC's are used where those would be correlated. One compiled callback serves every model
+and data set: all that it needs is behind one pointer.
 
 The unconstrained vector holds, in this order,
 
@@ -14,8 +15,7 @@ The unconstrained vector holds, in this order,
         or none if errors are known: sigma is 1 then, and rows are weighted by their precision,
     the coefficients that cannot be integrated out,
 
-and whatever comes after these is an independent standard normal, a companion: see
-`skhbm._sampling.nuts`.
+and after these independent standard normals, the companions of `skhbm._sampling.nuts`.
 """
 
 from __future__ import annotations
@@ -28,26 +28,40 @@ from numba import carray, cfunc, njit
 
 from skhbm._numba.jit import JIT_CALLBACK, JIT_INNER
 from skhbm._numba.pointers import as_pointer, call_marginal, call_prior
+from skhbm._numba.records import fields
 
 __all__ = [
     "HIERARCHICAL",
     "INDEPENDENT",
     "KNOWN",
+    "SCALAR",
     "SHARED",
-    "SIZES",
+    "TABLE",
     "density_callback",
     "expand_callback",
 ]
 
 #: Kinds of residual scale.
 SHARED, INDEPENDENT, HIERARCHICAL, KNOWN = 0, 1, 2, 3
-#: Length of the table of sizes and addresses: see `Target.table`.
-SIZES = 19
+#: What the callbacks read. `priors` are the addresses of the compiled priors of the univariate
+#: parameters, `parameters` the parameters of these. `likelihood` and `likelihood_table` are the
+#: address of a marginal likelihood and of its table; its gradient is left out where
+#: `with_gradient` is 0. `moments` is 0, or where U of `skhbm._likelihood.marginal` goes.
+TABLE = fields(
+    *("kind", "n_terms", "n_correlations", "n_groups", "n_sampled", "n_within"),
+    *("n_scalars", "n_parameters", "n_moments", "units", "priors", "parameters"),
+    *("log_residual", "center", "rotation", "likelihood", "likelihood_table"),
+    *("with_gradient", "moments"),
+)
+#: What a prior says of its parameter: the natural value and its derivative, the log density
+#: (Jacobian included) and its derivative, both in the unconstrained value.
+SCALAR = np.dtype([(name, np.float64) for name in ("value", "derivative", "logp", "gradient")])
+SCALAR_BYTES = SCALAR.itemsize
 
 
 @cache
 def density_callback() -> Any:
-    """Return `_density.one_factor_kernel` as a C callback, compiled once and cached on disk."""
+    """Return `_density` as a C callback, compiled once and cached on disk."""
     signature = "int64(uint64, CPointer(double), CPointer(double), CPointer(double), voidptr)"
     return cfunc(signature, **JIT_CALLBACK)(_density)
 
@@ -62,7 +76,11 @@ def expand_callback() -> Any:
 @njit(**JIT_INNER)
 def n_scales(kind, n_groups):
     """Return the number of parameters of the residual scales."""
-    return (1, n_groups, n_groups + 2, 0)[kind]
+    if kind == SHARED:
+        return 1
+    if kind == INDEPENDENT:
+        return n_groups
+    return n_groups + 2 if kind == HIERARCHICAL else 0
 
 
 @njit(**JIT_INNER)
@@ -115,92 +133,41 @@ def corr_gradient(z, q, eta, dC, grad):
 
 
 def _density(n_dim, x_, grad_, logp_, table_):
-    """Evaluate log density and gradient, in the form that nutpie's `LogpFunc` calls.
-
-    If table[17] is 0 the gradient is not to be used: the likelihood's is left out. Where
-    table[18] is an address, U of `_likelihood.marginal._marginal` is written there.
-    """
-    table = carray(table_, (SIZES,), np.int64)
-    kind, q, r, n_groups, s = table[0], table[1], table[2], table[3], table[4]
-    n_within, n_scalars = table[6], table[7]
-    units = carray(as_pointer(table[10]), (q + 2,), np.float64)
-    eta, sigma_unit = units[q], units[q + 1]
-    log_residual = carray(as_pointer(table[13]), (n_groups, 2), np.float64)
-    parameters = carray(as_pointer(table[12]), (n_scalars, table[5]), np.float64)
-    rotation = carray(as_pointer(table[15]), (s, s), np.float64)
-    n_own = q + r + s + n_scales(kind, n_groups)
-    x = carray(x_, (n_dim,))
-    grad = carray(grad_, (n_dim,))
-    out = carray(logp_, (1,))
-    first_scale, first_coef = q + r, n_own - s
-
-    natural = np.empty(n_own)
-    says = np.empty((n_scalars, 4))
+    """Evaluate log density and gradient, in the form that nutpie's `LogpFunc` calls."""
+    table = carray(table_, (1,), TABLE)[0]
+    q, s = table.n_terms, table.n_sampled
+    first_scale = q + table.n_correlations
+    first_coef = first_scale + n_scales(table.kind, table.n_groups)
+    x, grad, out = carray(x_, (n_dim,)), carray(grad_, (n_dim,)), carray(logp_, (1,))
+    natural = np.empty(first_coef + s)
+    scalars = np.empty(table.n_scalars, SCALAR)
     C = np.zeros((q, q))
-    logp = natural_values(x, table, natural, says, C)
-    for i in range(n_own, n_dim):
+    logp = natural_values(x, table, natural, scalars, C)
+    for i in range(len(natural), n_dim):
         logp -= 0.5 * x[i] * x[i]
         grad[i] = -x[i]
-    size = q * q
-    inputs = np.empty(size + n_within + s)
-    outputs = np.zeros(1 + len(inputs) + table[9])
-    cov = inputs[:size].reshape((q, q))
-    sigma = inputs[size : size + n_within]
-    for a in range(q):
-        for b in range(q):
-            cov[a, b] = 0.0
-            for c in range(q):
-                cov[a, b] += C[a, c] * C[b, c]
-            cov[a, b] *= says[a, 0] / units[a] * (says[b, 0] / units[b])
-    for j in range(n_within):
-        sigma[j] = 1.0 / sigma_unit
-        if kind != 3:
-            sigma[j] *= natural[first_scale + (2 if kind == 2 else 0) + j]
-    for c in range(s):
-        inputs[size + n_within + c] = natural[first_coef + c]
-    call_marginal(table[8], table[16], inputs.ctypes.data, outputs.ctypes.data, table[17])
+    inputs = np.empty(q * q + table.n_within + s)
+    outputs = np.zeros(1 + len(inputs) + table.n_moments)
+    likelihood_inputs(table, natural, scalars, C, inputs)
+    call_marginal(
+        table.likelihood,
+        table.likelihood_table,
+        inputs.ctypes.data,
+        outputs.ctypes.data,
+        table.with_gradient,
+    )
     logp += outputs[0]
-    if table[18] != 0:
-        U = carray(as_pointer(table[18]), (table[9],), np.float64)
-        U[:] = outputs[len(outputs) - table[9] :]
-    d_cov = outputs[1 : 1 + size].reshape((q, q))
-    d_sigma = outputs[1 + size : 1 + size + n_within]
-    d_given = outputs[1 + size + n_within :]
-
-    # cov = D C C' D, D = diag(tau / unit).
-    dC = np.zeros((q, q))
-    for a in range(q):
-        d_log_tau = 0.0
-        for b in range(q):
-            d_log_tau += 2.0 * d_cov[a, b] * cov[a, b]
-            scaled = 2.0 * d_cov[a, b] * says[a, 0] / units[a] * (says[b, 0] / units[b])
-            for c in range(b + 1):
-                dC[a, c] += scaled * C[b, c]
-        grad[a] = says[a, 3] + d_log_tau * says[a, 1] / says[a, 0]
-    if r > 0:
-        logp += corr_gradient(x[q:first_scale], q, eta, dC, grad[q:first_scale])
-    if kind < 2:
-        for j in range(n_within):
-            i = q + j
-            grad[first_scale + j] = says[i, 3] + d_sigma[j] / sigma_unit * says[i, 1]
-    elif kind == 2:
-        logp += hierarchical_gradient(
-            x[first_scale:],
-            says[q:],
-            parameters[q],
-            log_residual,
-            sigma,
-            sigma_unit,
-            d_sigma,
-            grad[first_scale:],
-        )
-    for b in range(s):
-        grad[first_coef + b] = 0.0
-    for c in range(s):
-        i = n_scalars - s + c
-        d_t = says[i, 3] + d_given[c] * says[i, 1]
-        for b in range(s):
-            grad[first_coef + b] += d_t * rotation[c, b]
+    if table.moments != 0:
+        U = carray(as_pointer(table.moments), (table.n_moments,), np.float64)
+        U[:] = outputs[len(outputs) - table.n_moments :]
+    end = 1 + q * q + table.n_within
+    cov, sigma = inputs[: q * q].reshape((q, q)), inputs[q * q : q * q + table.n_within]
+    d_cov, d_sigma = outputs[1 : 1 + q * q].reshape((q, q)), outputs[1 + q * q : end]
+    logp += effects_gradient(table, x, scalars, C, cov, d_cov, grad)
+    logp += residual_gradient(
+        table, x[first_scale:], scalars, sigma, d_sigma, grad[first_scale:]
+    )
+    coefficient_gradient(table, scalars, outputs[end:], grad[first_coef:])
 
     out[0] = logp
     finite = np.isfinite(logp)
@@ -212,36 +179,37 @@ def _density(n_dim, x_, grad_, logp_, table_):
 def _expand(n_dim, n_natural, x, natural, table_):
     """Evaluate the natural values, in the form that nutpie's `ExpandFunc` calls.
 
-    And, as the last of them, what the companions add to the log density.
+    The last of them is what the companions add to the log density.
     """
-    table = carray(table_, (SIZES,), np.int64)
-    q = table[1]
-    says, C = np.empty((table[7], 4)), np.zeros((q, q))
+    table = carray(table_, (1,), TABLE)[0]
+    scalars = np.empty(table.n_scalars, SCALAR)
+    C = np.zeros((table.n_terms, table.n_terms))
     unconstrained, out = carray(x, (n_dim,)), carray(natural, (n_natural,))
-    n_own = n_natural - 1
-    natural_values(unconstrained, table, out[:n_own], says, C)
-    out[n_own] = 0.0
-    for i in range(n_own, n_dim):
-        out[n_own] -= 0.5 * unconstrained[i] * unconstrained[i]
+    last = n_natural - 1
+    natural_values(unconstrained, table, out[:last], scalars, C)
+    out[last] = 0.0
+    for i in range(last, n_dim):
+        out[last] -= 0.5 * unconstrained[i] * unconstrained[i]
     return 0
 
 
 @njit(**JIT_INNER)
-def natural_values(x, table, natural, says, C):
+def natural_values(x, table, natural, scalars, C):
     """Fill the natural values of x and return the log prior of the univariate parameters.
 
-    says (n_scalars, 4) is what each prior says of its parameter: natural value, its derivative,
-    log density (Jacobian included), its derivative. C is the correlations' Cholesky factor.
+    `scalars` is filled with what the priors say of these, C with the Cholesky factor of the
+    correlations.
     """
-    kind, q, r, n_groups, s = table[0], table[1], table[2], table[3], table[4]
-    n_scalars, width = table[7], table[5]
-    log_residual = carray(as_pointer(table[13]), (n_groups, 2), np.float64)
-    address = carray(as_pointer(table[11]), (n_scalars,), np.int64)
-    center = carray(as_pointer(table[14]), (s,), np.float64)
-    rotation = carray(as_pointer(table[15]), (s, s), np.float64)
+    q, r, n_groups, s = table.n_terms, table.n_correlations, table.n_groups, table.n_sampled
+    n_scalars, width = table.n_scalars, table.n_parameters
+    log_residual = carray(as_pointer(table.log_residual), (n_groups, 2), np.float64)
+    priors = carray(as_pointer(table.priors), (n_scalars,), np.int64)
+    parameters = carray(as_pointer(table.parameters), (n_scalars, width), np.float64)
+    center = carray(as_pointer(table.center), (s,), np.float64)
+    rotation = carray(as_pointer(table.rotation), (s, s), np.float64)
     first_scale, first_coef = q + r, len(natural) - s
+    hierarchical = table.kind == HIERARCHICAL
     logp = 0.0
-    parameters = carray(as_pointer(table[12]), (n_scalars, width), np.float64)
     # Backwards, as the coordinate of the mean of log sigma_j depends on their sd.
     for i in range(n_scalars - 1, -1, -1):
         c = i - (n_scalars - s)
@@ -253,16 +221,21 @@ def natural_values(x, table, natural, says, C):
             t = center[c]
             for b in range(s):
                 t += rotation[c, b] * x[first_coef + b]
-        if kind == 2 and i == q:
-            mean, size, _, _ = mean_moments(log_residual, parameters[q], says[q + 1, 0])
+        if hierarchical and i == q:
+            mean, size, _, _ = mean_moments(log_residual, parameters[q], scalars[q + 1].value)
             t = mean + size * t
             logp += np.log(size)
-        call_prior(address[i], t, table[12] + 8 * width * i, says.ctypes.data + 32 * i)
-        natural[at] = says[i, 0]
-        logp += says[i, 2]
+        call_prior(
+            priors[i],
+            t,
+            table.parameters + 8 * width * i,
+            scalars.ctypes.data + SCALAR_BYTES * i,
+        )
+        natural[at] = scalars[i].value
+        logp += scalars[i].logp
     corr_cholesky(x[q:first_scale], q, C, natural[q:first_scale])
-    if kind == 2:
-        mean, spread = says[q, 0], says[q + 1, 0]
+    if hierarchical:
+        mean, spread = scalars[q].value, scalars[q + 1].value
         for j in range(n_groups):
             e = log_residual[j, 1]
             share = spread * spread / (spread * spread + e)
@@ -270,6 +243,88 @@ def natural_values(x, table, natural, says, C):
             log_sigma += np.sqrt(share * e) * x[first_scale + 2 + j]
             natural[first_scale + 2 + j] = np.exp(log_sigma)
     return logp
+
+
+@njit(**JIT_INNER)
+def likelihood_inputs(table, natural, scalars, C, inputs):
+    """Fill the inputs of the likelihood, in working units: cov, sigma, given coefficients."""
+    q, n_within, s = table.n_terms, table.n_within, table.n_sampled
+    units = carray(as_pointer(table.units), (q + 2,), np.float64)
+    cov = inputs[: q * q].reshape((q, q))
+    for a in range(q):
+        for b in range(q):
+            cov[a, b] = 0.0
+            for c in range(q):
+                cov[a, b] += C[a, c] * C[b, c]
+            cov[a, b] *= scalars[a].value / units[a] * (scalars[b].value / units[b])
+    first = q + table.n_correlations + (2 if table.kind == HIERARCHICAL else 0)
+    for j in range(n_within):
+        sigma = 1.0 / units[q + 1]
+        if table.kind != KNOWN:
+            sigma *= natural[first + j]
+        inputs[q * q + j] = sigma
+    for c in range(s):
+        inputs[q * q + n_within + c] = natural[len(natural) - s + c]
+
+
+@njit(**JIT_INNER)
+def effects_gradient(table, x, scalars, C, cov, d_cov, grad):
+    """Fill the gradient in tau and the correlations; return the log prior of the latter.
+
+    The covariance is D C C' D with D = diag(tau / unit).
+    """
+    q, r = table.n_terms, table.n_correlations
+    units = carray(as_pointer(table.units), (q + 2,), np.float64)
+    dC = np.zeros((q, q))
+    for a in range(q):
+        d_log_tau = 0.0
+        for b in range(q):
+            d_log_tau += 2.0 * d_cov[a, b] * cov[a, b]
+            scaled = 2.0 * d_cov[a, b] * scalars[a].value / units[a]
+            scaled *= scalars[b].value / units[b]
+            for c in range(b + 1):
+                dC[a, c] += scaled * C[b, c]
+        tau = scalars[a]
+        grad[a] = tau.gradient + d_log_tau * tau.derivative / tau.value
+    if r == 0:
+        return 0.0
+    return corr_gradient(x[q : q + r], q, units[q], dC, grad[q : q + r])
+
+
+@njit(**JIT_INNER)
+def residual_gradient(table, x, scalars, sigma, d_sigma, grad):
+    """Fill the gradient in the residual scales; return their log prior if it is hierarchical.
+
+    x and grad begin with the parameters of the residual scales.
+    """
+    q, n_groups = table.n_terms, table.n_groups
+    unit = carray(as_pointer(table.units), (q + 2,), np.float64)[q + 1]
+    if table.kind == HIERARCHICAL:
+        width = table.n_parameters
+        parameters = carray(as_pointer(table.parameters), (q + 1, width), np.float64)
+        log_residual = carray(as_pointer(table.log_residual), (n_groups, 2), np.float64)
+        return hierarchical_gradient(
+            x, scalars[q:], parameters[q], log_residual, sigma, unit, d_sigma, grad
+        )
+    if table.kind != KNOWN:
+        for j in range(table.n_within):
+            scale = scalars[q + j]
+            grad[j] = scale.gradient + d_sigma[j] / unit * scale.derivative
+    return 0.0
+
+
+@njit(**JIT_INNER)
+def coefficient_gradient(table, scalars, d_given, grad):
+    """Fill the gradient in the sampled coefficients, in their rotated coordinates."""
+    s = table.n_sampled
+    rotation = carray(as_pointer(table.rotation), (s, s), np.float64)
+    for b in range(s):
+        grad[b] = 0.0
+    for c in range(s):
+        coef = scalars[table.n_scalars - s + c]
+        d = coef.gradient + d_given[c] * coef.derivative
+        for b in range(s):
+            grad[b] += d * rotation[c, b]
 
 
 @njit(**JIT_INNER)
@@ -297,7 +352,7 @@ def mean_moments(log_residual, prior, spread):
 
 
 @njit(**JIT_INNER)
-def hierarchical_gradient(x, says, prior, log_residual, sigma, sigma_unit, d_sigma, grad):
+def hierarchical_gradient(x, scalars, prior, log_residual, sigma, sigma_unit, d_sigma, grad):
     """Add log sigma_j ~ Normal(mean, spread) with its gradient; return its log density.
 
     The mean is M + V x_0, see `mean_moments`, whose log Jacobian is added elsewhere.
@@ -308,11 +363,11 @@ def hierarchical_gradient(x, says, prior, log_residual, sigma, sigma_unit, d_sig
     mean, S_j^2 = a e_j. The x_j are then close to independent standard normals
     whether groups are large (where the centred form is good) or small (the non-centred).
     """
-    mean, spread = says[0, 0], says[1, 0]
+    mean, spread = scalars[0].value, scalars[1].value
     logp = 0.0
     d_mean, d_log_spread = 0.0, 0.0
     for j in range(len(log_residual)):
-        own, e = log_residual[j, 0], log_residual[j, 1]
+        estimate, e = log_residual[j, 0], log_residual[j, 1]
         share = spread * spread / (spread * spread + e)
         size = np.sqrt(share * e)
         log_sigma = np.log(sigma[j] * sigma_unit)
@@ -321,11 +376,11 @@ def hierarchical_gradient(x, says, prior, log_residual, sigma, sigma_unit, d_sig
         d = d_sigma[j] * sigma[j] - r / spread
         d_mean += d * (1.0 - share) + r / spread
         d_log_spread += r * r - share
-        d_log_spread += d * (1.0 - share) * (2.0 * share * (own - mean) + size * x[2 + j])
+        d_log_spread += d * (1.0 - share) * (2.0 * share * (estimate - mean) + size * x[2 + j])
         grad[2 + j] = d * size
-    d_mean = says[0, 3] + d_mean * says[0, 1]
+    d_mean = scalars[0].gradient + d_mean * scalars[0].derivative
     _, size, through_mean, through_size = mean_moments(log_residual, prior, spread)
     d_log_spread += d_mean * (through_mean + size * x[0] * through_size) + through_size
     grad[0] = d_mean * size
-    grad[1] = says[1, 3] + d_log_spread / spread * says[1, 1]
+    grad[1] = scalars[1].gradient + d_log_spread / spread * scalars[1].derivative
     return logp

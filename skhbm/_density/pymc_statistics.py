@@ -22,7 +22,7 @@ from pytensor.link.numba.dispatch.basic import (
 )
 
 from skhbm._design.linear_forms import make_forms
-from skhbm._likelihood.given_effects import Crossed
+from skhbm._likelihood.given_effects import GivenEffects
 from skhbm._likelihood.marginal import make_marginal
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def observe_rows(design: Design, cov: Any, sigma: Any, working: Any, effects: An
     sizes = [other.n_groups for other in design.others]
     seen: dict[str, Any] = {}
 
-    def likelihood(value: Float) -> Crossed:
+    def likelihood(value: Float) -> GivenEffects:
         # The same statistics again and again, but for those that are simulated.
         if not np.array_equal(seen.get("value", ()), value):
             y, w_y = value[:n_rows], value[n_rows:].reshape(rest.shape)
@@ -155,7 +155,7 @@ def _observe(
     )  # fmt: skip
 
 
-def _with_target(design: Design, sizes: list[int], y: Float, rest: Float) -> Crossed:
+def _with_target(design: Design, sizes: list[int], y: Float, rest: Float) -> GivenEffects:
     """Return the likelihood of other targets of the same pseudo-rows."""
     several: Any = design.several_factors
     pseudo_rows = several.pseudo_rows
@@ -174,7 +174,7 @@ def _with_target(design: Design, sizes: list[int], y: Float, rest: Float) -> Cro
     marginal = make_marginal(np.zeros(0), roots, np.ones(len(roots)), W, design.log_counts)
     columns = np.eye(W.shape[1])
     replaced = replace(pseudo_rows, within=within)
-    return Crossed(marginal, make_forms(replaced, sizes, len(roots), len(W), columns))
+    return GivenEffects(marginal, make_forms(replaced, sizes, len(roots), len(W), columns))
 
 
 def _simulate_groups(

@@ -10,11 +10,17 @@ import numpy as np
 from skhbm._density.coordinates import find_reference, make_coordinates
 from skhbm._density.one_factor import Evaluated, Target, as_table, initial_point, log_start
 from skhbm._density.one_factor_kernel import density_callback, expand_callback
-from skhbm._density.several_factors_kernel import FACTOR, crossed_density, crossed_expand
+from skhbm._density.several_factors_kernel import (
+    FACTOR,
+    TABLE,
+    several_factors_density,
+    several_factors_expand,
+)
 from skhbm._design.linear_forms import make_forms
 from skhbm._likelihood.equal_groups import make_classes
-from skhbm._likelihood.given_effects import Crossed
+from skhbm._likelihood.given_effects import GivenEffects
 from skhbm._likelihood.marginal import make_marginal
+from skhbm._numba.records import make_record
 
 if TYPE_CHECKING:
     from skhbm._density.basis import Basis
@@ -67,15 +73,23 @@ class SampledFactor:
         """Number of its unconstrained parameters."""
         return self.n_terms * (1 + self.n_groups) + self.n_correlations
 
-    def table(self, first: int) -> list[int]:
-        """Return sizes and addresses; `first` is the position of its effects among all."""
-        sizes = [self.n_terms, self.n_correlations, self.n_groups, self.coordinates.kind]
-        arrays = [
-            self.units, self.address, self.parameters, self.coordinates.own,
-            self.coordinates.rotation,
-        ]  # fmt: skip
-        addresses = [array.ctypes.data for array in arrays]
-        return [*sizes, self.parameters.shape[1], first, *addresses]
+    def table(self, first: int) -> Any:
+        """Return its record; `first` is the position of its effects among all."""
+        coordinates = self.coordinates
+        return make_record(
+            FACTOR,
+            n_terms=self.n_terms,
+            n_correlations=self.n_correlations,
+            n_groups=self.n_groups,
+            rotation_kind=coordinates.kind,
+            n_parameters=self.parameters.shape[1],
+            first=first,
+            units=self.units,
+            priors=self.address,
+            parameters=self.parameters,
+            information=coordinates.own,
+            rotation=coordinates.rotation,
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,7 +99,7 @@ class CrossedTarget(Evaluated):
     Parameters
     ----------
     head : Target
-    crossed : Crossed
+    crossed : GivenEffects
     factors : tuple of SampledFactor
     tables : tuple of ndarray
         The tables of the head, of `crossed` and of the factors, kept alive.
@@ -93,13 +107,13 @@ class CrossedTarget(Evaluated):
     """
 
     head: Target
-    crossed: Crossed
+    crossed: GivenEffects
     factors: tuple[SampledFactor, ...]
-    tables: tuple[Int, Int, Int]
+    tables: tuple[Any, Any, Any]
     reference: Reference
 
     @property
-    def likelihood(self) -> Crossed:
+    def likelihood(self) -> GivenEffects:
         """The marginal likelihood, given the effects."""
         return self.crossed
 
@@ -108,17 +122,24 @@ class CrossedTarget(Evaluated):
         """Length of the unconstrained vector, and of the vector of natural values."""
         return self.head.n_dim + sum(factor.n_dim for factor in self.factors)
 
-    def table(self, *, gradient: bool = True) -> Int:  # noqa: ARG002  # it is always there
-        """Return sizes and addresses; valid as long as this object lives."""
-        q_max = max(factor.n_terms for factor in self.factors)
-        callbacks = [density_callback().address, expand_callback().address]
-        addresses = [table.ctypes.data for table in self.tables]
-        sizes = [self.head.n_dim, len(self.factors), q_max]
-        return np.array([*sizes, *callbacks, *addresses, 0], dtype=np.int64)
+    def table(self, *, gradient: bool = True) -> Any:  # noqa: ARG002  # it is always there
+        """Return the record that the callbacks read; valid as long as this object lives."""
+        head, likelihood, factors = self.tables
+        return make_record(
+            TABLE,
+            n_head=self.head.n_dim,
+            n_factors=len(self.factors),
+            most_terms=max(factor.n_terms for factor in self.factors),
+            head_density=density_callback().address,
+            head_expand=expand_callback().address,
+            head_table=head,
+            likelihood_table=likelihood,
+            factors=factors,
+        )
 
     def callbacks(self) -> tuple[Any, Any]:
         """Return the callbacks of the density and of the natural values."""
-        return crossed_density(), crossed_expand()
+        return several_factors_density(), several_factors_expand()
 
 
 def make_crossed_target(
@@ -140,23 +161,23 @@ def make_crossed_target(
     effects = np.array([factor.n_terms * factor.n_groups for factor in factors])
     firsts = np.cumsum(effects) - effects
     rows = [factor.table(int(first)) for factor, first in zip(factors, firsts, strict=True)]
-    tables = head.table(), crossed.table(), np.array(rows, np.int64).reshape(-1, FACTOR)
+    tables = head.table(), crossed.table(), np.concatenate(rows)
     return CrossedTarget(head, crossed, tuple(factors), tables, reference)
 
 
-def _make_crossed(design: Design, head: Target, basis: Basis, sizes: list[int]) -> Crossed:
+def _make_crossed(design: Design, head: Target, basis: Basis, sizes: list[int]) -> GivenEffects:
     """Return the likelihood; groups of one varying term and equal design share their work."""
     several: Any = design.several_factors
     pseudo_rows = several.pseudo_rows
     forms = make_forms(pseudo_rows, sizes, design.n_groups, len(head.marginal.W), basis.columns)
     if len(design.terms.varying) > 1 or design.terms.by_group:
-        return Crossed(head.marginal, forms)
+        return GivenEffects(head.marginal, forms)
     E = design.roots[:, :, 1:] @ basis.columns
     classes = make_classes(design.roots[:, :, :1], E[:, :, :-1])
     own = np.ascontiguousarray(E[:, 0, -1])
     slots = np.dstack([classes.roots, classes.targets(own)[:, None]])
     marginal = make_marginal(basis.mean, slots, classes.weight, basis.within, design.log_counts)
-    return Crossed(marginal, forms, classes, own)
+    return GivenEffects(marginal, forms, classes, own)
 
 
 def start_at_reference(target: CrossedTarget, priors: Priors) -> Float:

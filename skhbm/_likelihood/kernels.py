@@ -12,15 +12,15 @@ from numba import njit
 from skhbm._numba.jit import JIT_INNER
 from skhbm._numba.lanes import LANES, at_least, load, root, splat, store, total
 
-__all__ = ["add_crossproduct", "between_gradient", "integrate", "target_adjoint", "whiten"]
+__all__ = ["add_crossproduct", "between_gradient", "integrate", "response_adjoint", "whiten"]
 
 #: Products of pivots grow to about this.
 LARGE = 1e100
 
 
 @njit(**JIT_INNER)
-def whiten(cov, sigma, roots, target, weight, Y):
-    """Fill Y with F_j^-1 [roots_j target_j] / sigma_j; return sum log|B_j| / 2."""
+def whiten(cov, sigma, roots, response, weight, Y):
+    """Fill Y with F_j^-1 [roots_j response_j] / sigma_j; return sum log|B_j| / 2."""
     n_blocks, q, width, _ = Y.shape
     inverse = np.empty((1, LANES))
     pivots = np.ones((1, LANES))
@@ -35,7 +35,7 @@ def whiten(cov, sigma, roots, target, weight, Y):
         for a in range(q):
             for c in range(width - 1):
                 store(Y, (g, a, c), load(roots, (g, a, c)) * d)
-            store(Y, (g, a, width - 1), load(target, (g, a)) * d)
+            store(Y, (g, a, width - 1), load(response, (g, a)) * d)
             for c in range(q):
                 x = splat(0.0)
                 for b in range(q):
@@ -239,7 +239,7 @@ def between_gradient(cov, F, weight, Y, d_cov, d_log_sigma):
 
 
 @njit(**JIT_INNER)
-def target_adjoint(cov, sigma, F, roots, target, Y, out):
+def response_adjoint(cov, sigma, F, roots, response, Y, out):
     """Fill out (n_blocks, q, LANES) with the derivatives of log p in E_y.
 
     They are -B_j^-1 E_j f / sigma_j^2, f being the last column of F, and with
@@ -266,7 +266,7 @@ def target_adjoint(cov, sigma, F, roots, target, Y, out):
                 x += load(Y, (g, a, b)) * load(t, (a,))
             store(back, (b,), x)
         for a in range(q):
-            y = load(target, (g, a)) * F[m - 1, m - 1]
+            y = load(response, (g, a)) * F[m - 1, m - 1]
             for c in range(m - 1):
                 y += load(roots, (g, a, q + c)) * F[c, m - 1]
             for c in range(q):

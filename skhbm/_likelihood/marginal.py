@@ -3,11 +3,11 @@
 Group effects and normally distributed population coefficients are integrated
 out. Nothing here knows about priors of scales, PyMC, or rows of data.
 
-The data come as the roots of `skhbm._design.design`: per group j a q x q matrix R_j with
+The data come as the roots of `skhbm._design.roots`: per group j a q x q matrix R_j with
 R_j'R_j = Z_j'Z_j and the q x m matrix E_j = Q_j'[X y], Q_j being an orthonormal
 basis of the span of Z_j. What is left of the cross-products of [X y], the within
 part W, does not involve the effects. R_j and E_j stand side by side in `roots`. With
-residuals of scale sigma_j and effects of covariance `cov`,
+residuals of scale sigma_j and effects of covariance `cov`, derivation (4) and (5) are
 
     B_j = I + R_j cov R_j' / sigma_j^2 = F_j F_j',
     V_j = F_j^-1 R_j / sigma_j,         Y_j = F_j^-1 E_j / sigma_j,
@@ -22,41 +22,45 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numba import carray, cfunc
+from numba import carray, cfunc, njit
 
 from skhbm._likelihood.kernels import (
     add_crossproduct,
     between_gradient,
     integrate,
-    target_adjoint,
+    response_adjoint,
     whiten,
 )
-from skhbm._numba.jit import JIT_CALLBACK
+from skhbm._numba.jit import JIT_CALLBACK, JIT_INNER
 from skhbm._numba.lanes import LANES
 from skhbm._numba.pointers import as_pointer
+from skhbm._numba.records import fields, make_record
 
 if TYPE_CHECKING:
-    from skhbm._types import Float, Int
+    from skhbm._types import Float
 
 
-__all__ = ["SIZES", "Marginal", "make_marginal", "marginal_callback"]
+__all__ = ["TABLE", "Marginal", "make_marginal", "marginal_callback"]
 
-#: Length of the table of sizes and addresses: see `Marginal.table`.
-SIZES = 12
+#: What the callback reads. `adjoint` is 0, or where the derivatives in the response go.
+TABLE = fields(
+    *("n_terms", "n_columns", "n_integrated", "n_within", "n_blocks"),
+    *("mean", "roots", "response", "weight", "W", "counts", "adjoint"),
+)
 
 
 class Marginal(NamedTuple):
     """The marginal likelihood of one design, ready to be called from compiled code.
 
     Of the m columns of X and y the first k are those of coefficients g ~ Normal(-mean, I),
-    which are integrated out, the last is the target, and the others have coefficients that are
+    which are integrated out, the last is the response, and the others have coefficients that are
     given: w = (g, given).
 
     Attributes
     ----------
     mean : (k,)
-    roots : (n_blocks, q, q + m - 1, LANES), R and E side by side, without the target
-    target : (n_blocks, q, LANES), the target's column of E
+    roots : (n_blocks, q, q + m - 1, LANES), R and E side by side, without the response
+    response : (n_blocks, q, LANES), the column of E that belongs to y
     weight : (n_blocks, LANES), how many groups each stands for
     W : (1, m, m) or (n_groups, m, m)
     counts : (1,) or (n_groups,)
@@ -64,16 +68,23 @@ class Marginal(NamedTuple):
 
     mean: Float
     roots: Float
-    target: Float
+    response: Float
     weight: Float
     W: Float
     counts: Float
 
-    def table(self) -> Int:
-        """Return sizes and addresses; valid as long as the arrays live."""
+    def table(self) -> Any:
+        """Return the record that the callback reads; valid as long as the arrays live."""
         n_blocks, q, _, _ = self.roots.shape
-        sizes = [q, self.W.shape[1], len(self.mean), len(self.W), n_blocks]
-        return np.array([*sizes, *(array.ctypes.data for array in self), 0], np.int64)
+        return make_record(
+            TABLE,
+            n_terms=q,
+            n_columns=self.W.shape[1],
+            n_integrated=len(self.mean),
+            n_within=len(self.W),
+            n_blocks=n_blocks,
+            **self._asdict(),
+        )
 
     def callback(self) -> Any:
         """Return the callback that reads the table."""
@@ -95,8 +106,8 @@ def make_marginal(
     mean: Float, roots: Float, weight: Float, W: Float, counts: Float
 ) -> Marginal:
     """Arrange the roots (n_groups, q, q + m) and weights (n_groups,) in lanes."""
-    rest, target, weight = (_to_lanes(a) for a in (roots[..., :-1], roots[..., -1], weight))
-    return Marginal(mean, rest, target, weight, np.ascontiguousarray(W), counts)
+    rest, response = _to_lanes(roots[..., :-1]), _to_lanes(roots[..., -1])
+    return Marginal(mean, rest, response, _to_lanes(weight), np.ascontiguousarray(W), counts)
 
 
 def _to_lanes(per_group: Float) -> Float:
@@ -126,19 +137,17 @@ def _marginal(table_, inputs_, outputs_, with_gradient):
 
     Inputs: cov (q, q), sigma (1,) or (n_groups,), given (m - 1 - k,), one after another.
     Outputs: the log density; its gradient, in the order of the inputs; U (k + 1, k + 1) of
-    `integrate`, of which the conditional mean and covariance of g are made. At the address that
-    is last in the table, unless it is 0: the derivative in the target's column of E, in
-    lanes; the last column of F (m,), -F / 2 being that in K; and 1 / sigma^2 (n_within,).
+    `integrate`, of which the conditional mean and covariance of g are made.
     """
-    table = carray(as_pointer(table_), (SIZES,), np.int64)
-    q, m, k, n_within, n_blocks = table[0], table[1], table[2], table[3], table[4]
-    s = m - 1 - k
-    mean = carray(as_pointer(table[5]), (k,), np.float64)
-    roots = carray(as_pointer(table[6]), (n_blocks, q, q + m - 1, LANES), np.float64)
-    target = carray(as_pointer(table[7]), (n_blocks, q, LANES), np.float64)
-    weight = carray(as_pointer(table[8]), (n_blocks, LANES), np.float64)
-    W = carray(as_pointer(table[9]), (n_within, m, m), np.float64)
-    counts = carray(as_pointer(table[10]), (n_within,), np.float64)
+    table = carray(as_pointer(table_), (1,), TABLE)[0]
+    q, m, k = table.n_terms, table.n_columns, table.n_integrated
+    n_within, n_blocks, s = table.n_within, table.n_blocks, m - 1 - k
+    mean = carray(as_pointer(table.mean), (k,), np.float64)
+    roots = carray(as_pointer(table.roots), (n_blocks, q, q + m - 1, LANES), np.float64)
+    response = carray(as_pointer(table.response), (n_blocks, q, LANES), np.float64)
+    weight = carray(as_pointer(table.weight), (n_blocks, LANES), np.float64)
+    W = carray(as_pointer(table.W), (n_within, m, m), np.float64)
+    counts = carray(as_pointer(table.counts), (n_within,), np.float64)
     at = 8 * q * q
     cov = carray(as_pointer(inputs_), (q, q), np.float64)
     sigma = carray(as_pointer(inputs_ + at), (n_within,), np.float64)
@@ -152,37 +161,57 @@ def _marginal(table_, inputs_, outputs_, with_gradient):
 
     Y = np.empty((n_blocks, q, q + m, LANES))
     K = np.zeros((m, m))
-    logp[0] = -whiten(cov, sigma, roots, target, weight, Y)
+    logp[0] = -whiten(cov, sigma, roots, response, weight, Y)
     add_crossproduct(Y, K)
-    for j in range(n_within):
-        logp[0] -= counts[j] * np.log(sigma[j])
-        precision = 1.0 / (sigma[j] * sigma[j])
-        for a in range(m):
-            for b in range(m):
-                K[a, b] += W[j, a, b] * precision
+    logp[0] = add_within(W, counts, sigma, K, logp[0])
     F = np.zeros((m, m))
     logp[0] -= integrate(K, mean, given, U, F, d_given)
     if with_gradient == 0:
         return
-    for a in range(q):
-        for b in range(q):
-            d_cov[a, b] = 0.0
-    for j in range(n_within):
-        d_sigma[j] = 0.0
+    d_cov[:] = 0.0
+    d_sigma[:] = 0.0
     between_gradient(cov, F, weight, Y, d_cov, d_sigma)
-    for j in range(n_within):
+    within_gradient(W, counts, sigma, F, d_sigma)
+    if table.adjoint != 0:
+        d_response = carray(as_pointer(table.adjoint), (n_blocks, q, LANES), np.float64)
+        response_adjoint(cov, sigma, F, roots, response, Y, d_response)
+        write_rest(table.adjoint + 8 * d_response.size, F, sigma)
+
+
+@njit(**JIT_INNER)
+def add_within(W, counts, sigma, K, logp):
+    """Add the within parts to K; return logp less counts times log sigma."""
+    m = len(K)
+    for j in range(len(W)):
+        logp -= counts[j] * np.log(sigma[j])
+        precision = 1.0 / (sigma[j] * sigma[j])
+        for a in range(m):
+            for b in range(m):
+                K[a, b] += W[j, a, b] * precision
+    return logp
+
+
+@njit(**JIT_INNER)
+def within_gradient(W, counts, sigma, F, d_sigma):
+    """Turn derivatives in log sigma between groups into derivatives in sigma of all."""
+    m = len(F)
+    for j in range(len(W)):
         d_sigma[j] -= counts[j]
         for a in range(m):
             for b in range(m):
                 d_sigma[j] += F[a, b] * W[j, a, b] / (sigma[j] * sigma[j])
         d_sigma[j] /= sigma[j]
-    if table[11] != 0:
-        d_target = carray(as_pointer(table[11]), (n_blocks, q, LANES), np.float64)
-        last = carray(as_pointer(table[11] + 8 * d_target.size), (m,), np.float64)
-        target_adjoint(cov, sigma, F, roots, target, Y, d_target)
-        for a in range(m):
-            last[a] = F[a, m - 1]
-        at = table[11] + 8 * (d_target.size + m)
-        precisions = carray(as_pointer(at), (n_within,), np.float64)
-        for j in range(n_within):
-            precisions[j] = 1.0 / (sigma[j] * sigma[j])
+
+
+@njit(**JIT_INNER)
+def write_rest(address, F, sigma):
+    """Write what follows the derivatives in the response, of use to whoever shifts it.
+
+    That is the last column of F (m,), -F / 2 being the derivative in K, and 1 / sigma^2.
+    """
+    m, n_within = len(F), len(sigma)
+    rest = carray(as_pointer(address), (m + n_within,), np.float64)
+    for a in range(m):
+        rest[a] = F[a, m - 1]
+    for j in range(n_within):
+        rest[m + j] = 1.0 / (sigma[j] * sigma[j])

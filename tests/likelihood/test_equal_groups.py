@@ -5,7 +5,7 @@ import pytest
 from internals import build, build_crossed, evaluate_target
 from reference import Structure, Table
 
-from skhbm._likelihood.given_effects import Crossed
+from skhbm._likelihood.given_effects import GivenEffects
 
 #: Tolerance of sums of thousands of terms, each exact to rounding.
 RTOL = 1e-11
@@ -87,7 +87,7 @@ def test_sampled_effects_of_another_factor_leave_the_sharing():
     table = Table(rng.standard_normal((360, 1)), rng.standard_normal(360), codes)
     target = build_crossed([Structure(), Structure()], table)[2]
     shared = target.crossed
-    alone = Crossed(target.head.marginal, shared.forms)
+    alone = GivenEffects(target.head.marginal, shared.forms)
     assert len(alone.marginal.roots) > len(shared.marginal.roots)
     for _ in range(5):
         point = [np.exp(rng.standard_normal(size)) for size in ((1, 1), 1)]

@@ -13,7 +13,7 @@ from skhbm._density.several_factors import make_crossed_target
 from skhbm._design.design import make_design
 from skhbm._design.linear_forms import make_forms
 from skhbm._design.terms import Terms
-from skhbm._likelihood.given_effects import Crossed
+from skhbm._likelihood.given_effects import GivenEffects
 from skhbm._likelihood.marginal import make_marginal
 from skhbm._priors.defaults import resolve_priors
 
@@ -98,7 +98,7 @@ def evaluate_crossed(design, cov, sigma, offset, effects, T):
     forms = make_forms(
         design.several_factors.pseudo_rows, sizes, design.n_groups, len(design.W), columns
     )
-    return Crossed(marginal, forms).value_and_gradient(cov, sigma, offset, effects)
+    return GivenEffects(marginal, forms).value_and_gradient(cov, sigma, offset, effects)
 
 
 def _marginal(design, T):
