@@ -126,7 +126,7 @@ def undrawn(posterior: Posterior, rows: GroupRows, sigma: Float) -> Undrawn:
     if not d:
         return Undrawn(value, A, b)
     QZ = _project(rows.pseudo_rows.Q, rows.starts, Z)
-    L, _, _ = posterior.conditions()
+    L = posterior.covariance_roots()
     _add_groups(L, sigma, left.R, left.between, QZ, residual, Z, rows.starts, A, b)
     C = np.linalg.cholesky(np.eye(d) + K.mT @ A @ K)
     center = np.linalg.solve(C, np.einsum("sba,sb->sa", K, b)[:, :, None])[:, :, 0]
@@ -138,7 +138,7 @@ def undrawn(posterior: Posterior, rows: GroupRows, sigma: Float) -> Undrawn:
 def _left(posterior: Posterior, rows: GroupRows) -> tuple[Left, Float]:
     """Return what is left of the groups, and of each row (n_rows, n_draws) within them."""
     pseudo_rows, parts = rows.pseudo_rows, rows.parts
-    _, _, w = posterior.conditions()
+    w = posterior.coefficients()
     v = np.hstack([-w, np.ones((len(w), 1))])
     residual = pseudo_rows.xy @ v.T
     sizes = [other.n_groups for other in posterior.design.others]
