@@ -22,7 +22,7 @@ from skhbm._posterior.effects import add_outer_product
 from skhbm._posterior.posterior import flat
 
 if TYPE_CHECKING:
-    from skhbm._design.design import Parts
+    from skhbm._design.roots import Parts
     from skhbm._posterior.posterior import Posterior
     from skhbm._types import Float
 
@@ -71,7 +71,7 @@ def group_log_densities(
         Zero for a group without rows. If errors are known, of the targets over their errors.
     """
     R, E = np.split(parts.roots, [posterior.tau.shape[2]], axis=2)
-    _, _, w = posterior.conditions()
+    w = posterior.coefficients()
     v = np.hstack([-w, np.ones((len(w), 1))])
     within = quadratics(v, parts.W, parts.weight * posterior.design.rounding)
     return densities(posterior, Left(R, E @ v.T, within, parts.n), sigma, averaged=averaged)
@@ -85,7 +85,7 @@ def densities(
     `averaged` integrates over residual scales that groups have of their own, whose prior is
     log-normal in each draw; sums start at their draws.
     """
-    L, _, _ = posterior.conditions()
+    L = posterior.covariance_roots()
     unit = np.log(posterior.design.scaling.y_scale)
     out = np.empty(left.within.shape)
     if averaged:

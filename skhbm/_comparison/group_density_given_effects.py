@@ -21,16 +21,16 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from skhbm._comparison.group_density import Left, densities, density_root, quadratics
-from skhbm._design.design import make_parts
 from skhbm._design.linear_forms import first_effects
 from skhbm._design.pseudo_rows import make_pseudo_rows
+from skhbm._design.roots import make_parts
 from skhbm._numba.jit import JIT, njit
 from skhbm._posterior.effects import covariance_roots, row_offsets
 from skhbm._posterior.posterior import flat
 
 if TYPE_CHECKING:
-    from skhbm._design.design import Parts
     from skhbm._design.pseudo_rows import PseudoRows
+    from skhbm._design.roots import Parts
     from skhbm._posterior.posterior import Posterior
     from skhbm._statistics.grouped import GroupedStatistics
     from skhbm._types import Float, Int
@@ -98,8 +98,7 @@ def group_rows(posterior: Posterior, statistics: GroupedStatistics) -> GroupRows
     # Each group's within part apart, as with residual scales by group.
     terms = [replace(factor.terms, residual="by_group") for factor in design.factors]
     parts = make_parts(statistics.of_factor(f), design.scaling, terms[f])
-    R, E = np.split(parts.roots, [len(terms[f].varying)], axis=2)
-    pseudo_rows = make_pseudo_rows(statistics, design.scaling, terms, f, R, E)
+    pseudo_rows = make_pseudo_rows(statistics, design.scaling, terms, f, parts.roots)
     codes = [
         factor.levels.encode(levels.labels, len(levels))[0]
         for factor, levels in zip(design.factors, statistics.factors, strict=True)
@@ -127,7 +126,7 @@ def undrawn(posterior: Posterior, rows: GroupRows, sigma: Float) -> Undrawn:
     if not d:
         return Undrawn(value, A, b)
     QZ = _project(rows.pseudo_rows.Q, rows.starts, Z)
-    L, _, _ = posterior.conditions()
+    L = posterior.covariance_roots()
     _add_groups(L, sigma, left.R, left.between, QZ, residual, Z, rows.starts, A, b)
     C = np.linalg.cholesky(np.eye(d) + K.mT @ A @ K)
     center = np.linalg.solve(C, np.einsum("sba,sb->sa", K, b)[:, :, None])[:, :, 0]
@@ -139,7 +138,7 @@ def undrawn(posterior: Posterior, rows: GroupRows, sigma: Float) -> Undrawn:
 def _left(posterior: Posterior, rows: GroupRows) -> tuple[Left, Float]:
     """Return what is left of the groups, and of each row (n_rows, n_draws) within them."""
     pseudo_rows, parts = rows.pseudo_rows, rows.parts
-    _, _, w = posterior.conditions()
+    w = posterior.coefficients()
     v = np.hstack([-w, np.ones((len(w), 1))])
     residual = pseudo_rows.xy @ v.T
     sizes = [other.n_groups for other in posterior.design.others]

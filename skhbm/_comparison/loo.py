@@ -16,9 +16,8 @@ import numpy as np
 
 from skhbm._comparison.group_density import densities, group_log_densities
 from skhbm._comparison.group_density_given_effects import group_rows, left_by_effects, undrawn
-from skhbm._design.design import Parts, make_parts
+from skhbm._design.roots import Parts, make_parts
 from skhbm._inputs.warning import warn
-from skhbm._posterior.posterior import flat
 from skhbm._prediction.linear_predictors import MIXTURE, Offsets, blocks, linear_predictors
 from skhbm._sampling.psis import good_k, log_mean_exp, pareto_smooth
 
@@ -164,7 +163,7 @@ def conditional_densities(
 ) -> Float:
     """Return log p(y_i | theta, w, u) of rows given drawn effects (n, n_draws)."""
     design, scaling = posterior.design, posterior.design.scaling
-    _, _, w = posterior.conditions()
+    w = posterior.coefficients()
     u = posterior.effects() / scaling.effect_units(design.terms)
     u = u.reshape(posterior.n_draws, *u.shape[2:])
     fixed, varying = scaling.features(rows.X, design.terms)
@@ -188,7 +187,7 @@ def _row_scales(
 
 def _group_scales(posterior: Posterior, groups: Int) -> Float:
     """Return residual scales of groups in working units (n_draws, n_groups or 1)."""
-    sigma = flat(posterior.sigma) / posterior.design.scaling.y_scale
+    sigma = posterior.residual_scales()
     return sigma[:, groups] if sigma.shape[1] > 1 else sigma
 
 

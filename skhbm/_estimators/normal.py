@@ -12,7 +12,8 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 
 from skhbm._design.design import make_design
-from skhbm._design.specification import make_terms, warn_of_far_slopes
+from skhbm._design.identifiability import warn_of_far_slopes
+from skhbm._design.specification import make_terms
 from skhbm._estimators.comparing import Comparing
 from skhbm._estimators.doc_link import page_template
 from skhbm._estimators.given_statistics import check_statistics

@@ -1,12 +1,7 @@
-"""Means and covariances of the effects of groups, averaged over draws when they are needed.
-
-`skhbm._posterior.effects` states the formulas. Here they are in NumPy, the draws along the last axis: as
-fast as compiled, and a process that predicts a few rows need not import numba.
-"""
+"""Means and covariances of the effects of groups, averaged over draws when they are needed."""
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -18,13 +13,13 @@ if TYPE_CHECKING:
     from skhbm._types import Float, Int
 
 
-__all__ = ["GroupMoments", "add_moments", "effect_mean", "effect_root", "start_moments"]
+__all__ = ["GroupMoments", "add_moments", "start_moments"]
 
 
 class GroupMoments(NamedTuple):
     """Means and covariances of coefficients in working units, averaged over draws.
 
-    Those of a group's effects are computed when they are first needed.
+    The moments of a group's effects are computed when they are first needed.
 
     Attributes
     ----------
@@ -68,74 +63,14 @@ def start_moments(posterior: Posterior) -> GroupMoments:
 
 
 def add_moments(
-    known: GroupMoments, posterior: Posterior, groups: Int, threads: int = 2
+    moments: GroupMoments, posterior: Posterior, groups: Int, threads: int = 2
 ) -> None:
     """Average the conditional moments of groups over the draws (Rao-Blackwell)."""
-    groups = groups[~known.done[groups]]
+    groups = groups[~moments.done[groups]]
     if not len(groups):
         return
-    q = known.effect.shape[1]
-    R = posterior.design.roots[groups, :, :q].reshape(len(groups), q * q)
-    groups = groups[np.lexsort(R.T)] if q else groups
-    L, sigma, w = posterior.conditions()
-    L = np.ascontiguousarray(L.transpose(1, 2, 0))
-    # Deviations from the mean, so that no digits are lost in E[uw'] - E[u]E[w]'.
-    deviation = np.ascontiguousarray((w - known.population).T)
-    shifted = _shift_target(posterior.design.roots, known.population)
-
-    def add(some: Int) -> None:
-        shift = posterior.shifts(some)
-        root, before = L, None
-        for i, j in enumerate(some):
-            scale = sigma[:, j % sigma.shape[1]]
-            R = shifted[j, :, :q]
-            # Groups of equal R_j follow each other.
-            if before is None or sigma.shape[1] > 1 or not np.array_equal(R, before):
-                root, before = effect_root(L, scale, R), R
-            own = shift[:, i % shift.shape[1]].T
-            u = effect_mean(root, scale, deviation, own, shifted[j])
-            known.effect[j] = u.mean(axis=1)
-            known.cross_cov[j] = np.einsum("as,fs->af", u, deviation) / len(scale)
-            spread = np.einsum("acs,bcs->ab", root, root) + np.einsum("as,bs->ab", u, u)
-            known.effect_cov[j] = spread / len(scale) - np.outer(*2 * [known.effect[j]])
-
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(add, np.array_split(groups, -(-len(groups) // 64))))
-    known.done[groups] = True
-
-
-def effect_root(L: Float, sigma: Float, R: Float) -> Float:
-    """Return P (q, q, s) with P P' = Cov[u_j]; L (q, q, s), sigma (s,), R (q, q)."""
-    q = len(L)
-    RL = np.einsum("ac,cbs->abs", R, L) / sigma
-    F = np.tile(np.eye(q)[:, :, None], len(sigma))
-    P = L.copy()
-    for x in RL:
-        # As `skhbm._posterior.effects.add_outer_product`.
-        for a in range(q):
-            size = np.hypot(F[a, a], x[a])
-            cos, sin = F[a, a] / size, x[a] / size
-            F[a:, a], x[a:] = cos * F[a:, a] + sin * x[a:], cos * x[a:] - sin * F[a:, a]
-    # P = L F^-T: forward substitution along the columns.
-    for b in range(q):
-        for c in range(b):
-            P[:, b] -= P[:, c] * F[b, c]
-        P[:, b] /= F[b, b]
-    return P
-
-
-def effect_mean(P: Float, sigma: Float, w: Float, shift: Float, roots: Float) -> Float:
-    """Return E[u_j] (q, s), E_y being less shift (q, 1 or s); w (n_fixed, s)."""
-    q = len(P)
-    e = (roots[:, -1:] - shift - np.einsum("af,fs->as", roots[:, q:-1], w)) / sigma**2
-    score = np.einsum("ac,as->cs", roots[:, :q], e)
-    whitened = np.einsum("cbs,cs->bs", P, score)
-    return np.asarray(np.einsum("ibs,bs->is", P, whitened))
-
-
-def _shift_target(roots: Float, center: Float) -> Float:
-    """Return the roots with the fixed terms at `center` taken off the target."""
-    shifted = roots.copy()
-    fixed = roots[:, :, -1 - len(center) : -1]
-    shifted[:, :, -1] -= fixed @ center
-    return shifted
+    effects = posterior.conditional_effects()
+    mean, cov, cross_cov = effects.posterior_moments(groups, moments.population, threads)
+    moments.effect[groups], moments.effect_cov[groups] = mean, cov
+    moments.cross_cov[groups] = cross_cov
+    moments.done[groups] = True

@@ -5,25 +5,23 @@ A `Posterior` is arrays only: what a fitted estimator keeps, pickles and predict
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from skhbm._density.basis import coefficient_draws
 from skhbm._numba.threads import in_slices
-from skhbm._posterior.effects import (
-    covariance_roots,
-    effect_draws,
-    group_shifts,
-)
+from skhbm._posterior.effects import covariance_roots, group_shifts
+from skhbm._posterior.effects_one_factor import OneFactorEffects
 
 if TYPE_CHECKING:
     from skhbm._density.basis import Basis
     from skhbm._density.one_factor import Evaluated
     from skhbm._design.design import Design
+    from skhbm._likelihood.interface import ConditionalEffects
     from skhbm._sampling.nuts import Draws
-    from skhbm._types import Float, Int
+    from skhbm._types import Float
 
 
 __all__ = [
@@ -132,7 +130,7 @@ class Posterior:
 
     def noise(self) -> Float:
         """Return the draws of residual scales in predictions (n_draws, 1 or n_groups)."""
-        sigma = flat(self.sigma) / self.design.scaling.y_scale
+        sigma = self.residual_scales()
         return sigma * 0.0 if self.design.terms.known else sigma
 
     def covariances(self) -> Float:
@@ -150,47 +148,46 @@ class Posterior:
             for one, other in zip(scales, design.others, strict=True)
         ]
 
-    def conditions(self) -> tuple[Float, Float, Float]:
-        """Return covariance roots, residual scales and coefficients in working units."""
-        sigma = flat(self.sigma) / self.design.scaling.y_scale
-        working = np.ascontiguousarray(flat(self.working))
-        return covariance_roots(self.covariances()), sigma, working
+    def covariance_roots(self) -> Float:
+        """Return roots of `covariances`, lower triangular (n_draws, q, q)."""
+        return covariance_roots(self.covariances())
 
-    def shifts(self, groups: Int) -> Float:
-        """Return what the sampled effects take off E_y of groups (n_draws, len(groups), q).
+    def residual_scales(self) -> Float:
+        """Return residual scales in working units (n_draws, 1 or n_groups)."""
+        return flat(self.sigma) / self.design.scaling.y_scale
 
-        With one factor that is nothing, of shape (1, 1, q).
-        """
-        q = self.tau.shape[2]
+    def coefficients(self) -> Float:
+        """Return population coefficients in working units (n_draws, n_fixed)."""
+        return np.ascontiguousarray(flat(self.working))
+
+    def conditional_effects(self) -> ConditionalEffects:
+        """Return the integrated effects given each draw."""
         several = self.design.several_factors
-        if several is None:
-            return np.zeros((1, 1, q))
-        return group_shifts(flat(self.sampled), *several.shifts, groups, q)
+        return OneFactorEffects(
+            self.covariance_roots(),
+            self.residual_scales(),
+            self.coefficients(),
+            self.design.roots,
+            flat(self.sampled),
+            several.shifts if several else None,
+        )
 
     def mean_shifts(self) -> Float:
-        """Return the posterior means of the shifts of all groups (n_groups, q)."""
-        if self.design.several_factors is None:
-            return np.zeros((1, self.tau.shape[2]))
-        mean = replace(self, sampled=self.sampled.mean(axis=(0, 1), keepdims=True))
-        mean = replace(mean, sigma=self.sigma[:1, :1])
-        return mean.shifts(np.arange(self.design.n_groups))[0]
+        """Return what the mean sampled effects take off E_y (n_groups, q); (1, q) if nothing."""
+        several, q = self.design.several_factors, self.tau.shape[2]
+        if several is None:
+            return np.zeros((1, q))
+        mean = flat(self.sampled.mean(axis=(0, 1), keepdims=True))
+        return group_shifts(mean, *several.shifts, np.arange(self.design.n_groups), q)[0]
 
     def effects(self) -> Float:
         """Draw the integrated effects (n_chains, n_draws, n_groups, q) on the natural scale."""
         design = self.design
-        q = self.tau.shape[-1]
         rng = np.random.default_rng([self.seed, 1])
-        z = innovations(rng, (*self.shape, design.n_groups, q))
-        every = z.reshape(self.n_draws, design.n_groups, q)
-        L, sigma, w = self.conditions()
-        groups = np.arange(design.n_groups)
-        shift = self.shifts(groups)
-
-        def draw(some: slice) -> None:
-            own = shift[some] if len(shift) > 1 else shift
-            effect_draws(L[some], sigma[some], w[some], own, design.roots, groups, every[some])
-
-        in_slices(draw, self.n_draws, 2)
+        z = innovations(rng, (*self.shape, design.n_groups, self.tau.shape[2]))
+        every = z.reshape(self.n_draws, *z.shape[2:])
+        given, groups = self.conditional_effects(), np.arange(design.n_groups)
+        in_slices(lambda draws: given.draw(groups, every[draws], draws), self.n_draws, 2)
         return z * design.scaling.effect_units(design.terms)
 
     def factor_effects(self, factor: int) -> Float:

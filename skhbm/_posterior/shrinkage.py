@@ -89,7 +89,7 @@ def _own_rows(
     if factor == design.integrated:
         R, E = np.split(design.roots, [len(design.terms.varying)], axis=2)
         score = E[:, :, -1] - E[:, :, :-1] @ known.population - posterior.mean_shifts()
-        return R, score, posterior.conditions()[1]
+        return R, score, posterior.residual_scales()
     several: Any = design.several_factors
     pseudo_rows, position = several.pseudo_rows, design.position(factor)
     z, code = pseudo_rows.terms[position], pseudo_rows.codes[position]
@@ -99,7 +99,7 @@ def _own_rows(
         if f != position:
             mean = posterior.working_effects(f).mean(axis=(0, 1))
             residual -= np.sum(terms * mean[codes], axis=1)
-    sigma = posterior.conditions()[1]
+    sigma = posterior.residual_scales()
     if sigma.shape[1] > 1:
         # Rows of a group have several residual scales: weighted by their mean precision.
         root = np.sqrt(np.mean(sigma**-2.0, axis=0))[pseudo_rows.group]

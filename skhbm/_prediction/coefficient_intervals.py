@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from scipy.special import ndtri
 
-from skhbm._posterior.effects import row_mixture
 from skhbm._posterior.shrinkage import mean_effects, population_map
 from skhbm._prediction import mixtures
 from skhbm._prediction.linear_predictors import MIXTURE, blocks
@@ -65,19 +64,18 @@ def quantiles(posterior: Posterior, which: Coefficient, probabilities: Float) ->
     terms = design.terms
     unit = design.scaling.effect_units(terms)[which.term]
     A, b = (part[which.term] for part in population_map(design, terms))
-    L, sigma, w = posterior.conditions()
-    shape = (design.n_groups, len(probabilities))
+    effects, n_draws = posterior.conditional_effects(), posterior.n_draws
     fixed = np.tile(A / unit * which.with_population, (design.n_groups, 1))
-    varying = np.zeros((design.n_groups, L.shape[1]))
+    varying = np.zeros((design.n_groups, len(terms.varying)))
     varying[:, which.term] = 1.0
-    out, groups, scores = np.empty(shape), np.arange(design.n_groups), ndtri(probabilities)
-    for block in blocks(design.n_groups, max(1, MIXTURE // len(L))):
-        own = groups[block]
-        mean, variance = np.zeros((2, len(own), len(L)))
-        row_mixture(
-            L, sigma, w, posterior.shifts(own), design.roots, fixed[block], varying[block],
-            own, own - own[0], mean, variance,
-        )  # fmt: skip
+    out = np.empty((design.n_groups, len(probabilities)))
+    groups, scores = np.arange(design.n_groups), ndtri(probabilities)
+    for block in blocks(design.n_groups, max(1, MIXTURE // n_draws)):
+        codes = groups[block]
+        mean, variance = np.zeros((2, len(codes), n_draws))
+        effects.add_predictors(
+            fixed[block], varying[block], codes, np.arange(len(codes)), mean, variance
+        )
         sd = np.maximum(np.sqrt(variance), NARROWEST)
         out[block] = mixtures.quantiles(mean, sd, probabilities, scores)
     return b * which.with_population + unit * out

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from skhbm._design.linear_forms import first_effects
-from skhbm._posterior.effects import row_mixture, row_offsets
+from skhbm._posterior.effects import row_offsets
 from skhbm._posterior.posterior import flat
 
 if TYPE_CHECKING:
@@ -75,16 +75,13 @@ def linear_predictors(posterior: Posterior, rows: Rows) -> Iterator[tuple[Int, F
     groups that were not seen. Rows come group by group.
     """
     design = posterior.design
-    L, sigma, w = posterior.conditions()
+    effects, n_draws = posterior.conditional_effects(), posterior.n_draws
     order = np.argsort(rows.keys, kind="stable")
-    for block in blocks(len(rows), max(1, MIXTURE // len(L))):
-        own = rows[order[block]]
-        fixed, varying = design.scaling.features(own.X, design.terms)
-        unit, codes = own.units()
-        shift = posterior.shifts(np.maximum(codes, 0))
-        mean, variance = np.zeros((len(own), len(L))), np.zeros((len(own), len(L)))
-        Offsets.of_rows(posterior, own).add(posterior, mean, variance)
-        row_mixture(
-            L, sigma, w, shift, design.roots, fixed, varying, own.codes, unit, mean, variance
-        )
+    for block in blocks(len(rows), max(1, MIXTURE // n_draws)):
+        some = rows[order[block]]
+        fixed, varying = design.scaling.features(some.X, design.terms)
+        unit, codes = some.units()
+        mean, variance = np.zeros((2, len(some), n_draws))
+        Offsets.of_rows(posterior, some).add(posterior, mean, variance)
+        effects.add_predictors(fixed, varying, codes, unit, mean, variance)
         yield order[block], mean, variance

@@ -11,8 +11,8 @@ import numpy as np
 from scipy.special import ndtri
 
 from skhbm._inputs.rows import numbered
-from skhbm._posterior.effects import covariance_roots, effect_draws, mean_covariances
-from skhbm._posterior.moments import effect_mean, effect_root
+from skhbm._posterior.effects import covariance_roots
+from skhbm._posterior.effects_one_factor import covariance_of_units
 from skhbm._prediction import mixtures as of_mixtures
 from skhbm._prediction.linear_predictors import blocks, linear_predictors
 
@@ -118,13 +118,13 @@ def _combination_moments(posterior: Posterior, keys: Int) -> tuple[Float, Float]
 
     keys (n, n_factors) are those of the integrated factor and the others, -1 for a new group.
     """
-    _, _, w = posterior.conditions()
+    w = posterior.coefficients()
     n, n_draws, p = len(keys), *w.shape
     # Combinations come in order: few groups of the integrated factor, many of the others.
     groups, unit = np.unique(keys[:, 0], return_inverse=True)
-    u, own = _effect_moments(posterior, groups)
+    u, cov_u = posterior.conditional_effects().conditional_moments(groups)
     parts = [np.broadcast_to(w[:, None], (n_draws, n, p)), u[:, unit]]
-    extra = [np.zeros((n, p, p)), own[unit]]
+    extra = [np.zeros((n, p, p)), cov_u[unit]]
     for f, cov in enumerate(posterior.other_covariances()):
         code = keys[:, 1 + f]
         known = posterior.working_effects(f).reshape(n_draws, -1, cov.shape[1])
@@ -142,23 +142,6 @@ def _combination_moments(posterior: Posterior, keys: Int) -> tuple[Float, Float]
     return center, total
 
 
-def _effect_moments(posterior: Posterior, groups: Int) -> tuple[Float, Float]:
-    """Return E[u] (n_draws, n, q) and mean Cov[u] (n, q, q) of groups, -1 for a new one."""
-    L, sigma, w = posterior.conditions()
-    n_draws, q, _ = L.shape
-    L, w = (np.ascontiguousarray(np.moveaxis(a, 0, -1)) for a in (L, w))
-    shift = posterior.shifts(np.maximum(groups, 0))
-    u, cov = np.zeros((n_draws, len(groups), q)), np.empty((len(groups), q, q))
-    for i, j in enumerate(groups):
-        root = L
-        if j >= 0:
-            scale, roots = sigma[:, j % sigma.shape[1]], posterior.design.roots[j]
-            root = effect_root(L, scale, roots[:, :q])
-            u[:, i] = effect_mean(root, scale, w, shift[:, i % shift.shape[1]].T, roots).T
-        cov[i] = np.einsum("acs,bcs->ab", root, root) / n_draws
-    return u, cov
-
-
 def _mean_noise(posterior: Posterior) -> Float:
     """Return the mean residual variance of each group and, last, of a new one."""
     noise = np.mean(posterior.noise() ** 2, axis=0)
@@ -174,29 +157,23 @@ def covariance(posterior: Posterior, rows: Rows) -> Float:
     design = posterior.design
     scaling, n = design.scaling, len(rows)
     fixed, varying = scaling.features(rows.X, design.terms)
-    L, sigma, w = posterior.conditions()
-    unit, unit_codes = rows.units()
-    mean = np.empty((n, len(L)))
-    for block, each, _ in linear_predictors(posterior, rows):
-        mean[block] = each - (fixed[block] @ w.mean(axis=0))[:, None]
+    center = posterior.coefficients().mean(axis=0)
+    unit, codes = rows.units()
+    mean = np.empty((n, posterior.n_draws))
+    for block, predictors, _ in linear_predictors(posterior, rows):
+        mean[block] = predictors - (fixed[block] @ center)[:, None]
     mean -= mean.mean(axis=1, keepdims=True)
-    total = mean @ mean.T / len(L)
-    spread = mean_covariances(L, sigma, design.roots, unit_codes)
-    total += _between(varying, unit, spread)
+    total = mean @ mean.T / posterior.n_draws
+    total += posterior.conditional_effects().row_covariance(varying, codes, unit)
     for other, keys, cov in zip(
         design.others, rows.others, posterior.other_covariances(), strict=True
     ):
         unit, codes = numbered(keys)
         new = np.where(codes[:, None, None] < 0, cov.mean(axis=0), 0.0)
-        total += _between(scaling.features(rows.X, other.terms)[1], unit, new)
+        z = scaling.features(rows.X, other.terms)[1]
+        total += covariance_of_units(z, new, unit)
     total += np.diag(_mean_noise(posterior)[rows.codes])
     return scaling.y_scale**2 * 0.5 * (total + total.T)
-
-
-def _between(z: Float, unit: Int, spread: Float) -> Float:
-    """Return z_i' spread z_j for rows of one unit, 0 for others (n, n)."""
-    half = np.einsum("iab,ib->ia", spread[unit], z)
-    return np.where(unit[:, None] == unit[None, :], half @ z.T, 0.0)
 
 
 def quantiles(
@@ -241,17 +218,15 @@ def samples(
     """Draw y (n, n_samples) jointly: rows of one unit share their effects."""
     design = posterior.design
     scaling = design.scaling
-    L, sigma, w = posterior.conditions()
+    effects, w = posterior.conditional_effects(), posterior.coefficients()
+    q = len(design.terms.varying)
     unit_of, codes = rows.units()
     noise, noise_new = posterior.noise(), posterior.sigma_new.ravel() / scaling.y_scale
-    shift = posterior.shifts(np.maximum(codes, 0))
-    chosen = _spread_draws(len(L), n_samples, rng)
+    chosen = _spread_draws(len(w), n_samples, rng)
     out = _sampled_offsets(posterior, rows, chosen, rng)
     for k, s in enumerate(chosen):
-        effect = rng.standard_normal((1, len(codes), L.shape[1]))
-        one = slice(s, s + 1)
-        own = shift[one] if len(shift) > 1 else shift
-        effect_draws(L[one], sigma[one], w[one], own, design.roots, codes, effect)
+        effect = rng.standard_normal((1, len(codes), q))
+        effects.draw(codes, effect, slice(s, s + 1))
         scale = np.where(codes >= 0, noise[s][codes % noise.shape[1]], noise_new[s])
         for block in blocks(len(rows), BLOCK):
             fixed, varying = scaling.features(rows.X[block], design.terms)

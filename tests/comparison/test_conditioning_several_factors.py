@@ -161,7 +161,7 @@ def test_effects_of_new_levels_are_drawn_from_their_conditional(structure):
     integrated = model._posterior.design.integrated
     # The sampled factor's first level, as if it had no draws.
     coded = group_rows(model._posterior, model._statistics).without_draws(0, 0)
-    sigma = model._posterior.conditions()[1]
+    sigma = model._posterior.residual_scales()
     said = undrawn(model._posterior, coded, sigma)
     of_level = codes[:, 1 - integrated] == 0
     for s, draw in crossed_draws_of(model, every=9):

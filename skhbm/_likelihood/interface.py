@@ -1,0 +1,47 @@
+"""What a likelihood promises to those who do not know what it integrates out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from skhbm._types import Float, Int
+
+__all__ = ["ConditionalEffects"]
+
+
+class ConditionalEffects(Protocol):
+    """The effects u that were integrated out: normal given each draw of all that was not.
+
+    All values are in working units. A unit is a group or, if effects of several factors were
+    integrated out, a combination of their groups; its q effects are those of all its varying
+    terms. `codes` (n_units,) or (n_units, n_factors) are negative for a group that was not
+    seen, whose effects have mean zero and the covariance between groups. `unit` (n_rows,) has
+    the position of each row's unit among the codes. Rows are x (n_rows, n_fixed), `fixed`, and
+    z (n_rows, q), `varying`; w are the coefficients of the population.
+    """
+
+    def add_predictors(
+        self, fixed: Float, varying: Float, codes: Int, unit: Int, mean: Float, variance: Float
+    ) -> None:
+        """Add E and Var of x'w + z'u in each draw to mean and variance (n_rows, n_draws).
+
+        Rows of a unit that follow each other share its moments.
+        """
+
+    def conditional_moments(self, codes: Int) -> tuple[Float, Float]:
+        """Return E[u] in each draw (n_draws, n_units, q), and the mean Cov[u] (n_units, q, q)."""
+
+    def posterior_moments(
+        self, codes: Int, center: Float, threads: int
+    ) -> tuple[Float, Float, Float]:
+        """Return means (n, q), Cov[u] (n, q, q) and Cov[u, w] (n, q, n_fixed) over all draws.
+
+        The units were all seen. `center` (n_fixed,) is the mean of w.
+        """
+
+    def row_covariance(self, varying: Float, codes: Int, unit: Int) -> Float:
+        """Return Cov[z'u] between rows given a draw, averaged over draws (n_rows, n_rows)."""
+
+    def draw(self, codes: Int, z: Float, draws: slice) -> None:
+        """Turn standard normals z (s, n_units, q) into effects in some draws, in place."""

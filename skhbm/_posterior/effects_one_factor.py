@@ -1,0 +1,183 @@
+"""The effects of the one factor that is integrated out, given each draw.
+
+`skhbm._posterior.effects` states the formulas and has the loops over rows. Moments of few
+groups are here in NumPy, with draws along the last axis. That is as fast as compiled code, and
+a process that predicts a few rows need not import numba.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skhbm._posterior.effects import effect_draws, group_shifts, mean_covariances, row_mixture
+
+if TYPE_CHECKING:
+    from skhbm._types import Float, Int
+
+
+__all__ = ["OneFactorEffects", "covariance_of_units"]
+
+#: Groups whose moments a thread computes at a time.
+CHUNK = 64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OneFactorEffects:
+    """A `ConditionalEffects` of one factor, given the effects of all others.
+
+    Parameters
+    ----------
+    L : ndarray of shape (n_draws, q, q)
+        Roots of the covariance of the effects.
+    sigma : ndarray of shape (n_draws, 1 or n_groups)
+        Residual scales.
+    w : ndarray of shape (n_draws, n_fixed)
+        Coefficients of the population.
+    roots : ndarray of shape (n_groups, q, q + m)
+        R_j and E_j of all groups, as in `skhbm._design.design`.
+    sampled : ndarray of shape (n_draws, n_effects)
+        Effects of the other factors.
+    forms : tuple of ndarray or None
+        The linear forms of these that shift E_y, if there are other factors.
+    """
+
+    L: Float
+    sigma: Float
+    w: Float
+    roots: Float
+    sampled: Float
+    forms: tuple[Any, Any, Any] | None
+
+    def add_predictors(
+        self, fixed: Float, varying: Float, codes: Int, unit: Int, mean: Float, variance: Float
+    ) -> None:
+        """Add E and Var of x'w + z'u in each draw to mean and variance (n_rows, n_draws)."""
+        shift = self._shifts(codes, slice(None))
+        row_mixture(
+            self.L, self.sigma, self.w, shift, self.roots, fixed, varying, codes[unit], unit,
+            mean, variance,
+        )  # fmt: skip
+
+    def conditional_moments(self, codes: Int) -> tuple[Float, Float]:
+        """Return E[u] in each draw (n_draws, n, q), and the mean Cov[u] (n, q, q)."""
+        n_draws, q, _ = self.L.shape
+        L, w = (np.ascontiguousarray(np.moveaxis(a, 0, -1)) for a in (self.L, self.w))
+        shift = self._shifts(codes, slice(None))
+        u, cov = np.zeros((n_draws, len(codes), q)), np.empty((len(codes), q, q))
+        for i, j in enumerate(codes):
+            root = L
+            if j >= 0:
+                scale, roots = self._scales(j), self.roots[j]
+                root = effect_root(L, scale, roots[:, :q])
+                u[:, i] = effect_mean(root, scale, w, shift[:, i % shift.shape[1]].T, roots).T
+            cov[i] = np.einsum("acs,bcs->ab", root, root) / n_draws
+        return u, cov
+
+    def posterior_moments(
+        self, codes: Int, center: Float, threads: int
+    ) -> tuple[Float, Float, Float]:
+        """Return means (n, q), Cov[u] (n, q, q) and Cov[u, w] (n, q, n_fixed) over all draws."""
+        n_draws, q, _ = self.L.shape
+        L = np.ascontiguousarray(self.L.transpose(1, 2, 0))
+        # Deviations from the mean, so that no digits are lost in E[uw'] - E[u]E[w]'.
+        deviation = np.ascontiguousarray((self.w - center).T)
+        n = len(codes)
+        mean, cov, cross = np.empty((n, q)), np.empty((n, q, q)), np.empty((n, q, len(center)))
+
+        def fill(some: Int) -> None:
+            shift = self._shifts(codes[some], slice(None))
+            roots = _shift_response(self.roots[codes[some]], center)
+            root, before = L, None
+            for i, k in enumerate(some):
+                scale, R = self._scales(codes[k]), roots[i, :, :q]
+                # Groups of equal R_j follow each other.
+                if before is None or self.sigma.shape[1] > 1 or not np.array_equal(R, before):
+                    root, before = effect_root(L, scale, R), R
+                u = effect_mean(
+                    root, scale, deviation, shift[:, i % shift.shape[1]].T, roots[i]
+                )
+                mean[k] = u.mean(axis=1)
+                cross[k] = np.einsum("as,fs->af", u, deviation) / n_draws
+                spread = np.einsum("acs,bcs->ab", root, root) + np.einsum("as,bs->ab", u, u)
+                cov[k] = spread / n_draws - np.outer(mean[k], mean[k])
+
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(fill, np.array_split(self._alike_together(codes), -(-n // CHUNK))))
+        return mean, cov, cross
+
+    def row_covariance(self, varying: Float, codes: Int, unit: Int) -> Float:
+        """Return Cov[z'u] between rows given a draw, averaged over draws (n_rows, n_rows)."""
+        spread = mean_covariances(self.L, self.sigma, self.roots, codes)
+        return covariance_of_units(varying, spread, unit)
+
+    def draw(self, codes: Int, z: Float, draws: slice) -> None:
+        """Turn standard normals z (s, n, q) into effects in some draws, in place."""
+        given = self.L[draws], self.sigma[draws], self.w[draws]
+        effect_draws(*given, self._shifts(codes, draws), self.roots, codes, z)
+
+    def _scales(self, group: int) -> Float:
+        """Return the residual scales of a group (n_draws,)."""
+        return self.sigma[:, group % self.sigma.shape[1]]
+
+    def _shifts(self, codes: Int, draws: slice) -> Float:
+        """Return what the sampled effects take off E_y of groups (s, n, q); (1, 1, q) if nothing.
+
+        Values for negative codes have no meaning.
+        """
+        q = self.L.shape[1]
+        if self.forms is None:
+            return np.zeros((1, 1, q))
+        return group_shifts(self.sampled[draws], *self.forms, np.maximum(codes, 0), q)
+
+    def _alike_together(self, codes: Int) -> Int:
+        """Return positions of the groups such that those of equal R_j follow each other."""
+        q = self.L.shape[1]
+        R = self.roots[codes, :, :q].reshape(len(codes), q * q)
+        return np.lexsort(R.T) if q else np.arange(len(codes))
+
+
+def effect_root(L: Float, sigma: Float, R: Float) -> Float:
+    """Return P (q, q, s) with P P' = Cov[u_j]; L (q, q, s), sigma (s,), R (q, q)."""
+    q = len(L)
+    RL = np.einsum("ac,cbs->abs", R, L) / sigma
+    F = np.tile(np.eye(q)[:, :, None], len(sigma))
+    P = L.copy()
+    # F F' = M_j by rotations: see `skhbm._posterior.effects.add_outer_product`.
+    for x in RL:  # derivation (6)
+        for a in range(q):
+            size = np.hypot(F[a, a], x[a])
+            cos, sin = F[a, a] / size, x[a] / size
+            F[a:, a], x[a:] = cos * F[a:, a] + sin * x[a:], cos * x[a:] - sin * F[a:, a]
+    # P = L F^-T by forward substitution along the columns.
+    for b in range(q):  # derivation (8)
+        for c in range(b):
+            P[:, b] -= P[:, c] * F[b, c]
+        P[:, b] /= F[b, b]
+    return P
+
+
+def effect_mean(P: Float, sigma: Float, w: Float, shift: Float, roots: Float) -> Float:
+    """Return E[u_j] (q, s) with E_y less the shift (q, 1 or s); w (n_fixed, s)."""
+    q = len(P)
+    e = (roots[:, -1:] - shift - np.einsum("af,fs->as", roots[:, q:-1], w)) / sigma**2
+    score = np.einsum("ac,as->cs", roots[:, :q], e)
+    whitened = np.einsum("cbs,cs->bs", P, score)
+    return np.asarray(np.einsum("ibs,bs->is", P, whitened))  # derivation (8)
+
+
+def covariance_of_units(z: Float, covariances: Float, unit: Int) -> Float:
+    """Return z_i' C z_k (n, n) for rows of one unit, C being that of the unit; 0 for others."""
+    half = np.einsum("iab,ib->ia", covariances[unit], z)
+    return np.where(unit[:, None] == unit[None, :], half @ z.T, 0.0)
+
+
+def _shift_response(roots: Float, center: Float) -> Float:
+    """Return the roots with the fixed terms at `center` taken off the response."""
+    shifted = roots.copy()
+    fixed = roots[:, :, -1 - len(center) : -1]
+    shifted[:, :, -1] -= fixed @ center
+    return shifted
