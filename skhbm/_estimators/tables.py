@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skhbm._estimators.fitted import Fitted
+from skhbm._estimators.base import BaseHierarchicalEstimator
 from skhbm._estimators.given_statistics import check_statistics
 from skhbm._inputs.columns import find_columns
 from skhbm._inputs.parameters import check_parameters
@@ -26,14 +26,8 @@ __all__ = ["OnTables"]
 PREDICTION, STD = "prediction", "prediction_std"
 
 
-class OnTables(Fitted):
+class OnTables(BaseHierarchicalEstimator):
     """Fits of and predictions on tables whose rows need not fit into memory."""
-
-    group_features: Any
-    n_features_in_: int
-    _fit: Any
-    _unfitted_copy: Any
-    predict: Any
 
     def fit_table(
         self,
@@ -90,8 +84,7 @@ class OnTables(Fitted):
         )
         fitted = self._unfitted_copy()
         check_statistics(fitted, statistics, columns)
-        fit: Self = self._fit(fitted, statistics, started, {})
-        return fit
+        return self._fit(fitted, statistics, started, {})
 
     def predict_table(
         self,
