@@ -21,10 +21,9 @@ from sklearn.utils.validation import check_is_fitted
 from skhbm._estimators.doc_link import page_template
 from skhbm._estimators.given_statistics import check_statistics
 from skhbm._estimators.progress import ChainTasks, ProgressLine
-from skhbm._inputs.arrays import as_random_state
 from skhbm._inputs.fit_rows import read_fit_rows
 from skhbm._inputs.new_rows import read_more_rows, warn_of_other_kind
-from skhbm._inputs.parameters import check_parameters
+from skhbm._inputs.parameters import as_random_state, check_parameters
 from skhbm._statistics.grouped import statistics_of_rows
 
 if TYPE_CHECKING:

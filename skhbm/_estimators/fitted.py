@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skhbm._estimators.base import BaseHierarchicalEstimator
-from skhbm._inputs.arrays import as_probability
+from skhbm._inputs.parameters import as_probability
 from skhbm._posterior.moments import add_moments, start_moments
 from skhbm._posterior.shrinkage import group_coefficients, shrinkage_columns
 from skhbm._posterior.variance import partition_columns, r2_columns, variance_columns
