@@ -22,7 +22,7 @@ from skhbm._posterior.effects import add_outer_product
 from skhbm._posterior.posterior import flat
 
 if TYPE_CHECKING:
-    from skhbm._design.design import Parts
+    from skhbm._design.roots import Parts
     from skhbm._posterior.posterior import Posterior
     from skhbm._types import Float
 

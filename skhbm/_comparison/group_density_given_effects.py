@@ -21,16 +21,16 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from skhbm._comparison.group_density import Left, densities, density_root, quadratics
-from skhbm._design.design import make_parts
 from skhbm._design.linear_forms import first_effects
 from skhbm._design.pseudo_rows import make_pseudo_rows
+from skhbm._design.roots import make_parts
 from skhbm._numba.jit import JIT, njit
 from skhbm._posterior.effects import covariance_roots, row_offsets
 from skhbm._posterior.posterior import flat
 
 if TYPE_CHECKING:
-    from skhbm._design.design import Parts
     from skhbm._design.pseudo_rows import PseudoRows
+    from skhbm._design.roots import Parts
     from skhbm._posterior.posterior import Posterior
     from skhbm._statistics.grouped import GroupedStatistics
     from skhbm._types import Float, Int
@@ -98,8 +98,7 @@ def group_rows(posterior: Posterior, statistics: GroupedStatistics) -> GroupRows
     # Each group's within part apart, as with residual scales by group.
     terms = [replace(factor.terms, residual="by_group") for factor in design.factors]
     parts = make_parts(statistics.of_factor(f), design.scaling, terms[f])
-    R, E = np.split(parts.roots, [len(terms[f].varying)], axis=2)
-    pseudo_rows = make_pseudo_rows(statistics, design.scaling, terms, f, R, E)
+    pseudo_rows = make_pseudo_rows(statistics, design.scaling, terms, f, parts.roots)
     codes = [
         factor.levels.encode(levels.labels, len(levels))[0]
         for factor, levels in zip(design.factors, statistics.factors, strict=True)

@@ -16,7 +16,7 @@ import numpy as np
 
 from skhbm._comparison.group_density import densities, group_log_densities
 from skhbm._comparison.group_density_given_effects import group_rows, left_by_effects, undrawn
-from skhbm._design.design import Parts, make_parts
+from skhbm._design.roots import Parts, make_parts
 from skhbm._inputs.warning import warn
 from skhbm._posterior.posterior import flat
 from skhbm._prediction.linear_predictors import MIXTURE, Offsets, blocks, linear_predictors

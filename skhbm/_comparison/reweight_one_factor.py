@@ -12,7 +12,8 @@ import numpy as np
 from scipy.special import ndtri
 
 from skhbm._comparison.group_density import group_log_densities
-from skhbm._design.design import Parts, add_rows, make_parts
+from skhbm._design.design import add_rows
+from skhbm._design.roots import Parts, make_parts
 from skhbm._inputs.levels import hashables
 from skhbm._sampling.psis import log_mean_exp
 

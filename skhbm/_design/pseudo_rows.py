@@ -1,4 +1,4 @@
-"""Cells -> pseudo-rows: what the likelihood needs to know of rows when effects are sampled.
+"""Pseudo-rows: what the likelihood needs to know of rows when effects are sampled.
 
 With several grouping factors the effects u of all but one are among the sampled parameters.
 They shift the rows by o = Z u. Rows of a cell have the same effects, so that an orthogonal
@@ -19,18 +19,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from skhbm._design.roots import spanned_directions
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from skhbm._design.terms import Scaling, Terms
+    from skhbm._design.scaling import Scaling
+    from skhbm._design.terms import Terms
     from skhbm._statistics.grouped import GroupedStatistics
     from skhbm._types import Float, Int
 
 
 __all__ = ["PseudoRows", "make_pseudo_rows"]
-
-#: Directions of a cell's Z with less than this share of the largest are not spanned.
-RANK_TOLERANCE = 1e-13
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,14 +70,12 @@ def make_pseudo_rows(
     scaling: Scaling,
     terms: Sequence[Terms],
     integrated: int,
-    R: Float,
-    E: Float,
+    roots: Float,
 ) -> PseudoRows:
-    """Turn cells into pseudo-rows; R (J, q, q) and E (J, q, m) are the integrated factor's."""
+    """Turn cells into pseudo-rows; `roots` (J, q, q + m) are those of the integrated factor."""
     order = np.argsort(statistics.codes[:, integrated], kind="stable")
     codes = statistics.codes[order]
-    unit = np.append(scaling.x_scale, scaling.y_scale)
-    cross = statistics.cross[order] / np.outer(unit, unit)
+    cross = scaling.standardised(statistics.cross[order])
     slopes = np.unique(np.concatenate([part.slopes for part in terms]))
     centred_cell, centred = _centred_rows(cross, slopes)
     varying, xy = _columns(statistics, scaling, order, centred)
@@ -89,6 +87,7 @@ def make_pseudo_rows(
     cell, xy = cell[sequence], xy[sequence]
     values = [varying[sequence][:, part.varying_positions] for part in terms]
     group = codes[cell, integrated]
+    R, E = np.split(roots, [values[integrated].shape[1]], axis=2)
     Q = np.einsum("iab,ia->ib", np.linalg.pinv(R, rcond=1e-12)[group], values[integrated])
     others = [f for f in range(len(terms)) if f != integrated]
     return PseudoRows(
@@ -111,11 +110,9 @@ def _columns(
     For varying terms (n_rows, 1 + p) they are the intercept and the features about x = 0, for
     fixed ones (n_rows, 1 + p + 1) the intercept, features and target about their origin.
     """
-    unit = np.append(scaling.x_scale, scaling.y_scale)
-    origin = np.append(scaling.x_mean, scaling.y_mean)
     root = np.sqrt(statistics.weight[order])[:, None]
-    features = root * (statistics.mean[order, :-1] / unit[:-1])
-    both = root * ((statistics.mean[order] - origin) / unit)
+    features = root * (statistics.mean[order, :-1] / scaling.x_scale)
+    both = root * ((statistics.mean[order] - scaling.origin) / scaling.unit)
     intercept = np.concatenate([root[:, 0], np.zeros(len(centred))])[:, None]
     varying = np.hstack([intercept, np.vstack([features, centred[:, :-1]])])
     return varying, np.hstack([intercept, np.vstack([both, centred])])
@@ -133,10 +130,7 @@ def _rest(cross: Float, cell: Int, rows: Float, group: Int, terms: Terms) -> Flo
 
 def _centred_rows(cross: Float, slopes: Int) -> tuple[Int, Float]:
     """Return the cell of each pseudo-row and the rows, which span the centred slopes."""
-    if not len(slopes):
-        return np.empty(0, dtype=np.int64), np.empty((0, cross.shape[1]))
-    values, vectors = np.linalg.eigh(cross[:, slopes[:, None], slopes[None, :]])
-    spanned = values > RANK_TOLERANCE * np.maximum(values[:, -1:], 0.0)
+    values, vectors, spanned = spanned_directions(cross, slopes)
     cell, direction = np.nonzero(spanned)
     rows: Any = np.einsum("ia,iad->id", vectors[cell, :, direction], cross[cell][:, slopes])
     return cell, rows / np.sqrt(values[cell, direction])[:, None]

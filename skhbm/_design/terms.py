@@ -1,9 +1,4 @@
-"""The terms of the linear predictor, and the coordinates that the algebra works in.
-
-Features and target are centred and scaled, so that every later step sees numbers near
-one whatever the units. Varying terms keep their origin, x = 0, which their covariance
-refers to; they are scaled only.
-"""
+"""The terms of the linear predictor: what is fixed, and what varies by a factor."""
 
 from __future__ import annotations
 
@@ -12,21 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skhbm._inputs.numbers import LARGEST
-
 if TYPE_CHECKING:
-    from skhbm._statistics.grouped import GroupedStatistics
-    from skhbm._types import Float, Int
+    from skhbm._types import Int
 
 
-__all__ = ["FAR", "Scaling", "Terms", "check_range", "make_scaling"]
-
-#: From so many standard deviations off x = 0 on, varying slopes are hard to sample, and left to
-#: the prior.
-FAR = 5.0
-
-#: A column whose standard deviation is less than this share of its mean is constant.
-CONSTANT = 1e-14
+__all__ = ["Terms"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,82 +68,3 @@ class Terms:
         """Number of free correlations among the effects of a group."""
         q = len(self.varying)
         return q * (q - 1) // 2 if self.correlated else 0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Scaling:
-    """Working coordinates: (x - x_mean) / x_scale and (y - y_mean) / y_scale.
-
-    The means are zero when the model has no intercept to take them up.
-    """
-
-    x_mean: Float
-    x_scale: Float
-    y_mean: float
-    y_scale: float
-
-    def features(self, X: Float, terms: Terms) -> tuple[Float, Float]:
-        """Return the rows of the fixed (n, n_fixed) and of the varying terms (n, q)."""
-        one = np.ones((len(X), 1))
-        fixed = (X - self.x_mean) / self.x_scale
-        varying = X[:, terms.slopes] / self.x_scale[terms.slopes]
-        return (
-            np.hstack([one, fixed]) if terms.intercept else fixed,
-            np.hstack([one, varying]) if terms.varying_intercept else varying,
-        )
-
-    def natural(self, working: Float, terms: Terms) -> Float:
-        """Return (intercept at x = 0, coefficients) of working ones (..., n_fixed).
-
-        The intercept is zero if the model has none.
-        """
-        slopes = working[..., int(terms.intercept) :] * (self.y_scale / self.x_scale)
-        intercept = np.zeros(working.shape[:-1])
-        if terms.intercept:
-            intercept = self.y_mean + self.y_scale * working[..., 0] - slopes @ self.x_mean
-        return np.concatenate([intercept[..., None], slopes], axis=-1)
-
-    def effect_units(self, terms: Terms) -> Float:
-        """Return the natural size of one working unit of each varying term (q,)."""
-        units = self.y_scale / self.x_scale[terms.slopes]
-        return np.concatenate([[self.y_scale], units]) if terms.varying_intercept else units
-
-
-def make_scaling(statistics: GroupedStatistics, *, centred: bool) -> Scaling:
-    """Find the overall means and standard deviations (about zero if not centred)."""
-    share = statistics.weight / statistics.weight.sum()
-    origin = share @ statistics.mean
-    size = np.abs(origin)
-    if not centred:
-        origin = np.zeros_like(origin)
-    shift = statistics.mean - origin
-    within = np.einsum("jkk->k", statistics.cross) / statistics.weight.sum()
-    scale = np.sqrt(within + share @ shift**2)
-    # A constant feature has no spread: its size is its unit.
-    constant = scale <= CONSTANT * size
-    if constant[-1]:
-        msg = (
-            f"`y` is constant ({statistics.mean[0, -1]:g} in all rows), so there is no "
-            "residual scale to estimate. Check that this is the target you mean."
-        )
-        raise ValueError(msg)
-    scale = np.where(constant, np.where(size > 0, size, 1.0), scale)
-    return Scaling(origin[:-1], scale[:-1], float(origin[-1]), float(scale[-1]))
-
-
-def check_range(statistics: GroupedStatistics) -> None:
-    """Raise ValueError where squares or ratios of columns would leave the range of doubles."""
-    spread = np.sqrt(np.einsum("jkk->k", statistics.cross) / statistics.weight.sum())
-    size = np.maximum(np.abs(statistics.mean).max(axis=0), spread)
-    wrong = ~(size <= LARGEST) | ((size > 0) & (size < 1 / LARGEST))
-    if not np.any(wrong):
-        return
-    k, names = int(np.flatnonzero(wrong)[0]), statistics.feature_names
-    what = f"Column {k} of `X`" if names is None else f"The column {names[k : k + 1]} of `X`"
-    what = "`y`" if k == statistics.n_features else what
-    msg = (
-        f"{what} has values of about {size[k]:g}, whose squares leave the range of doubles: "
-        f"sizes must be zero or between {1 / LARGEST:g} and {LARGEST:g}. Change the units, or "
-        "look for an error in the data."
-    )
-    raise ValueError(msg)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Self, final
 from sklearn.base import BaseEstimator, RegressorMixin
 
 from skhbm._design.design import make_design
-from skhbm._design.specification import make_terms, warn_of_far_slopes
+from skhbm._design.identifiability import warn_of_far_slopes
+from skhbm._design.specification import make_terms
 from skhbm._estimators.comparing import Comparing
 from skhbm._estimators.predicting import Predicting
 from skhbm._estimators.saving import Saving

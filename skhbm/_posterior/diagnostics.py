@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from skhbm._design.terms import FAR
+from skhbm._design.identifiability import FAR
 from skhbm._inputs.warning import warn
 from skhbm._posterior.datatree import coordinates, hyperparameters
 from skhbm._sampling.laplace import PILOT
@@ -16,7 +16,8 @@ from skhbm._sampling.psis import good_k
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from skhbm._design.terms import Scaling, Terms
+    from skhbm._design.scaling import Scaling
+    from skhbm._design.terms import Terms
     from skhbm._posterior.posterior import Posterior
 
 __all__ = ["diagnose", "warn_if_not_converged"]

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skhbm._design.design import make_design
-from skhbm._design.terms import Scaling, Terms
+from skhbm._design.scaling import Scaling
+from skhbm._design.terms import Terms
 from skhbm._inputs.archive import require
 from skhbm._posterior.posterior import Posterior, Scales
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from skhbm._design.design import Design
-    from skhbm._design.terms import Scaling, Terms
+    from skhbm._design.scaling import Scaling
+    from skhbm._design.terms import Terms
 
 __all__ = ["resolve_priors"]
 

@@ -488,7 +488,7 @@ def simulate(parameters, n_draws=4000):
 def target_columns(model, X, y, codes):
     """The statistics of a target, in the coordinates of the model's observed node."""
     from skhbm import GroupedStatistics
-    from skhbm._design.design import split_roots
+    from skhbm._design.roots import split_roots
 
     design = model._posterior.design
     statistics = GroupedStatistics.from_arrays(X, y, codes)

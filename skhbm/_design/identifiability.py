@@ -1,0 +1,144 @@
+"""What data cannot tell: refusals and warnings before anything is computed."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skhbm._inputs.levels import hashables
+from skhbm._inputs.warning import warn
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from skhbm._design.scaling import Scaling
+    from skhbm._design.terms import Terms
+    from skhbm._statistics.grouped import GroupedStatistics
+
+__all__ = [
+    "FAR",
+    "check_identified",
+    "warn_of_far_slopes",
+    "warn_of_features",
+    "warn_of_one_group",
+    "warn_ungrouped",
+]
+
+#: From so many standard deviations off x = 0 on, varying slopes are hard to sample, and left to
+#: the prior.
+FAR = 5.0
+
+
+def check_identified(
+    statistics: GroupedStatistics, terms: Sequence[Terms], *, more_to_come: bool
+) -> None:
+    """Refuse factors whose variances the data cannot tell; warn if there is more to come."""
+    problems = [_unidentified(statistics, f, varying) for f, varying in enumerate(terms)]
+    for problem in [*problems, _aliased(statistics)]:
+        if problem and not more_to_come:
+            raise ValueError(problem)
+        if problem:
+            warn(f"{problem} Or go on with more rows.")
+
+
+def warn_of_one_group(statistics: GroupedStatistics) -> None:
+    """Warn if the only factor has one group only."""
+    if len(statistics.factors) == 1 and len(statistics.levels) == 1:
+        warn(
+            f"There is one group only ({hashables(statistics.levels.labels)[0]!r}): the "
+            "standard deviation between groups (tau) is then known from its prior alone.",
+        )
+
+
+def warn_ungrouped() -> None:
+    """Warn that there are no groups."""
+    warn(
+        "Fitted without groups, this is a regression without varying terms. "
+        "Pass `groups=` to fit, or name the column of X that holds the labels in "
+        "`group_features`, which reaches fit on every path of scikit-learn.",
+    )
+
+
+def warn_of_features(statistics: GroupedStatistics) -> None:
+    """Warn of labels that look like measurements: another column than the one that was meant.
+
+    Labels are suspect where there are more than half as many as rows, since a bootstrap
+    sample holds 63 % of the values of a continuous feature.
+    """
+    n = statistics.n.sum()
+    for levels in statistics.factors:
+        labels = hashables(levels.labels) if len(levels) > n / 2 else []
+        if any(map(_is_fraction, labels)) and all(isinstance(x, float) for x in labels):
+            warn(
+                f"The labels of {levels.name!r} look like a feature: {len(labels)} numbers "
+                f"with fractions in {n:g} rows. Check `groups` or `group_features`: tools that "
+                "leave columns out, as BaggingRegressor(max_features=0.5), move the others.",
+            )
+
+
+def warn_of_far_slopes(terms: Sequence[Terms], scaling: Scaling) -> None:
+    """Warn of varying slopes of features that are far from 0, where the intercept is.
+
+    Lines that differ by slopes of sd t, and meet near the data at a distance d, have intercepts
+    of sd d t that are perfectly correlated with the slopes, but for about 1 / d^2. The default
+    priors of tau and of the correlation give such lines about d^-5 of their mass, which is
+    nothing beside that of slopes that are all the same.
+    """
+    distance = np.abs(scaling.x_mean / scaling.x_scale)
+    for varying in terms:
+        far = varying.slopes[distance[varying.slopes] > FAR]
+        if len(far) and varying.varying_intercept:
+            name = varying.features[far[0]]
+            mean, sd = scaling.x_mean[far[0]], scaling.x_scale[far[0]]
+            warn(
+                f"Slopes of {name!r} vary, and so do the intercepts at {name} = 0, which is "
+                f"{distance[far[0]]:.0f} standard deviations from the data: priors that say "
+                f"little of either leave no room for slopes that differ. Subtract a typical "
+                f"value from {name!r} first, such as {mean:.{_digits(mean, sd)}g}.",
+            )
+
+
+def _unidentified(statistics: GroupedStatistics, f: int, terms: Terms) -> str | None:
+    """Say why the variance between the groups of a factor is not identified, if it is not."""
+    levels = statistics.factors[f]
+    tau = f"the standard deviation between its groups (tau_{levels.name})"
+    if len(levels) == 1 and len(statistics.factors) > 1:
+        return (
+            f"The grouping factor {levels.name!r} has one level only "
+            f"({hashables(levels.labels)[0]!r}), so {tau} is not identified: nothing tells it "
+            "from the intercept. Leave this factor out."
+        )
+    if not terms.varying_intercept or terms.known or len(levels) == 1:
+        return None
+    if len(levels) < statistics.n.sum():
+        return None
+    return (
+        f"The grouping factor {levels.name!r} has as many levels as there are rows "
+        f"({len(levels)}), so {tau} and the residual scale (sigma) are not identified: "
+        "only the sum of their variances is. Leave this factor out or, if the standard "
+        "errors of y are known, set residual_scale='known' and pass `y_err=` to fit."
+    )
+
+
+def _aliased(statistics: GroupedStatistics) -> str | None:
+    """Say which two factors have the same groups under other labels, if any have."""
+    for (f, a), (g, b) in combinations(enumerate(statistics.factors), 2):
+        pairs = np.unique(statistics.codes[:, [f, g]], axis=0)
+        if len(pairs) == len(a) == len(b) > 1:
+            return (
+                f"The grouping factors {a.name!r} and {b.name!r} have the same groups under "
+                "other labels, so their variances are not identified: only the sum of both "
+                "is. Leave one of them out."
+            )
+    return None
+
+
+def _digits(mean: float, sd: float) -> int:
+    """Return how many digits a mean needs to be known to its standard deviation."""
+    return max(int(np.log10(abs(mean) / sd)) + 2, 1)
+
+
+def _is_fraction(label: Any) -> bool:
+    return isinstance(label, float) and not label.is_integer()
