@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from skhbm._displays.choices import check_choice
 from skhbm._estimators.fitted import Fitted
-from skhbm._inputs.arrays import as_probability
+from skhbm._inputs.parameters import as_probability, check_choice
 from skhbm._inputs.pipelines import unwrapped
 from skhbm._prediction.coefficient_intervals import Coefficient, estimates, quantiles
 

@@ -9,10 +9,10 @@ import numpy as np
 from scipy.special import ndtr
 from sklearn.utils import check_array
 
-from skhbm._displays.choices import check_choice
 from skhbm._estimators.fitted import Fitted
-from skhbm._inputs.arrays import as_probability, as_random_state, as_target
+from skhbm._inputs.arrays import as_target
 from skhbm._inputs.new_rows import read_scored
+from skhbm._inputs.parameters import as_probability, as_random_state, check_choice
 from skhbm._inputs.pipelines import unwrapped
 from skhbm._prediction.calibration import (
     NOMINAL,

@@ -9,9 +9,9 @@ import numpy as np
 
 from skhbm._displays import axis_labels as names
 from skhbm._displays import drawing
-from skhbm._displays.choices import check_choice
 from skhbm._displays.curves import densities, distributions
 from skhbm._displays.of_predictions import replicated_target
+from skhbm._inputs.parameters import check_choice
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

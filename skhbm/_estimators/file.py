@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn import config_context
 
+from skhbm._estimators.base import ROUTED
 from skhbm._estimators.parameters_file import (
     decode,
     encode_parameters,
@@ -49,8 +50,6 @@ KIND = Kind(
     1,
     "a fitted estimator as HierarchicalNormalRegressor.save writes it",
 )
-#: Methods that take metadata.
-METHODS = ("fit", "partial_fit", "predict", "score")
 
 
 def write_estimator_file(path: Any, estimator: Any) -> None:
@@ -233,14 +232,14 @@ def _requests(estimator: Any) -> dict[str, Any]:
     default = type(estimator)(**estimator.get_params(deep=False)).get_metadata_routing()
     routing = estimator.get_metadata_routing()
     found = {}
-    for method in METHODS:
+    for method in ROUTED:
         usual, own = (getattr(one, method).requests for one in (default, routing))
         found[method] = {name: own[name] for name in own if own[name] != usual.get(name)}
     return {method: changed for method, changed in found.items() if changed}
 
 
 def _set_requests(estimator: Any, requests: Mapping[str, Any]) -> None:
-    require(isinstance(requests, dict) and set(requests) <= set(METHODS), "requests")
+    require(isinstance(requests, dict) and set(requests) <= set(ROUTED), "requests")
     with config_context(enable_metadata_routing=True):
         for method, changed in requests.items():
             kinds = (str, bool, type(None))

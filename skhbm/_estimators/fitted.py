@@ -7,22 +7,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skhbm._inputs.arrays import as_probability
+from skhbm._estimators.base import BaseHierarchicalEstimator
+from skhbm._inputs.parameters import as_probability
 from skhbm._posterior.moments import add_moments, start_moments
 from skhbm._posterior.shrinkage import group_coefficients, shrinkage_columns
 from skhbm._posterior.variance import partition_columns, r2_columns, variance_columns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     import pandas as pd
     import pymc as pm
     import xarray as xr
 
     from skhbm._posterior.moments import GroupMoments
-    from skhbm._posterior.posterior import Posterior
-    from skhbm._priors.prior import Priors
-    from skhbm._statistics.grouped import GroupedStatistics
     from skhbm._types import Float, Int
 
 
@@ -32,15 +30,8 @@ __all__ = ["Fitted"]
 INTERVAL = 0.9
 
 
-class Fitted:
+class Fitted(BaseHierarchicalEstimator):
     """Attributes of a fitted estimator that are computed when they are asked for."""
-
-    _posterior: Posterior
-    _statistics: GroupedStatistics
-    _priors: Priors
-    _sample_stats: dict[str, Any]
-    _lazy: dict[str, Any]
-    diagnostics_: dict[str, Any]
 
     @property
     def group_coef_(self) -> Any:
@@ -216,13 +207,3 @@ class Fitted:
 
     def _group_coefficients(self, factor: int) -> Float:
         return group_coefficients(self._posterior, self._moments(), factor)
-
-    def _by_factor(self, function: Callable[[int], Any], without: Any = None) -> Any:
-        """Return what a function says of the factor, or a dict if there are several."""
-        check_is_fitted(self)
-        names = [levels.name for levels in self._statistics.factors]
-        if not names:
-            return function(0)[:0] if without is None else without
-        if len(names) == 1:
-            return function(0)
-        return {name: function(factor) for factor, name in enumerate(names)}

@@ -1,37 +1,21 @@
-"""`HierarchicalNormalRegressor`: parameters and orchestration, no mathematics."""
+"""`HierarchicalNormalRegressor`: its parameters, and the model of a normal response."""
 
 from __future__ import annotations
 
-import sys
-import time
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, Self, final
 
-import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.callback import CallbackSupportMixin, with_callbacks
 
 from skhbm._design.design import make_design
 from skhbm._design.identifiability import warn_of_far_slopes
 from skhbm._design.specification import make_terms
 from skhbm._estimators.comparing import Comparing
-from skhbm._estimators.doc_link import page_template
-from skhbm._estimators.given_statistics import check_statistics
 from skhbm._estimators.predicting import Predicting
-from skhbm._estimators.progress import ChainTasks, ProgressLine
 from skhbm._estimators.saving import Saving
 from skhbm._estimators.tables import OnTables
-from skhbm._inputs.arrays import as_random_state
-from skhbm._inputs.fit_rows import read_fit_rows
-from skhbm._inputs.new_rows import read_more_rows, warn_of_other_kind
-from skhbm._inputs.parameters import check_parameters
 from skhbm._priors.defaults import resolve_priors
-from skhbm._statistics.grouped import statistics_of_rows
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
-
-    from skhbm._comparison.conditioning import Origin
     from skhbm._design.design import Design
     from skhbm._posterior.posterior import Posterior
     from skhbm._priors.prior import Priors
@@ -41,8 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["HierarchicalNormalRegressor"]
 
 
+@final
 class HierarchicalNormalRegressor(
-    Saving, OnTables, Predicting, Comparing, CallbackSupportMixin, RegressorMixin, BaseEstimator
+    Saving, OnTables, Predicting, Comparing, RegressorMixin, BaseEstimator
 ):
     r"""Hierarchical (multilevel, mixed-effects) Bayesian normal regression.
 
@@ -234,15 +219,6 @@ class HierarchicalNormalRegressor(
     1.5 -0.7 0.3
     """
 
-    # For the link in the HTML representation.
-    _doc_link_module = "skhbm"
-
-    # scikit-learn reads these when metadata routing is enabled.
-    __metadata_request__fit: ClassVar = {"groups": True}
-    __metadata_request__partial_fit: ClassVar = {"groups": True}
-    __metadata_request__predict: ClassVar = {"groups": True}
-    __metadata_request__score: ClassVar = {"groups": True}
-
     def __init__(
         self,
         *,
@@ -280,373 +256,26 @@ class HierarchicalNormalRegressor(
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(
-        self,
-        X: ArrayLike | None,
-        y: ArrayLike,
-        groups: Any = None,
-        sample_weight: ArrayLike | None = None,
-        y_err: ArrayLike | None = None,
-    ) -> Self:
-        """Sample the posterior given the rows.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or None
-            Features, and the group column if `group_features` names one. None fits
-            intercepts only.
-        y : array-like of shape (n_samples,)
-            Target.
-        groups : array-like of shape (n_samples,) or (n_samples, n_factors), default=None
-            Group labels of any hashable kind, unless they are columns of X: one grouping
-            factor, or several as columns of an array or data frame or entries of a dict.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Frequencies: a weight of 2 is the row twice.
-        y_err : array-like of shape (n_samples,), default=None
-            Known standard errors of y, if ``residual_scale="known"``.
-
-        Returns
-        -------
-        HierarchicalNormalRegressor
-            The fitted estimator. If the fit fails or is interrupted, it is as it was before.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If a parameter or the data cannot be used; the message says what to do.
-        """
-        started = time.perf_counter()
-        check_parameters(self)
-        fitted = self._unfitted_copy()
-        statistics = statistics_of_rows(
-            read_fit_rows(fitted, X, y, groups, sample_weight, y_err)
-        )
-        rows = _rows(X, y, groups, sample_weight)
-        return self._fit(fitted, statistics, started, rows)
-
-    def partial_fit(
-        self,
-        X: ArrayLike | None,
-        y: ArrayLike,
-        groups: Any = None,
-        sample_weight: ArrayLike | None = None,
-        y_err: ArrayLike | None = None,
-    ) -> Self:
-        """Merge more rows with those of earlier fits and sample the posterior of all.
-
-        The posterior is that of one fit on all rows, whatever the batches and their order: rows
-        are kept as :class:`GroupedStatistics`, which add exactly. The first call is a fit, but
-        that variances which its rows cannot tell are a warning.
-
-        Parameters
-        ----------
-        X, y, groups, sample_weight, y_err
-            As in :meth:`fit`; groups may be new.
-
-        Returns
-        -------
-        HierarchicalNormalRegressor
-            The fitted estimator. If the fit fails or is interrupted, it is as it was before.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If the data cannot be used, or are not of the features and factors of the fit.
-        """
-        started = time.perf_counter()
-        check_parameters(self)
-        fitted = self._unfitted_copy()
-        known = self._statistics if self.__sklearn_is_fitted__() else None
-        if known is not None:
-            fitted._keep_columns(self)
-        factors = None if known is None else known.factors
-        batch = statistics_of_rows(
-            read_fit_rows(fitted, X, y, groups, sample_weight, y_err, factors)
-        )
-        statistics = batch if known is None else known + batch
-        rows = _rows(X, y, groups, sample_weight)
-        return self._fit(fitted, statistics, started, rows, more_to_come=True)
-
-    def fit_statistics(self, statistics: GroupedStatistics) -> Self:
-        """Sample the posterior given the statistics of the rows.
-
-        Parameters
-        ----------
-        statistics : GroupedStatistics
-            From :meth:`GroupedStatistics.from_arrays`, merged with ``+``.
-
-        Returns
-        -------
-        HierarchicalNormalRegressor
-            The fitted estimator, the same as by :meth:`fit` on the rows.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If a parameter or the statistics cannot be used.
-        """
-        started = time.perf_counter()
-        check_parameters(self)
-        fitted = self._unfitted_copy()
-        check_statistics(fitted, statistics)
-        return self._fit(fitted, statistics, started, {})
-
-    def _fit(
-        self,
-        fitted: Self,
-        statistics: GroupedStatistics,
-        started: float,
-        rows: dict[str, Any],
-        *,
-        more_to_come: bool = False,
-    ) -> Self:
-        """Sample the posterior and take over from an unfitted copy what it has learned."""
+    def _make_design(
+        self, fitted: Self, statistics: GroupedStatistics, *, more_to_come: bool
+    ) -> Design:
         terms = make_terms(fitted, statistics, more_to_come=more_to_come)
         design = make_design(statistics, terms)
         warn_of_far_slopes(terms, design.scaling)
-        priors = resolve_priors(self.priors, design)
-        unchanged = dict(vars(self))
-        try:
-            self._sample(fitted, statistics, design, priors, started, rows)
-        except BaseException:
-            # What scikit-learn keeps here for callbacks stays if their teardown is interrupted.
-            self.__dict__ = unchanged
-            raise
-        self.__dict__ = fitted.__dict__
+        return design
 
-        from skhbm._posterior.diagnostics import warn_if_not_converged
+    def _make_priors(self, design: Design) -> Priors:
+        return resolve_priors(self.priors, design)
 
-        n_draws = self._posterior.n_draws
-        warn_if_not_converged(self.diagnostics_, n_draws, design.terms, design.scaling)
-        return self
-
-    @with_callbacks  # type: ignore[untyped-decorator]  # scikit-learn has no types
-    def _sample(
-        self,
-        fitted: Self,
-        statistics: GroupedStatistics,
-        design: Design,
-        priors: Priors,
-        started: float,
-        rows: dict[str, Any],
-    ) -> None:
-        """Sample the posterior into an unfitted copy; callbacks are told of this estimator."""
+    def _infer(
+        self, design: Design, priors: Priors, **settings: Any
+    ) -> tuple[Posterior, dict[str, Any], tuple[float, float] | None]:
         from skhbm._estimators.inference import infer
-        from skhbm._posterior.diagnostics import diagnose
-        from skhbm._sampling.nuts import n_threads
 
-        context = self._init_callback_context(
-            max_subtasks=self.chains, sequential_subtasks=False
-        )
-        context.call_on_fit_task_begin(estimator=self, **rows)
-        total = self.tune + self.draws
-        line = ProgressLine(total, sys.stdout if self.verbose else None)
-        watchers: list[Any] = [line] if self.verbose else []
-        if hasattr(self, "_skl_callbacks"):
-            watchers.append(ChainTasks(context, self.chains, total, estimator=self, **rows))
-        with line:
-            posterior, sample_stats, weights = infer(
-                design,
-                priors,
-                int(as_random_state(self.random_state).randint(2**31 - 1)),
-                self.solver,
-                draws=self.draws,
-                tune=self.tune,
-                chains=self.chains,
-                target_accept=float(self.target_accept),
-                threads=n_threads(self.n_jobs, self.chains),
-                watchers=watchers,
-            )
-            # R-hat of chains that do not move is infinite, or none: they have not converged.
-            with np.errstate(divide="ignore", invalid="ignore"):
-                diagnostics = diagnose(posterior, sample_stats["diverging"], weights)
-            fitted._set_fitted(posterior, statistics, priors, sample_stats)
-            fitted.diagnostics_ = {**diagnostics, "seconds": time.perf_counter() - started}
-            line.conclude(posterior.shape, fitted.diagnostics_)
-        context.call_on_fit_task_end(
-            estimator=self, reconstruction_attributes=lambda: vars(fitted), **rows
-        )
+        return infer(design, priors, **settings)
 
-    def condition_on(
-        self,
-        X: ArrayLike | None,
-        y: ArrayLike,
-        groups: Any = None,
-        y_err: ArrayLike | None = None,
-    ) -> Self:
-        """Return a new estimator that knows more rows, without sampling again.
-
-        The posterior draws are weighted by the density of the rows, group effects
-        integrated out, and resampled: Pareto-smoothed importance sampling [1]_. For a few
-        rows of a new group, or more rows of a known one. Repeated conditioning is as good
-        as conditioning once on all the rows.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or None
-            As in :meth:`predict`. The rows must be new: those of fit are known already.
-        y : array-like of shape (n_samples,)
-            Target.
-        groups : array-like of shape (n_samples,) or (n_samples, n_factors), default=None
-            Labels of known groups, of new ones, or both.
-        y_err : array-like of shape (n_samples,), default=None
-            Known standard errors of y, if ``residual_scale="known"``.
-
-        Returns
-        -------
-        HierarchicalNormalRegressor
-            Fitted to the rows of this estimator, which stays as it is, and the given ones.
-            Its ``diagnostics_["pareto_k"]`` says how reliable the weights are,
-            ``diagnostics_["min_ess"]`` is that of the fit times the efficiency of the weights.
-
-        Raises
-        ------
-        NotFittedError
-            Before fit.
-        ValueError
-            If the rows are not like those of fit, or labels are missing.
-
-        Warns
-        -----
-        ConvergenceWarning
-            If Pareto k is above 0.7 (less if there are fewer than 2200 draws).
-
-        Notes
-        -----
-        Default priors stay those of the fit, scaled by its rows. With
-        ``residual_scale="by_group"`` a new group's scale is drawn from its
-        conditional distribution given each draw, in 32 candidates. With several factors, so
-        are the effects of new groups of all but one, which is integrated out.
-
-        References
-        ----------
-        .. [1] A. Vehtari, D. Simpson, A. Gelman, Y. Yao and J. Gabry (2024). Pareto
-           smoothed importance sampling. Journal of Machine Learning Research 25(72), 1-58.
-           https://jmlr.org/papers/v25/19-556.html
-        """
-        started = time.perf_counter()
-        new = statistics_of_rows(read_more_rows(self, X, y, groups, y_err))
-        known = self._statistics
-        for ours, theirs in zip(known.factors, new.factors, strict=True):
-            _, unseen, _ = ours.encode(theirs.labels, len(theirs))
-            warn_of_other_kind(ours, unseen)
-        from skhbm._comparison.conditioning import (
-            Origin,
-            condition,
-            resample,
-            warn_if_unreliable,
-        )
-
-        posterior = self._posterior
-        n_draws = posterior.n_draws
-        origin = self._origin or Origin(
-            posterior,
-            np.zeros(n_draws),
-            self._sample_stats,
-            self.diagnostics_["min_ess"] / n_draws,
-        )
-        origin, statistics = condition(origin, known, new)
-        resampled = resample(origin)
-        copy = object.__new__(type(self))
-        copy.__dict__.update(vars(self))
-        copy._set_fitted(
-            resampled.posterior, statistics, self._priors, resampled.sample_stats, origin
-        )
-        copy.diagnostics_ = {
-            **self.diagnostics_,
-            "pareto_k": resampled.k,
-            "min_ess": resampled.efficiency * n_draws,
-            "seconds": time.perf_counter() - started,
-        }
-        warn_if_unreliable(resampled.k, n_draws)
-        return copy
-
-    def get_metadata_routing(self) -> Any:
-        """Return what metadata the methods ask scikit-learn's routing for.
-
-        Returns
-        -------
-        MetadataRequest
-            `groups` for fit, partial_fit, predict and score; not if `group_features` says that
-            X has them, so that they can be given to a splitter alone.
-        """
-        request = super().get_metadata_routing()
-        if self.group_features is not None:
-            for method in ("fit", "partial_fit", "predict", "score"):
-                getattr(request, method).add_request(param="groups", alias=False)
-        return request
-
-    @property
-    def _doc_link_template(self) -> str:
-        return page_template()
-
-    def _get_fitted_attr_html(self, doc_link: str = "") -> Any:
-        """Show the fitted attributes that are there: to show properties would compute them."""
-        table = super()._get_fitted_attr_html.__func__(SimpleNamespace(**vars(self)), doc_link)
-        table.estimator_class = type(self)
-        return table
-
-    def __sklearn_is_fitted__(self) -> bool:
-        """Whether there is a posterior."""
-        return "_posterior" in vars(self)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave out what can be computed again."""
-        state = super().__getstate__()
-        return {**state, "_lazy": {}} if "_lazy" in state else state
-
-    def _unfitted_copy(self) -> Self:
-        """Return an estimator with the same parameters and nothing fitted."""
-        copy = object.__new__(type(self))
-        fitted = (
-            "_posterior",
-            "_statistics",
-            "_priors",
-            "_sample_stats",
-            "_origin",
-            "_lazy",
-        )
-        kept = {k: v for k, v in vars(self).items() if not k.endswith("_") and k not in fitted}
-        copy.__dict__.update(kept)
-        return copy
-
-    def _keep_columns(self, fitted: Self) -> None:
-        """Take over what a fitted estimator knows of the columns of X."""
-        for name in ("n_features_in_", "feature_names_in_"):
-            if hasattr(fitted, name):
-                setattr(self, name, getattr(fitted, name))
-
-    def _set_fitted(
-        self,
-        posterior: Posterior,
-        statistics: GroupedStatistics,
-        priors: Any,
-        sample_stats: Any,
-        origin: Origin | None = None,
-    ) -> None:
-        """Set the fitted attributes."""
-        self._posterior = posterior
-        self._statistics = statistics
-        self._priors = priors
-        self._sample_stats = sample_stats
-        self._origin = origin
-        self._lazy: dict[str, Any] = {}
-        mean = posterior.coef.mean(axis=(0, 1))
-        self.intercept_ = float(mean[0])
-        self.coef_ = mean[1:]
-        factors = posterior.design.factors if statistics.factors else ()
-        self.groups_ = self._by_factor(lambda f: factors[f].levels.labels, np.empty(0, object))
-        self.n_groups_ = self._by_factor(lambda f: factors[f].n_groups, 0)
-        self.group_scale_ = self._by_factor(
-            lambda f: posterior.scales[f].tau.mean(axis=(0, 1)), np.empty(0)
-        )
+    def _set_response(self, posterior: Posterior) -> None:
+        terms = posterior.design.terms
         scale = posterior.sigma.mean(axis=(0, 1))
-        by_group, known = posterior.design.terms.by_group, posterior.design.terms.known
-        self.residual_scale_ = scale if by_group else None if known else float(scale[0])
-
-
-def _rows(X: Any, y: Any, groups: Any, sample_weight: Any) -> dict[str, Any]:
-    """Return what callbacks are told of the rows: the metadata are those that `score` takes."""
-    metadata = {"groups": groups, "sample_weight": sample_weight}
-    given = {name: value for name, value in metadata.items() if value is not None}
-    return {"X": X, "y": y, "metadata": given}
+        single = None if terms.known else float(scale[0])
+        self.residual_scale_ = scale if terms.by_group else single

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from skhbm._estimators.fitted import Fitted
-from skhbm._inputs.arrays import as_probability, as_random_state, as_target, as_weights
+from skhbm._inputs.arrays import as_target, as_weights
 from skhbm._inputs.new_rows import read_new_rows, read_observed
+from skhbm._inputs.parameters import as_count, as_probabilities, as_probability, as_random_state
 from skhbm._prediction import predictive
 
 if TYPE_CHECKING:
@@ -125,14 +123,7 @@ class Predicting(Fitted):
             If a probability is not in (0, 1).
         """
         rows = read_new_rows(self, X, groups)
-        probabilities = np.atleast_1d(np.asarray(quantiles))
-        if probabilities.dtype.kind not in "fiu":
-            msg = f"`quantiles` must be probabilities in (0, 1). Got {quantiles!r}."
-            raise ValueError(msg)
-        probabilities = probabilities.astype(np.float64)
-        if probabilities.ndim != 1 or not np.all((probabilities > 0) & (probabilities < 1)):
-            msg = f"`quantiles` must be probabilities in (0, 1). Got {quantiles!r}."
-            raise ValueError(msg)
+        probabilities = as_probabilities(quantiles, "quantiles")
         return predictive.quantiles(self._posterior, rows, probabilities)
 
     def sample_y(
@@ -165,14 +156,9 @@ class Predicting(Fitted):
             If `n_samples` is not a positive integer.
         """
         rows = read_new_rows(self, X, groups)
-        count = isinstance(n_samples, Integral) and not isinstance(
-            n_samples, bool | np.timedelta64
-        )
-        if not count or n_samples < 1:
-            msg = f"`n_samples` must be an int of at least 1. Got {n_samples!r}."
-            raise ValueError(msg)
+        count = as_count(n_samples, "n_samples")
         rng = as_random_state(random_state)
-        return predictive.samples(self._posterior, rows, int(n_samples), rng)
+        return predictive.samples(self._posterior, rows, count, rng)
 
     def log_predictive_density(
         self,

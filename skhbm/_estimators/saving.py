@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Self
 
 from sklearn.utils.validation import check_is_fitted
 
+from skhbm._estimators.base import BaseHierarchicalEstimator
 from skhbm._estimators.file import read_estimator_file, write_estimator_file
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["Saving"]
 
 
-class Saving:
+class Saving(BaseHierarchicalEstimator):
     """A fitted estimator as one file."""
 
     def save(self, path: str | PathLike[str]) -> None:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import time
-from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skhbm._estimators.fitted import Fitted
+from skhbm._estimators.base import BaseHierarchicalEstimator
 from skhbm._estimators.given_statistics import check_statistics
 from skhbm._inputs.columns import find_columns
-from skhbm._inputs.parameters import check_parameters
+from skhbm._inputs.parameters import as_count, as_list, check_parameters
 from skhbm._statistics.grouped import GroupedStatistics
 
 if TYPE_CHECKING:
@@ -26,14 +25,8 @@ __all__ = ["OnTables"]
 PREDICTION, STD = "prediction", "prediction_std"
 
 
-class OnTables(Fitted):
+class OnTables(BaseHierarchicalEstimator):
     """Fits of and predictions on tables whose rows need not fit into memory."""
-
-    group_features: Any
-    n_features_in_: int
-    _fit: Any
-    _unfitted_copy: Any
-    predict: Any
 
     def fit_table(
         self,
@@ -80,7 +73,7 @@ class OnTables(Fitted):
         """
         started = time.perf_counter()
         check_parameters(self)
-        columns = _listed(features)
+        columns = as_list(features)
         if self.group_features is None:
             names, factors = columns, groups
         else:
@@ -90,8 +83,7 @@ class OnTables(Fitted):
         )
         fitted = self._unfitted_copy()
         check_statistics(fitted, statistics, columns)
-        fit: Self = self._fit(fitted, statistics, started, {})
-        return fit
+        return self._fit(fitted, statistics, started, {})
 
     def predict_table(
         self,
@@ -139,13 +131,10 @@ class OnTables(Fitted):
         from skhbm._inputs.tables import open_table, record_batches
 
         check_is_fitted(self)
-        size: Any = batch_size
-        if isinstance(size, bool) or not isinstance(size, Integral) or size < 1:
-            msg = f"`batch_size` must be an int of at least 1. Got {batch_size!r}."
-            raise ValueError(msg)
+        size = as_count(batch_size, "batch_size")
         names = [] if self.n_features_in_ == 0 else self._names_of_fit()
         factors = [levels.name for levels in self._statistics.factors]
-        given = _listed(groups) or factors
+        given = as_list(groups) or factors
         if self.group_features is not None:
             given, factors = [], []
         if len(given) != len(factors):
@@ -156,7 +145,7 @@ class OnTables(Fitted):
             raise ValueError(msg)
         frame = open_table(table)
         _check_there([*names, *given], frame.collect_schema().names())
-        schema, batches = record_batches(frame, int(size))
+        schema, batches = record_batches(frame, size)
         for name in (PREDICTION, STD)[: 1 + return_std]:
             schema = schema.append(pa.field(name, pa.float64()))
 
@@ -180,13 +169,6 @@ class OnTables(Fitted):
             )
             raise ValueError(msg)
         return [str(name) for name in names]
-
-
-def _listed(names: Any) -> list[str]:
-    """Return names as a list, unchecked."""
-    if names is None:
-        return []
-    return [names] if isinstance(names, str) or not np.iterable(names) else list(names)
 
 
 def _split(group_features: Any, columns: list[str], groups: Any) -> tuple[list[str], list[str]]:

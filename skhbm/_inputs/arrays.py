@@ -6,7 +6,6 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import column_or_1d
 
 from skhbm._inputs.numbers import LARGEST, as_numbers, check_sizes
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
 __all__ = [
     "as_errors",
     "as_features",
-    "as_probability",
-    "as_random_state",
     "as_rows",
     "as_target",
     "as_weights",
@@ -168,28 +165,3 @@ def _is_scalar(value: Any) -> bool:
     """Whether a value has no axis; NumPy would make an array of it, if it can."""
     no_axis = not hasattr(value, "__len__") or getattr(value, "shape", None) == ()
     return isinstance(value, str) or no_axis
-
-
-def as_probability(value: Any, name: str) -> float:
-    """Return the probability of an interval, a float in (0, 1)."""
-    if isinstance(value, np.timedelta64) or not isinstance(value, Real):
-        msg = f"`{name}` must be a number in (0, 1). Got {value!r}."
-        raise TypeError(msg)
-    inside = float(value)
-    if not 0 < inside < 1:
-        hint = f" Did you mean {inside / 100:g}?" if 1 < inside < 100 else ""
-        msg = f"`{name}` must lie in (0, 1). Got {value!r}.{hint}"
-        raise ValueError(msg)
-    return inside
-
-
-def as_random_state(value: Any) -> np.random.RandomState:
-    """Return what scikit-learn's `check_random_state` makes of a seed."""
-    try:
-        return check_random_state(value)
-    except (TypeError, ValueError):
-        msg = (
-            "`random_state` must be None, an int from 0 to 2^32 - 1, or a RandomState. Got "
-            f"{value!r}."
-        )
-        raise ValueError(msg) from None

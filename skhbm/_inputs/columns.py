@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.utils import _safe_indexing
 
+from skhbm._inputs.parameters import as_list, is_int
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -25,9 +27,7 @@ def find_columns(
     ValueError
         If a column does not exist or is given twice.
     """
-    if isinstance(wanted, str) or not np.iterable(wanted):
-        wanted = [wanted]
-    wanted = list(wanted)
+    wanted = as_list(wanted)
     if wanted and all(isinstance(w, bool | np.bool_) for w in wanted):
         if len(wanted) != n_columns:
             msg = (
@@ -70,8 +70,7 @@ def _find(parameter: str, wanted: Any, n_columns: int, names: Sequence[str] | No
             )
             raise ValueError(msg)
         return list(names).index(wanted)
-    # For NumPy durations are integers.
-    if isinstance(wanted, np.timedelta64) or not isinstance(wanted, int | np.integer):
+    if not is_int(wanted):
         msg = f"`{parameter}` must hold names, indices or a mask. Got {wanted!r}."
         raise TypeError(msg)
     if not -n_columns <= wanted < n_columns:

@@ -1,15 +1,30 @@
-"""Checks of the constructor's parameters, at fit."""
+"""Checks of parameters: those of the constructor, at fit, and arguments of methods."""
 
 from __future__ import annotations
 
 from numbers import Integral, Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn.utils import check_random_state
 
-from skhbm._inputs.arrays import as_random_state
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
-__all__ = ["check_parameters", "for_factor"]
+    from skhbm._types import Float
+
+__all__ = [
+    "as_count",
+    "as_list",
+    "as_probabilities",
+    "as_probability",
+    "as_random_state",
+    "check_choice",
+    "check_parameters",
+    "for_factor",
+    "is_int",
+    "is_number",
+]
 
 _CHOICES = {
     "residual_scale": ("shared", "by_group", "known"),
@@ -29,10 +44,10 @@ def check_parameters(estimator: Any) -> None:
             _refuse(name, parameter, allowed, value)
     for parameter, least in _COUNTS.items():
         value = getattr(estimator, parameter)
-        if not _is_int(value) or int(value) < least:
+        if not is_int(value) or int(value) < least:
             _refuse(name, parameter, f"an int of at least {least}", value)
     value = estimator.target_accept
-    if not _is_number(value) or not 0 < float(value) < 1:
+    if not is_number(value) or not 0 < float(value) < 1:
         _refuse(name, "target_accept", "a float in the range (0, 1)", value)
     if not isinstance(estimator.fit_intercept, bool | np.bool_):
         _refuse(name, "fit_intercept", "a bool", estimator.fit_intercept)
@@ -42,21 +57,12 @@ def check_parameters(estimator: Any) -> None:
         if not all(isinstance(entry, bool | np.bool_) for entry in entries):
             _refuse(name, parameter, "a bool or a dict from a factor to a bool", value)
     value = estimator.n_jobs
-    if value is not None and (not _is_int(value) or value == 0):
+    if value is not None and (not is_int(value) or value == 0):
         _refuse(name, "n_jobs", "None or an int other than 0", value)
     as_random_state(estimator.random_state)
     value = estimator.verbose
-    if not (_is_int(value) or isinstance(value, bool)) or int(value) < 0:
+    if not (is_int(value) or isinstance(value, bool)) or int(value) < 0:
         _refuse(name, "verbose", "an int of at least 0", value)
-
-
-def _is_number(value: Any) -> bool:
-    """Whether a value is real; NumPy's durations are registered as integers."""
-    return isinstance(value, Real) and not isinstance(value, np.timedelta64)
-
-
-def _is_int(value: Any) -> bool:
-    return isinstance(value, Integral) and _is_number(value) and not isinstance(value, bool)
 
 
 def for_factor(parameter: str, value: Any, factor: str, factors: list[str]) -> Any:
@@ -73,6 +79,74 @@ def for_factor(parameter: str, value: Any, factor: str, factors: list[str]) -> A
         )
         raise ValueError(msg)
     return value.get(factor)
+
+
+def is_number(value: Any) -> bool:
+    """Tell whether a value is real; NumPy's durations are registered as integers."""
+    return isinstance(value, Real) and not isinstance(value, np.timedelta64)
+
+
+def is_int(value: Any) -> bool:
+    """Tell whether a value is a whole number; truth values are none."""
+    return isinstance(value, Integral) and is_number(value) and not isinstance(value, bool)
+
+
+def as_count(value: Any, name: str) -> int:
+    """Return a positive integer."""
+    if not is_int(value) or value < 1:
+        msg = f"`{name}` must be an int of at least 1. Got {value!r}."
+        raise ValueError(msg)
+    return int(value)
+
+
+def as_list(names: Any) -> list[Any]:
+    """Return a name, or another single thing, or several as a list, unchecked; None is none."""
+    if names is None:
+        return []
+    return [names] if isinstance(names, str) or not np.iterable(names) else list(names)
+
+
+def check_choice(name: str, value: Any, choices: Iterable[str]) -> None:
+    """Raise ValueError if a value is none of the choices."""
+    if not isinstance(value, str) or value not in choices:
+        msg = f"`{name}` must be one of {list(choices)}. Got {value!r}."
+        raise ValueError(msg)
+
+
+def as_probability(value: Any, name: str) -> float:
+    """Return the probability of an interval, a float in (0, 1)."""
+    if not is_number(value):
+        msg = f"`{name}` must be a number in (0, 1). Got {value!r}."
+        raise TypeError(msg)
+    inside = float(value)
+    if not 0 < inside < 1:
+        hint = f" Did you mean {inside / 100:g}?" if 1 < inside < 100 else ""
+        msg = f"`{name}` must lie in (0, 1). Got {value!r}.{hint}"
+        raise ValueError(msg)
+    return inside
+
+
+def as_probabilities(values: Any, name: str) -> Float:
+    """Return probabilities (n,) in (0, 1), given one or several."""
+    given = np.atleast_1d(np.asarray(values))
+    numeric = given.dtype.kind in "fiu" and given.ndim == 1
+    probabilities = given.astype(np.float64) if numeric else np.full(1, np.nan)
+    if not np.all((probabilities > 0) & (probabilities < 1)):
+        msg = f"`{name}` must be probabilities in (0, 1). Got {values!r}."
+        raise ValueError(msg)
+    return probabilities
+
+
+def as_random_state(value: Any) -> np.random.RandomState:
+    """Return what scikit-learn's `check_random_state` makes of a seed."""
+    try:
+        return check_random_state(value)
+    except (TypeError, ValueError):
+        msg = (
+            "`random_state` must be None, an int from 0 to 2^32 - 1, or a RandomState. Got "
+            f"{value!r}."
+        )
+        raise ValueError(msg) from None
 
 
 def _refuse(name: str, parameter: str, allowed: str, value: Any) -> None:

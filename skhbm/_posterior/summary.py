@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from skhbm._inputs.parameters import as_list, check_choice, is_int
 from skhbm._posterior.datatree import coordinates, effect_dims, hyperparameters
 
 if TYPE_CHECKING:
@@ -60,14 +58,12 @@ def summarise(
 
 def _check_options(kind: Any, ci_kind: Any, round_to: Any, **_: Any) -> None:
     """Check what ArviZ does not check, or without a word of what it got."""
-    if not isinstance(kind, str) or kind not in KINDS:
-        msg = f"`kind` must be one of {list(KINDS)}. Got {kind!r}."
-        raise ValueError(msg)
+    check_choice("kind", kind, KINDS)
     if ci_kind is not None and (not isinstance(ci_kind, str) or ci_kind not in ("eti", "hdi")):
         msg = f'`ci_kind` must be "eti", "hdi" or None. Got {ci_kind!r}.'
         raise ValueError(msg)
-    whole = isinstance(round_to, Integral) and not isinstance(round_to, bool | np.timedelta64)
-    if not whole and not (isinstance(round_to, str) and round_to in ("auto", "none")):
+    word = isinstance(round_to, str) and round_to in ("auto", "none")
+    if not is_int(round_to) and not word:
         msg = f'`round_to` must be an int, "auto" or "none". Got {round_to!r}.'
         raise ValueError(msg)
 
@@ -76,11 +72,7 @@ def _choose(var_names: Any, default: list[str], known: list[str]) -> list[str]:
     """Return the variables that are asked for; names after "~" are left out."""
     if var_names is None:
         return default
-    names = (
-        [var_names]
-        if isinstance(var_names, str) or not np.iterable(var_names)
-        else list(var_names)
-    )
+    names = as_list(var_names)
     wrong = [name for name in names if not isinstance(name, str)]
     if wrong:
         msg = f"`var_names` must be names of variables of the posterior. Got {wrong[0]!r}."

@@ -34,7 +34,8 @@ from typing import TYPE_CHECKING, Any
 
 from sklearn.metrics import r2_score, root_mean_squared_error
 
-from skhbm._inputs.arrays import as_probability, as_target, as_weights
+from skhbm._inputs.arrays import as_target, as_weights
+from skhbm._inputs.parameters import as_probability
 from skhbm.metrics._scorer import Scorer, point_prediction, weighted_mean
 from skhbm.metrics._scores import interval_scores, intervals, log_densities, ranked_scores
 

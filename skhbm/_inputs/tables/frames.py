@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import narwhals.stable.v2 as nw
 import numpy as np
 
+from skhbm._inputs.parameters import as_list
 from skhbm._inputs.tables.engines import open_parquet
 
 if TYPE_CHECKING:
@@ -172,9 +173,7 @@ def array_of(table: nw.DataFrame[Any], name: str) -> Float:
 
 def _names(parameter: str, given: Any, schema: Any) -> tuple[str, ...]:
     """Return names of columns, which must exist and differ."""
-    if given is None:
-        return ()
-    names = [given] if isinstance(given, str) or not np.iterable(given) else list(given)
+    names = as_list(given)
     if not all(isinstance(name, str) for name in names):
         msg = f"`{parameter}` must be names of columns. Got {given!r}."
         raise TypeError(msg)
