@@ -32,12 +32,10 @@ class ConditionalEffects(Protocol):
     def conditional_moments(self, codes: Int) -> tuple[Float, Float]:
         """Return E[u] in each draw (n_draws, n_units, q), and the mean Cov[u] (n_units, q, q)."""
 
-    def posterior_moments(
-        self, codes: Int, center: Float, threads: int
-    ) -> tuple[Float, Float, Float]:
-        """Return means (n, q), Cov[u] (n, q, q) and Cov[u, w] (n, q, n_fixed) over all draws.
+    def posterior_moments(self, codes: Int, center: Float) -> tuple[Float, Float, Float]:
+        """Return E[u] (n, q), Cov[u] (n, q, q) and Cov[u, w] (n, q, n_fixed) over all draws.
 
-        The units were all seen. `center` (n_fixed,) is the mean of w.
+        All units were seen. `center` (n_fixed,) is the mean of w.
         """
 
     def row_covariance(self, varying: Float, codes: Int, unit: Int) -> Float:

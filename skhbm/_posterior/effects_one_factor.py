@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["OneFactorEffects", "covariance_of_units"]
 
-#: Groups whose moments a thread computes at a time.
-CHUNK = 64
+#: Threads that compute moments, and groups that each takes at a time.
+THREADS, CHUNK = 2, 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,10 +77,8 @@ class OneFactorEffects:
             cov[i] = np.einsum("acs,bcs->ab", root, root) / n_draws
         return u, cov
 
-    def posterior_moments(
-        self, codes: Int, center: Float, threads: int
-    ) -> tuple[Float, Float, Float]:
-        """Return means (n, q), Cov[u] (n, q, q) and Cov[u, w] (n, q, n_fixed) over all draws."""
+    def posterior_moments(self, codes: Int, center: Float) -> tuple[Float, Float, Float]:
+        """Return E[u] (n, q), Cov[u] (n, q, q) and Cov[u, w] (n, q, n_fixed) over all draws."""
         n_draws, q, _ = self.L.shape
         L = np.ascontiguousarray(self.L.transpose(1, 2, 0))
         # Deviations from the mean, so that no digits are lost in E[uw'] - E[u]E[w]'.
@@ -93,19 +91,18 @@ class OneFactorEffects:
             roots = _shift_response(self.roots[codes[some]], center)
             root, before = L, None
             for i, k in enumerate(some):
-                scale, R = self._scales(codes[k]), roots[i, :, :q]
+                scale, taken = self._scales(codes[k]), shift[:, i % shift.shape[1]].T
+                R = roots[i, :, :q]
                 # Groups of equal R_j follow each other.
                 if before is None or self.sigma.shape[1] > 1 or not np.array_equal(R, before):
                     root, before = effect_root(L, scale, R), R
-                u = effect_mean(
-                    root, scale, deviation, shift[:, i % shift.shape[1]].T, roots[i]
-                )
+                u = effect_mean(root, scale, deviation, taken, roots[i])
                 mean[k] = u.mean(axis=1)
                 cross[k] = np.einsum("as,fs->af", u, deviation) / n_draws
                 spread = np.einsum("acs,bcs->ab", root, root) + np.einsum("as,bs->ab", u, u)
                 cov[k] = spread / n_draws - np.outer(mean[k], mean[k])
 
-        with ThreadPoolExecutor(threads) as pool:
+        with ThreadPoolExecutor(THREADS) as pool:
             list(pool.map(fill, np.array_split(self._alike_together(codes), -(-n // CHUNK))))
         return mean, cov, cross
 
@@ -124,9 +121,10 @@ class OneFactorEffects:
         return self.sigma[:, group % self.sigma.shape[1]]
 
     def _shifts(self, codes: Int, draws: slice) -> Float:
-        """Return what the sampled effects take off E_y of groups (s, n, q); (1, 1, q) if nothing.
+        """Return what the sampled effects take off E_y of groups (s, n, q).
 
-        Values for negative codes have no meaning.
+        With one factor there is nothing to take off, of shape (1, 1, q). Values for negative
+        codes have no meaning.
         """
         q = self.L.shape[1]
         if self.forms is None:

@@ -62,15 +62,13 @@ def start_moments(posterior: Posterior) -> GroupMoments:
     )
 
 
-def add_moments(
-    moments: GroupMoments, posterior: Posterior, groups: Int, threads: int = 2
-) -> None:
+def add_moments(moments: GroupMoments, posterior: Posterior, groups: Int) -> None:
     """Average the conditional moments of groups over the draws (Rao-Blackwell)."""
     groups = groups[~moments.done[groups]]
     if not len(groups):
         return
     effects = posterior.conditional_effects()
-    mean, cov, cross_cov = effects.posterior_moments(groups, moments.population, threads)
+    mean, cov, cross_cov = effects.posterior_moments(groups, moments.population)
     moments.effect[groups], moments.effect_cov[groups] = mean, cov
     moments.cross_cov[groups] = cross_cov
     moments.done[groups] = True

@@ -173,7 +173,10 @@ class Posterior:
         )
 
     def mean_shifts(self) -> Float:
-        """Return what the mean sampled effects take off E_y (n_groups, q); (1, q) if nothing."""
+        """Return what the means of the sampled effects take off E_y (n_groups, q).
+
+        With one factor there is nothing to take off, of shape (1, q).
+        """
         several, q = self.design.several_factors, self.tau.shape[2]
         if several is None:
             return np.zeros((1, q))
