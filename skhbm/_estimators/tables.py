@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from skhbm._design.specification import terms_of_names
 from skhbm._estimators.base import BaseHierarchicalEstimator
-from skhbm._estimators.given_statistics import check_statistics
+from skhbm._estimators.given_statistics import check_enough, set_columns
 from skhbm._inputs.columns import find_columns
+from skhbm._inputs.fit_rows import check_names
 from skhbm._inputs.parameters import as_count, as_list, check_parameters
 from skhbm._statistics.grouped import GroupedStatistics
 
@@ -78,11 +80,17 @@ class OnTables(BaseHierarchicalEstimator):
             names, factors = columns, groups
         else:
             names, factors = _split(self.group_features, columns, groups)
-        statistics = GroupedStatistics.from_table(
-            table, target=target, features=names, groups=factors, weight=weight, y_err=y_err
-        )
+        from skhbm._inputs.tables import as_columns, open_table
+
+        frame = open_table(table)
+        wanted = as_columns(frame, target, names, factors, weight, y_err)
         fitted = self._unfitted_copy()
-        check_statistics(fitted, statistics, columns)
+        set_columns(fitted, len(columns), columns or None)
+        # What names can tell is told before the engine is asked to sum.
+        check_names(wanted.groups)
+        terms_of_names(fitted, wanted.groups, known_errors=y_err is not None)
+        statistics = GroupedStatistics._of_columns(frame, wanted)
+        check_enough(statistics)
         return self._fit(fitted, statistics, started, {})
 
     def predict_table(
