@@ -141,18 +141,9 @@ class OnTables(BaseHierarchicalEstimator):
         check_is_fitted(self)
         size = as_count(batch_size, "batch_size")
         names = [] if self.n_features_in_ == 0 else self._names_of_fit()
-        factors = [levels.name for levels in self._statistics.factors]
-        given = as_list(groups) or factors
-        if self.group_features is not None:
-            given, factors = [], []
-        if len(given) != len(factors):
-            msg = (
-                "`groups` must name one column for each grouping factor of the fit, "
-                f"{factors}. Got {given}."
-            )
-            raise ValueError(msg)
+        labels = self._columns_of_labels(groups)
         frame = open_table(table)
-        _check_there([*names, *given], frame.collect_schema().names())
+        _check_there([*names, *labels.values()], frame.collect_schema().names())
         schema, batches = record_batches(frame, size)
         for name in (PREDICTION, STD)[: 1 + return_std]:
             schema = schema.append(pa.field(name, pa.float64()))
@@ -160,12 +151,26 @@ class OnTables(BaseHierarchicalEstimator):
         def predicted() -> Iterator[pa.RecordBatch]:
             for batch in batches:
                 X = batch.select(names).to_pandas() if names else None
-                labels = {f: batch.column(g) for f, g in zip(factors, given, strict=True)}
-                found = self.predict(X, labels or None, return_std=return_std)
+                given = {factor: batch.column(name) for factor, name in labels.items()}
+                found = self.predict(X, given or None, return_std=return_std)
                 columns = found if return_std else (found,)
                 yield pa.record_batch([*batch.columns, *map(pa.array, columns)], schema=schema)
 
         return pa.RecordBatchReader.from_batches(schema, predicted())
+
+    def _columns_of_labels(self, groups: Any) -> dict[str, str]:
+        """Return the column of labels for each factor, unless features have them."""
+        factors = [levels.name for levels in self._statistics.factors]
+        given = as_list(groups) or factors
+        if self.group_features is not None:
+            return {}
+        if len(given) != len(factors):
+            msg = (
+                "`groups` must name one column for each grouping factor of the fit, "
+                f"{factors}. Got {given}."
+            )
+            raise ValueError(msg)
+        return dict(zip(factors, given, strict=True))
 
     def _names_of_fit(self) -> list[str]:
         """Return the names of the columns of X in fit."""
