@@ -19,10 +19,12 @@ from skhbm._inputs.columns import find_columns
 from skhbm._inputs.parameters import for_factor
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from skhbm._statistics.grouped import GroupedStatistics
     from skhbm._types import Int
 
-__all__ = ["make_terms"]
+__all__ = ["make_terms", "terms_of_names"]
 
 
 def make_terms(
@@ -38,23 +40,39 @@ def make_terms(
         If the parameters do not fit the data.
     """
     check_range(statistics)
-    _check_residual_scale(estimator, statistics)
-    columns, names = _feature_columns(estimator)
-    features = tuple(f"x{i}" if names is None else str(names[i]) for i in columns)
     factors = [levels.name for levels in statistics.factors]
+    terms = terms_of_names(estimator, factors, known_errors=statistics.known_errors)
     if not factors:
         warn_ungrouped()
-        none = np.empty(0, dtype=np.int64)
-        intercept, residual = estimator.fit_intercept, estimator.residual_scale
-        return (Terms(features, none, intercept, False, True, residual),)
+        return terms
     warn_of_one_group(statistics)
-    terms = tuple(
-        _factor_terms(estimator, features, columns, names, f, factors) for f in factors
-    )
     check_identified(statistics, terms, more_to_come=more_to_come)
     warn_of_implicit_nesting(statistics)
     warn_of_features(statistics)
     return terms
+
+
+def terms_of_names(
+    estimator: Any, factors: Sequence[str], *, known_errors: bool
+) -> tuple[Terms, ...]:
+    """Return the same before rows are read: names of columns and factors are enough.
+
+    Raises
+    ------
+    ValueError
+        If the parameters do not fit the names.
+    """
+    _check_residual_scale(estimator, factors, known_errors=known_errors)
+    columns, names = _feature_columns(estimator)
+    features = tuple(f"x{i}" if names is None else str(names[i]) for i in columns)
+    if factors:
+        return tuple(
+            _factor_terms(estimator, features, columns, names, factor, list(factors))
+            for factor in factors
+        )
+    none = np.empty(0, dtype=np.int64)
+    intercept, residual = estimator.fit_intercept, estimator.residual_scale
+    return (Terms(features, none, intercept, False, True, residual),)
 
 
 def _factor_terms(
@@ -86,15 +104,17 @@ def _factor_terms(
     return terms
 
 
-def _check_residual_scale(estimator: Any, statistics: GroupedStatistics) -> None:
+def _check_residual_scale(
+    estimator: Any, factors: Sequence[str], *, known_errors: bool
+) -> None:
     """Check that `y_err` and groups are there where the model needs them, and only there."""
     known = estimator.residual_scale == "known"
-    if known and not statistics.known_errors:
+    if known and not known_errors:
         msg = (
             "residual_scale='known' needs the standard error of each row. Pass `y_err=` to fit."
         )
         raise ValueError(msg)
-    if statistics.known_errors and not known:
+    if known_errors and not known:
         msg = (
             f"`y_err` was given, but residual_scale={estimator.residual_scale!r} estimates the "
             "residual scale. Set residual_scale='known', or leave `y_err` out."
@@ -103,7 +123,7 @@ def _check_residual_scale(estimator: Any, statistics: GroupedStatistics) -> None
     needs_groups = (
         estimator.varying_slopes is not None or estimator.residual_scale == "by_group"
     )
-    if needs_groups and not statistics.factors:
+    if needs_groups and not factors:
         msg = (
             "`varying_slopes` and residual_scale='by_group' need groups. Pass `groups=` to "
             "fit, or name the column of X that holds them in `group_features`."

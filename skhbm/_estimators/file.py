@@ -89,24 +89,10 @@ def read_estimator_file(kind: type[Any], path: Any) -> Any:
 def _pack(estimator: Any) -> tuple[dict[str, Any], Arrays]:
     """Return a description and arrays by name."""
     origin, posterior = estimator._origin, estimator._posterior
-    kind = type(estimator)
-    names = getattr(estimator, "feature_names_in_", None)
     design, of_design = pack_design(posterior.design, extended=origin is not None)
     statistics, of_statistics = pack_statistics(estimator._statistics._fields())
-    about = {
-        "class": f"{kind.__module__}.{kind.__qualname__}",
-        "parameters": encode_parameters(estimator.get_params(deep=False)),
-        "requests": _requests(estimator),
-        "n_features_in": int(estimator.n_features_in_),
-        "feature_names_in": names if names is None else list(map(str, names)),
-        "statistics": statistics,
-        "design": design,
-        "seed": int(posterior.seed),
-        "priors": encode_priors(estimator._priors),
-        "diagnostics": {k: encode_scalar(v) for k, v in estimator.diagnostics_.items()},
-        "sample_stats": list(estimator._sample_stats),
-        "origin": None,
-    }
+    about = _describe(estimator)
+    about |= {"statistics": statistics, "design": design, "origin": None}
     folders = {
         "statistics": of_statistics,
         "design": of_design,
@@ -131,18 +117,33 @@ def _pack(estimator: Any) -> tuple[dict[str, Any], Arrays]:
     return about, arrays
 
 
+def _describe(estimator: Any) -> dict[str, Any]:
+    """Return what needs no arrays: parameters, columns, priors, diagnostics."""
+    kind, names = type(estimator), getattr(estimator, "feature_names_in_", None)
+    return {
+        "class": f"{kind.__module__}.{kind.__qualname__}",
+        "parameters": encode_parameters(estimator.get_params(deep=False)),
+        "requests": _requests(estimator),
+        "n_features_in": int(estimator.n_features_in_),
+        "feature_names_in": names if names is None else list(map(str, names)),
+        "seed": int(estimator._posterior.seed),
+        "priors": encode_priors(estimator._priors),
+        "diagnostics": {k: encode_scalar(v) for k, v in estimator.diagnostics_.items()},
+        "sample_stats": list(estimator._sample_stats),
+    }
+
+
 def _unpack(kind: type[Any], about: dict[str, Any], arrays: Arrays) -> Any:
     """Return the estimator, checked; take what is used from the arrays."""
-    described = about["statistics"]
-    own = take(arrays, "statistics")
-    statistics = GroupedStatistics(**unpack_statistics(described, own))
-    require(not own, "the number of its members")
-    own = take(arrays, "design")
-    design = unpack_design(about["design"], own, statistics)
-    require(not own, "the number of its members")
+    members = take(arrays, "statistics")
+    statistics = GroupedStatistics(**unpack_statistics(about["statistics"], members))
+    require(not members, "the number of its members")
+    members = take(arrays, "design")
+    design = unpack_design(about["design"], members, statistics)
+    require(not members, "the number of its members")
     posterior = unpack_posterior(take(arrays, "posterior"), design, about["seed"])
-    own = take(arrays, "sample_stats")
-    sample_stats = _sample_stats(about["sample_stats"], own, posterior)
+    members = take(arrays, "sample_stats")
+    sample_stats = _sample_stats(about["sample_stats"], members, posterior)
     priors = decode_priors(about["priors"])
     _check_priors(priors, posterior)
     estimator = _construct(kind, about["parameters"], about["class"])
@@ -221,8 +222,8 @@ def _origin(content: Any, arrays: Arrays, posterior: Posterior) -> Origin | None
     [log_weights] = take(arrays, "origin").values()
     check_shape(log_weights, (first.n_draws,))
     require(log_weights.dtype == np.float64 and np.all(np.isfinite(log_weights)), "weights")
-    own = take(arrays, "origin_sample_stats")
-    stats = _sample_stats(content["sample_stats"], own, first)
+    members = take(arrays, "origin_sample_stats")
+    stats = _sample_stats(content["sample_stats"], members, first)
     require(type(content["efficiency"]) is float, "efficiency")
     return Origin(first, log_weights, stats, content["efficiency"])
 
@@ -233,8 +234,10 @@ def _requests(estimator: Any) -> dict[str, Any]:
     routing = estimator.get_metadata_routing()
     found = {}
     for method in ROUTED:
-        usual, own = (getattr(one, method).requests for one in (default, routing))
-        found[method] = {name: own[name] for name in own if own[name] != usual.get(name)}
+        usual, set_now = (getattr(asked, method).requests for asked in (default, routing))
+        found[method] = {
+            name: alias for name, alias in set_now.items() if alias != usual.get(name)
+        }
     return {method: changed for method, changed in found.items() if changed}
 
 

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from skhbm._design.specification import terms_of_names
 from skhbm._estimators.base import BaseHierarchicalEstimator
-from skhbm._estimators.given_statistics import check_statistics
+from skhbm._estimators.given_statistics import check_enough, set_columns
 from skhbm._inputs.columns import find_columns
+from skhbm._inputs.fit_rows import check_names
 from skhbm._inputs.parameters import as_count, as_list, check_parameters
 from skhbm._statistics.grouped import GroupedStatistics
 
@@ -78,11 +80,17 @@ class OnTables(BaseHierarchicalEstimator):
             names, factors = columns, groups
         else:
             names, factors = _split(self.group_features, columns, groups)
-        statistics = GroupedStatistics.from_table(
-            table, target=target, features=names, groups=factors, weight=weight, y_err=y_err
-        )
+        from skhbm._inputs.tables import as_columns, open_table
+
+        frame = open_table(table)
+        wanted = as_columns(frame, target, names, factors, weight, y_err)
         fitted = self._unfitted_copy()
-        check_statistics(fitted, statistics, columns)
+        set_columns(fitted, len(columns), columns or None)
+        # What names can tell is told before the engine is asked to sum.
+        check_names(wanted.groups)
+        terms_of_names(fitted, wanted.groups, known_errors=y_err is not None)
+        statistics = GroupedStatistics._of_columns(frame, wanted)
+        check_enough(statistics)
         return self._fit(fitted, statistics, started, {})
 
     def predict_table(
@@ -133,18 +141,9 @@ class OnTables(BaseHierarchicalEstimator):
         check_is_fitted(self)
         size = as_count(batch_size, "batch_size")
         names = [] if self.n_features_in_ == 0 else self._names_of_fit()
-        factors = [levels.name for levels in self._statistics.factors]
-        given = as_list(groups) or factors
-        if self.group_features is not None:
-            given, factors = [], []
-        if len(given) != len(factors):
-            msg = (
-                "`groups` must name one column for each grouping factor of the fit, "
-                f"{factors}. Got {given}."
-            )
-            raise ValueError(msg)
+        labels = self._columns_of_labels(groups)
         frame = open_table(table)
-        _check_there([*names, *given], frame.collect_schema().names())
+        _check_there([*names, *labels.values()], frame.collect_schema().names())
         schema, batches = record_batches(frame, size)
         for name in (PREDICTION, STD)[: 1 + return_std]:
             schema = schema.append(pa.field(name, pa.float64()))
@@ -152,12 +151,26 @@ class OnTables(BaseHierarchicalEstimator):
         def predicted() -> Iterator[pa.RecordBatch]:
             for batch in batches:
                 X = batch.select(names).to_pandas() if names else None
-                labels = {f: batch.column(g) for f, g in zip(factors, given, strict=True)}
-                found = self.predict(X, labels or None, return_std=return_std)
+                given = {factor: batch.column(name) for factor, name in labels.items()}
+                found = self.predict(X, given or None, return_std=return_std)
                 columns = found if return_std else (found,)
                 yield pa.record_batch([*batch.columns, *map(pa.array, columns)], schema=schema)
 
         return pa.RecordBatchReader.from_batches(schema, predicted())
+
+    def _columns_of_labels(self, groups: Any) -> dict[str, str]:
+        """Return the column of labels for each factor, unless features have them."""
+        factors = [levels.name for levels in self._statistics.factors]
+        given = as_list(groups) or factors
+        if self.group_features is not None:
+            return {}
+        if len(given) != len(factors):
+            msg = (
+                "`groups` must name one column for each grouping factor of the fit, "
+                f"{factors}. Got {given}."
+            )
+            raise ValueError(msg)
+        return dict(zip(factors, given, strict=True))
 
     def _names_of_fit(self) -> list[str]:
         """Return the names of the columns of X in fit."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from skhbm._inputs.tables import Columns
     from skhbm._types import Float, Int
 
 
@@ -195,26 +196,26 @@ class GroupedStatistics:
         >>> GroupedStatistics.from_table(table, target="time", features="day", groups="who")
         <GroupedStatistics: 3 rows in 2 cells, groups: 2 of 'who', 1 features>
         """
-        from skhbm._inputs.tables import (
-            arrays_of_table,
-            as_columns,
-            is_here,
-            open_table,
-            raise_fault,
-            reduce_table,
-        )
+        from skhbm._inputs.tables import as_columns, open_table
 
         frame = open_table(table)
         columns = as_columns(frame, target, features, groups, weight, y_err)
+        return cls._of_columns(frame, columns)
+
+    @classmethod
+    def _of_columns(cls, frame: Any, columns: Columns) -> Self:
+        """Reduce the rows of an open table, whose columns are checked."""
+        from skhbm._inputs.tables import arrays_of_table, is_here, raise_fault, reduce_table
+
         names = columns.features or None
         if not is_here(frame):
             cells = reduce_table(frame, columns)
-            return cls(*cells_of_table(cells), names, y_err is not None)
+            return cls(*cells_of_table(cells), names, columns.y_err is not None)
         try:
             here = cls.from_arrays(**arrays_of_table(frame, columns))
             return replace(here, feature_names=names)
         except ValueError:
-            # In words of columns, not of arrays.
+            # This names columns where the error of arrays names arguments.
             raise_fault(frame, columns)
             raise
 

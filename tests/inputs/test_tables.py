@@ -399,6 +399,50 @@ def test_group_features_are_features_of_the_table():
         regressor(group_features="school").fit_table(SCHOOLS, "grade", NAMES)
 
 
+def unread(rows):
+    """A lazy table of the columns of some rows, that fails when the first row is asked for."""
+
+    def source(with_columns, predicate, n_rows, batch_size):
+        msg = "a row was read"
+        raise AssertionError(msg)
+        yield
+
+    return register_io_source(source, schema=pl.from_pandas(rows).schema)
+
+
+REFUSED_BY_NAME = {
+    "a factor with the name of a dimension": ({}, ["chain"], {}, "cannot be the name of"),
+    "slopes of no feature": ({"varying_slopes": ["pay"]}, ["school"], {}, "not a column"),
+    "slopes of no position": ({"varying_slopes": [2]}, ["school"], {}, "has the index 2"),
+    "slopes by no factor": ({"varying_slopes": {"town": "all"}}, ["school"], {}, "entries for"),
+    "slopes without groups": ({"varying_slopes": "all"}, None, {}, "need groups"),
+    "nothing varies": ({"varying_intercept": False}, ["school"], {}, "Nothing varies"),
+    "errors that are missing": ({"residual_scale": "known"}, ["school"], {}, "standard error"),
+    "errors that have no use": ({}, ["school"], {"y_err": "age"}, "`y_err` was given"),
+    "slopes of labels": (
+        {"varying_slopes": ["school"], "group_features": "school"},
+        None,
+        {"features": ["school", *NAMES]},
+        "names the column of group labels",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED_BY_NAME)
+def test_what_names_can_tell_is_refused_before_a_row_is_read(name):
+    parameters, groups, arguments, message = REFUSED_BY_NAME[name]
+    table = unread(SCHOOLS.assign(chain=SCHOOLS["school"]))
+    with pytest.raises(ValueError, match=message):
+        regressor(**parameters).fit_table(
+            table, **{"target": "grade", "features": NAMES, "groups": groups, **arguments}
+        )
+
+
+def test_rows_are_read_if_names_are_right():
+    with pytest.raises(AssertionError, match="a row was read"):
+        regressor().fit_table(unread(SCHOOLS), "grade", NAMES, "school")
+
+
 def test_a_failed_fit_leaves_the_estimator_as_it_was(fitted):
     before = dict(vars(fitted))
     with pytest.raises(ValueError, match="`features` names"):
