@@ -431,8 +431,8 @@ class HierarchicalNormalRegressor(
     ) -> None:
         """Sample the posterior into an unfitted copy; callbacks are told of this estimator."""
         from skhbm._estimators.inference import infer
+        from skhbm._numba.threads import n_threads
         from skhbm._posterior.diagnostics import diagnose
-        from skhbm._sampling.nuts import n_threads
 
         context = self._init_callback_context(
             max_subtasks=self.chains, sequential_subtasks=False

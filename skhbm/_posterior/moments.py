@@ -6,10 +6,11 @@ fast as compiled, and a process that predicts a few rows need not import numba.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+
+from skhbm._numba.threads import in_slices
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -83,10 +84,10 @@ def add_moments(
     deviation = np.ascontiguousarray((w - known.population).T)
     shifted = _shift_target(posterior.design.roots, known.population)
 
-    def add(some: Int) -> None:
-        shift = posterior.shifts(some)
+    def add(some: slice) -> None:
+        shift = posterior.shifts(groups[some])
         root, before = L, None
-        for i, j in enumerate(some):
+        for i, j in enumerate(groups[some]):
             scale = sigma[:, j % sigma.shape[1]]
             R = shifted[j, :, :q]
             # Groups of equal R_j follow each other.
@@ -99,8 +100,7 @@ def add_moments(
             spread = np.einsum("acs,bcs->ab", root, root) + np.einsum("as,bs->ab", u, u)
             known.effect_cov[j] = spread / len(scale) - np.outer(*2 * [known.effect[j]])
 
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(add, np.array_split(groups, -(-len(groups) // 64))))
+    in_slices(add, len(groups), threads, longest=64)
     known.done[groups] = True
 
 
