@@ -399,7 +399,7 @@ class BaseHierarchicalEstimator(CallbackSupportMixin, BaseEstimator, ABC):
 
     def _settings(self, watchers: Sequence[Watcher]) -> dict[str, Any]:
         """Return how to draw; a generator of random numbers moves on."""
-        from skhbm._sampling.nuts import n_threads
+        from skhbm._numba.threads import n_threads
 
         return {
             "seed": int(as_random_state(self.random_state).randint(2**31 - 1)),

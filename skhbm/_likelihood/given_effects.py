@@ -77,7 +77,9 @@ class GivenEffects(NamedTuple):
         """Return the record that the callback reads; valid as long as the arrays live."""
         forms, classes = self.forms, self.classes
         marginal = self.marginal.table()
-        values: dict[str, Any] = {name: marginal[name][0] for name in MARGINAL_TABLE.names or ()}
+        values: dict[str, Any] = {
+            name: marginal[name][0] for name in MARGINAL_TABLE.names or ()
+        }
         values |= {"n_forms": len(forms.start) - 1, "n_entries": len(forms.value)}
         values |= {"n_squares": len(forms.within), **forms._asdict()}
         if classes is not None:

@@ -1,7 +1,9 @@
-"""Work on slices of an array, on several threads."""
+"""Work in threads: how many of them, slices of an array for each, and what must be done alone."""
 
 from __future__ import annotations
 
+import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +12,38 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["in_slices"]
+__all__ = ["COMPILING", "in_slices", "n_threads"]
+
+#: Held by whoever compiles: PyTensor is not made for threads, and what is compiled is shared.
+COMPILING = threading.Lock()
 
 
-def in_slices(function: Callable[[slice], Any], n: int, threads: int) -> None:
-    """Call a function with slices that cover range(n), each in a thread."""
-    ends = np.linspace(0, n, threads + 1).astype(int).tolist()
+def in_slices(
+    function: Callable[[slice], Any], n: int, threads: int, longest: int | None = None
+) -> None:
+    """Call a function with slices that cover range(n), one for each thread.
+
+    With `longest` there are as many slices as it takes for none to be longer.
+    """
+    n_slices = threads if longest is None else -(-n // longest)
+    ends = np.linspace(0, n, n_slices + 1).astype(int).tolist()
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(function, map(slice, ends[:-1], ends[1:])))
+
+
+def n_threads(n_jobs: int | None, most: int) -> int:
+    """Return how many threads run at once: all that the CPUs allow, unless told otherwise.
+
+    With n_jobs=None it is a single one within a joblib worker, and no more than
+    OMP_NUM_THREADS, which joblib's processes set to their share.
+    """
+    import joblib
+
+    if n_jobs is not None:
+        return max(1, min(most, joblib.effective_n_jobs(n_jobs)))
+    backend = joblib.parallel.get_active_backend()[0]
+    if getattr(backend, "nesting_level", 0):
+        return 1
+    limit = os.environ.get("OMP_NUM_THREADS", "")
+    cpus = joblib.cpu_count()
+    return max(1, min(most, int(limit) if limit.isdigit() else cpus, cpus))

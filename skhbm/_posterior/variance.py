@@ -12,13 +12,13 @@ their precisions, and are taken as those of rows with equal errors.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from skhbm._design.linear_forms import first_effects
 from skhbm._numba.jit import JIT, njit
+from skhbm._numba.threads import in_slices
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -171,9 +171,7 @@ def fitted_variances(
             by_slope, slopes, extra[draws],
         )  # fmt: skip
 
-    with ThreadPoolExecutor(2) as pool:
-        half = posterior.n_draws // 2
-        list(pool.map(fill, (slice(0, half), slice(half, None))))
+    in_slices(fill, posterior.n_draws, 2)
     within = np.einsum("sk,kl,sl->s", beta, cross.sum(axis=0), beta, optimize=True)
     return population, np.maximum(within + extra, 0.0) / (n.sum() - 1)
 

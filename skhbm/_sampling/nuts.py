@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from collections import deque
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     Watcher = Callable[[Sequence[int], int], None]
 
 
-__all__ = ["Draws", "finite_start", "n_threads", "prepare", "sample"]
+__all__ = ["Draws", "finite_start", "prepare", "sample"]
 
 #: Sd of the chains' starting points about the common one.
 JITTER = 0.5
@@ -141,24 +140,6 @@ def finite_start(target: Evaluated, start: Float) -> Float:
         "allow what the data say: their scales, and the bounds of their support."
     )
     raise ValueError(msg)
-
-
-def n_threads(n_jobs: int | None, chains: int) -> int:
-    """Return how many chains run at once: all that the CPUs allow, unless told otherwise.
-
-    With n_jobs=None, one within a joblib worker, and no more than OMP_NUM_THREADS,
-    which joblib's processes set to their share.
-    """
-    import joblib
-
-    if n_jobs is not None:
-        return max(1, min(chains, joblib.effective_n_jobs(n_jobs)))
-    backend = joblib.parallel.get_active_backend()[0]
-    if getattr(backend, "nesting_level", 0):
-        return 1
-    limit = os.environ.get("OMP_NUM_THREADS", "")
-    cpus = joblib.cpu_count()
-    return max(1, min(chains, int(limit) if limit.isdigit() else cpus, cpus))
 
 
 class _Deferred(ModuleType):

@@ -30,7 +30,7 @@ from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skhbm._sampling.nuts import n_threads
+from skhbm._numba.threads import n_threads
 
 pytestmark = FEW_DRAWS
 
