@@ -1,11 +1,11 @@
 """More rows without sampling again: the draws are reweighted, and resampled.
 
-The weight of a draw is p(new rows | theta, w, old rows), the group effects integrated out. Only
-groups that get new rows enter: it is the ratio of their densities after and before. With
-several factors the drawn effects of all but one are conditions too; those of new levels are
+The weight of a draw is p(new rows | theta, w, old rows), with group effects integrated out. It
+is the ratio of the densities of the groups that get rows, after and before. With several
+factors the drawn effects of all but one are conditions, too. Effects of new levels are
 integrated out, and then drawn given the draw and all rows.
-Weights add up over repeated conditioning and apply to the draws of the fit, so that nothing is
-lost by resampling the resampled.
+Log weights add up over repeated conditioning and apply to the draws of the fit, so that nothing
+is lost by resampling what was resampled.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Origin:
     log_weights : ndarray of shape (n_draws,)
         Log density of the rows that came later, given each draw and the rows of fit.
     sample_stats : dict of ndarray of shape (n_chains, n_draws)
-        The sampler's.
+        Statistics of the sampler.
     efficiency : float
         Effective sample size of the draws over their number.
     """
@@ -62,7 +62,8 @@ class Resampled(NamedTuple):
     ----------
     posterior : Posterior
     sample_stats : dict of ndarray of shape (n_chains, n_draws)
-        Those of the chosen draws, but their log density, which is that of the old posterior.
+        Statistics of the sampler for the chosen draws, without their log density, which
+        refers to the old posterior.
     k : float
         Pareto shape of the weights.
     efficiency : float
@@ -76,14 +77,14 @@ class Resampled(NamedTuple):
 
 
 def condition(
-    origin: Origin, known: GroupedStatistics, new: GroupedStatistics
+    origin: Origin, fitted: GroupedStatistics, new: GroupedStatistics
 ) -> tuple[Origin, GroupedStatistics]:
     """Weight the draws by the density of new rows; return the statistics of all rows too.
 
     Working coordinates stay those of the fit, whatever the new rows.
     """
     add = add_cells if origin.posterior.design.others else add_to_groups
-    posterior, log_ratios, merged = add(origin.posterior, known, new)
+    posterior, log_ratios, merged = add(origin.posterior, fitted, new)
     if not np.all(np.isfinite(log_ratios)):
         msg = (
             "The density of the rows given the posterior cannot be computed: `X` or `y` are "
@@ -111,7 +112,7 @@ def resample(origin: Origin) -> Resampled:
     drawn = {name: take(a) for name, a in fields.items() if a is not None}
     drawn["scales"] = tuple(Scales(take(s.tau), take(s.corr)) for s in posterior.scales)
     stats = {name: take(a) for name, a in origin.sample_stats.items() if name != "logp"}
-    # Kish's effective sample size; what chains gain by alternating, resampling may lose.
+    # Kish's effective sample size. Resampling may lose what chains gain by alternating.
     efficiency = min(origin.efficiency, 1.0) / (n * float(np.sum(weights**2)))
     return Resampled(replace(posterior, **drawn), stats, float(k[0]), efficiency)
 
@@ -129,4 +130,5 @@ def warn_if_unreliable(k: float, n_draws: int) -> None:
 
 
 def _size(statistics: GroupedStatistics) -> float:
+    """Return the largest mean of the target in a cell, in absolute value."""
     return float(np.abs(statistics.mean[:, -1]).max())

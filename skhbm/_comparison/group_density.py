@@ -1,13 +1,13 @@
 """The density of each group's rows given each draw, the group's effects integrated out.
 
-For one group, with the roots and the within part W_j of `skhbm._design.design`, v = (-w, 1), and in
-an orthonormal basis what is left of the target, e_j = E_j v between and ss_j = v'W_j v within,
+With the roots and the within part W_j of `skhbm._design.roots` and v = (-w, 1), what is left of
+a group's target in an orthonormal basis is e_j = E_j v between and ss_j = v'W_j v within. Then
 
     B_j = I + R_j L L'R_j' / sigma_j^2 = F F',    y = F^-1 e_j / sigma_j,
     log p(y_j | w, L, sigma_j) = -n_j log(2 pi sigma_j^2) / 2 - log|B_j| / 2
                                  - (y'y + ss_j / sigma_j^2) / 2.
 
-`skhbm._likelihood.marginal` has the sum over groups, with the coefficients w integrated out too.
+`skhbm._likelihood.marginal` has the sum over groups, and integrates the coefficients w out.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Left", "densities", "density_root", "group_log_densities", "quadratics"]
 
-#: A summand that is so much smaller, on the log scale, than the largest is nothing.
+#: Summands whose logs are smaller than the largest by more than this are neglected.
 NOTHING = 40.0
 
 
@@ -59,16 +59,17 @@ def group_log_densities(
     ----------
     posterior : Posterior
     parts : Parts
-        Those of the groups that are asked for.
+        Parts of the groups that are asked for.
     sigma : ndarray of shape (n_draws, 1 or n_groups)
-        The residual scale, or those of these groups, in working units.
+        The residual scale, or the scales of these groups, in working units.
     averaged : bool, default=False
         Whether to integrate the groups' own scales out.
 
     Returns
     -------
     ndarray of shape (n_groups, n_draws)
-        Zero for a group without rows. If errors are known, of the targets over their errors.
+        Zero for a group without rows. If errors are known, they are densities of the targets
+        over their errors.
     """
     R, E = np.split(parts.roots, [posterior.tau.shape[2]], axis=2)
     w = posterior.coefficients()
@@ -82,8 +83,8 @@ def densities(
 ) -> Float:
     """Return log densities (n_groups, n_draws) of what is left, per unit of y.
 
-    `averaged` integrates over residual scales that groups have of their own, whose prior is
-    log-normal in each draw; sums start at their draws.
+    `averaged` integrates residual scales by group out, whose prior is log-normal in each draw.
+    The sums that do so start at their draws.
     """
     L = posterior.covariance_roots()
     unit = np.log(posterior.design.scaling.y_scale)
@@ -98,7 +99,7 @@ def densities(
 
 
 def quadratics(v: Float, W: Float, floor: Float) -> Float:
-    """Return v'W_j v (n_groups, n_draws), and the rounding (n_groups,) of a perfect fit."""
+    """Return v'W_j v (n_groups, n_draws), plus the rounding (n_groups,) of a perfect fit."""
     out = np.empty((len(W), len(v)))
     _quadratics(v, W, out)
     return np.asarray(np.maximum(out, 0.0) + floor[:, None])

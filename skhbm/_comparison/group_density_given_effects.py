@@ -1,14 +1,16 @@
 """The density of rows given each draw, when the effects of some factors are sampled.
 
-Groups are those of the factor that is integrated out. With the drawn effects of the others
-taken off the target their rows are independent of other groups' rows. Levels that have no draws
-have effects t ~ Normal(0, S) that tie groups together: with K = blockdiag of the roots of S,
+Groups are of the factor that is integrated out. Once the drawn effects of other factors are
+taken off the target, the rows of a group are independent of the rows of other groups. But
+levels without draws have effects t ~ Normal(0, S) that tie groups together. With K, the
+block-diagonal matrix of the roots of S,
 
     log p(rows | t) = c + b't - t'A t / 2,    M = I + K'A K = C C',    x = C^-1 K'b,
     log p(rows) = c + x'x / 2 - log|C|,       t = K C^-T (x + z),  z standard normal,
 
-c, A and b being sums over groups: with the pseudo-rows' Z of these effects, in the letters
-of `skhbm._comparison.group_density`, Y = F^-1 Q_j'Z / sigma_j and Z~ = Z - Q Q'Z,
+where c, A and b are sums over groups. Let Z be the terms of these effects in the pseudo-rows;
+then, in the letters of `skhbm._comparison.group_density`, with Y = F^-1 Q_j'Z / sigma_j and
+Z~ = Z - Q Q'Z,
 
     A = sum_j Y'Y + Z~'Z~ / sigma_j^2,    b = sum_j Y'y + Z~'r / sigma_j^2.
 """
@@ -46,7 +48,7 @@ class GroupRows:
     Parameters
     ----------
     groups : ndarray of int of shape (n_groups,)
-        Their codes among the groups of the posterior, negative for new ones.
+        Their codes among the groups of the posterior, negative for new groups.
     parts : Parts
     pseudo_rows : PseudoRows
         With one within part for each group.
@@ -66,14 +68,14 @@ class GroupRows:
         return np.searchsorted(self.pseudo_rows.group, np.arange(len(self.groups)))
 
     def without_draws(self, factor: int, code: int) -> GroupRows:
-        """Return the same rows, forgetting the draws of a level of one of the others."""
+        """Return the same rows without the draws of a level of another factor."""
         keys = list(self.keys)
         keys[factor] = np.where(keys[factor] == code, -1, keys[factor])
         return replace(self, keys=tuple(keys))
 
 
 class Undrawn(NamedTuple):
-    """What rows say in each draw, of themselves and of effects that have no draws.
+    """The density of rows in each draw, and the distribution of effects without draws.
 
     Attributes
     ----------
@@ -95,7 +97,7 @@ class Undrawn(NamedTuple):
 def group_rows(posterior: Posterior, statistics: GroupedStatistics) -> GroupRows:
     """Turn the cells of some groups into pseudo-rows."""
     design, f = posterior.design, posterior.design.integrated
-    # Each group's within part apart, as with residual scales by group.
+    # The within part of each group is needed, as with residual scales by group.
     terms = [replace(factor.terms, residual="by_group") for factor in design.factors]
     parts = make_parts(statistics.of_factor(f), design.scaling, terms[f])
     pseudo_rows = make_pseudo_rows(statistics, design.scaling, terms, f, parts.roots)
@@ -104,7 +106,7 @@ def group_rows(posterior: Posterior, statistics: GroupedStatistics) -> GroupRows
         for factor, levels in zip(design.factors, statistics.factors, strict=True)
     ]
     groups = codes.pop(f)
-    keys = tuple(table[own] for table, own in zip(codes, pseudo_rows.codes, strict=True))
+    keys = tuple(of[rows] for of, rows in zip(codes, pseudo_rows.codes, strict=True))
     return GroupRows(groups, parts, pseudo_rows, keys)
 
 
@@ -159,10 +161,10 @@ def _undrawn_terms(posterior: Posterior, rows: GroupRows) -> tuple[Float, Float]
         rows.keys, rows.pseudo_rows.terms, posterior.other_covariances(), strict=True
     ):
         n_new = int(-keys.min(initial=0))
-        own = np.zeros((len(z), n_new, z.shape[1]))
+        terms = np.zeros((len(z), n_new, z.shape[1]))
         new = np.flatnonzero(keys < 0)
-        own[new, -1 - keys[new]] = z[new]
-        columns.append(own.reshape(len(z), -1))
+        terms[new, -1 - keys[new]] = z[new]
+        columns.append(terms.reshape(len(z), -1))
         roots += [covariance_roots(cov)] * n_new
     Z = np.hstack(columns)
     K = np.zeros((posterior.n_draws, Z.shape[1], Z.shape[1]))

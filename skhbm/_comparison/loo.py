@@ -4,8 +4,8 @@ The posterior without unit i is importance-sampled from the draws with ratios
 1 / p(y_i | y_-i, theta, w), theta being the hyperparameters and w the coefficients:
 p(y | theta, w) = p(y_-i | theta, w) p(y_i | y_-i, theta, w). With the group effects integrated
 out of them these ratios vary far less than conditional likelihoods given drawn effects.
-With several factors the drawn effects of all but one are conditions beside theta and w; a level
-that is left out takes its own with it.
+With several factors the drawn effects of all but one are conditions beside theta and w. If a
+level is left out, its effects are no condition.
 """
 
 from __future__ import annotations
@@ -48,20 +48,20 @@ def left_out_rows(
 ) -> Units:
     """Yield positions of rows with log p(y_i | y_-i, theta, w) and log p(y_i | y).
 
-    The first are (rows, n_draws), the second, (rows,), densities of the mixture over draws
-    that a prediction for the row would be. Of a row with residual e_i about the conditional
-    mean and leverage h_i = z_i' Cov[u_j] z_i / sigma^2 the rest of its group predicts
-    y_i with residual e_i / (1 - h_i) and variance sigma^2 / (1 - h_i).
+    The first are (rows, n_draws). The second, (rows,), are densities of the mixture over draws
+    that predicts the row. For a row with residual e_i about the conditional mean and leverage
+    h_i = z_i' Cov[u_j] z_i / sigma^2, the rest of its group predicts y_i with residual
+    e_i / (1 - h_i) and variance sigma^2 / (1 - h_i).
     """
     scaling = posterior.design.scaling
     standard = (y - scaling.y_mean) / scaling.y_scale
     unit = np.log(scaling.y_scale)
     for block, mean, variance in linear_predictors(posterior, rows):
         scale = _row_scales(posterior, rows, errors, block)
-        # An h of one but for rounding is a row alone in its group.
+        # A row that is alone in its group may have a leverage of one, up to rounding.
         kept = np.maximum(1.0 - variance / scale**2, np.finfo(float).eps)
         residual = standard[block, None] - mean
-        # Both sides of the density's quadratic are multiplied by 1 - h.
+        # The quadratic of derivation (10) is residual^2 / (1 - h) over sigma^2.
         left_out = _log_normal(residual / np.sqrt(kept), scale) + 0.5 * np.log(kept)
         inside = log_mean_exp(_log_normal(residual, np.sqrt(variance + scale**2)))
         yield block, left_out - unit, inside - unit
@@ -74,22 +74,22 @@ def left_out_groups(
     rows: Rows,
     errors: Float | None = None,
 ) -> Units:
-    """Yield blocks of a factor's groups j with log p(y_j | y_-j, theta, w), and p(y_j | y).
+    """Yield blocks of a factor's groups j with log p(y_j | y_-j, theta, w), and log p(y_j | y).
 
-    The first are (groups, n_draws), the second the log of its mean over draws.
+    The first are (groups, n_draws), the second, (groups,), logs of their means over draws.
     """
     design = posterior.design
     if factor != design.integrated:
-        each = _levels(posterior, statistics, factor)
+        found = _levels(posterior, statistics, factor)
     elif design.others:
-        each = _given_effects(posterior, statistics)
+        found = _given_effects(posterior, statistics)
     else:
-        each = _independent(posterior, statistics)
-    # Statistics with known errors are those of the targets over their errors.
+        found = _independent(posterior, statistics)
+    # If errors are known, densities are of the targets over their errors.
     unit = np.zeros(design.factors[factor].n_groups)
     if errors is not None:
         unit = np.bincount(rows.of_factor(factor, design.integrated), np.log(errors))
-    for block, values in each:
+    for block, values in found:
         values -= unit[block, None]
         yield block, values, log_mean_exp(values)
 
@@ -97,20 +97,20 @@ def left_out_groups(
 def _independent(
     posterior: Posterior, statistics: GroupedStatistics
 ) -> Iterator[tuple[slice, Float]]:
-    """With one factor, its effects integrated out, groups are independent in each draw."""
+    """Yield densities of groups of the only factor, which are independent in each draw."""
     design = posterior.design
     parts = make_parts(statistics, design.scaling, design.terms)
     averaged = posterior.log_sigma is not None
     for block in blocks(len(parts.n), BLOCK):
         some = Parts(*(array[block] for array in parts))
-        own = _group_scales(posterior, np.arange(len(parts.n))[block])
-        yield block, group_log_densities(posterior, some, own, averaged=averaged)
+        sigma = _group_scales(posterior, np.arange(len(parts.n))[block])
+        yield block, group_log_densities(posterior, some, sigma, averaged=averaged)
 
 
 def _given_effects(
     posterior: Posterior, statistics: GroupedStatistics
 ) -> Iterator[tuple[slice, Float]]:
-    """Given the effects of other factors, groups are independent too."""
+    """Yield densities of groups that are independent given the effects of other factors."""
     code = statistics.codes[:, posterior.design.integrated]
     n_groups = posterior.design.n_groups
     averaged = posterior.log_sigma is not None
@@ -118,17 +118,17 @@ def _given_effects(
     for block in blocks(n_groups, size):
         cells = (code >= block.start) & (code < block.stop)
         rows = group_rows(posterior, statistics.of_cells(cells))
-        left, own = left_by_effects(posterior, rows), _group_scales(posterior, rows.groups)
-        yield block, densities(posterior, left, own, averaged=averaged)
+        left, sigma = left_by_effects(posterior, rows), _group_scales(posterior, rows.groups)
+        yield block, densities(posterior, left, sigma, averaged=averaged)
 
 
 def _levels(
     posterior: Posterior, statistics: GroupedStatistics, factor: int
 ) -> Iterator[tuple[slice, Float]]:
-    """Integrate the effects of one level after another out of the density of its rows.
+    """Yield densities of one level after another, its effects integrated out.
 
-    It is that of the rows of all groups that the level has rows in, over that of those rows
-    that are of other levels.
+    The density of a level's rows is that of all rows of the groups that the level has rows in,
+    over that of the rows among these that are of other levels.
     """
     design = posterior.design
     group, level = statistics.codes[:, design.integrated], statistics.codes[:, factor]
@@ -136,13 +136,13 @@ def _levels(
     for code in range(design.factors[factor].n_groups):
         touched = np.isin(group, group[level == code])
         rows = group_rows(posterior, statistics.of_cells(touched))
-        own = _group_scales(posterior, rows.groups)
-        values = undrawn(posterior, rows.without_draws(position, code), own).log_density
+        sigma = _group_scales(posterior, rows.groups)
+        values = undrawn(posterior, rows.without_draws(position, code), sigma).log_density
         others = touched & (level != code)
         if np.any(others):
             rows = group_rows(posterior, statistics.of_cells(others))
-            own = _group_scales(posterior, rows.groups)
-            values = values - undrawn(posterior, rows, own).log_density
+            sigma = _group_scales(posterior, rows.groups)
+            values = values - undrawn(posterior, rows, sigma).log_density
         yield slice(code, code + 1), values[None]
 
 
@@ -154,8 +154,8 @@ def marginal_densities(
     errors: Float | None = None,
 ) -> Float:
     """Return log p(y_j | y_-j, theta, w) of all groups of a factor (n_groups, n_draws)."""
-    each = left_out_groups(posterior, statistics, factor, rows, errors)
-    return np.concatenate([values for _, values, _ in each])
+    found = left_out_groups(posterior, statistics, factor, rows, errors)
+    return np.concatenate([values for _, values, _ in found])
 
 
 def conditional_densities(
@@ -239,9 +239,10 @@ def _elpd_data(
     }
     if hasattr(utils, "ELPDDataLOO"):
         return utils.ELPDDataLOO(**fields)
-    # Before arviz-stats 1.3 one class served all kinds.
+    # Before arviz-stats 1.3 there was one class for all kinds.
     return utils.ELPDData(kind="loo", **fields)
 
 
 def _log_normal(residual: Float, scale: Float) -> Float:
+    """Return the log density of normal residuals."""
     return np.asarray(-0.5 * (residual / scale) ** 2 - np.log(scale) - 0.5 * np.log(2 * np.pi))

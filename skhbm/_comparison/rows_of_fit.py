@@ -1,4 +1,4 @@
-"""Read the rows of a fit again; their statistics tell whether they are the same."""
+"""The rows of a fit, given again: their statistics tell whether they are the same."""
 
 from __future__ import annotations
 
@@ -19,6 +19,11 @@ __all__ = ["check_same_rows", "read_rows_again"]
 
 #: Relative accuracy to which the means of the same rows agree, in whatever order they come.
 ROUNDING = 1e-8
+#: What every refusal ends with.
+ADVICE = (
+    "Give the rows that the model was fitted to, all of them and no others, each as "
+    "often as its `sample_weight` says."
+)
 
 
 def read_rows_again(
@@ -26,7 +31,7 @@ def read_rows_again(
 ) -> tuple[Rows, Float, Float | None]:
     """Return the rows that the estimator was fitted to, coded, their target and errors.
 
-    They are known by their statistics: labels, counts and means.
+    Labels, counts and means tell whether they are the same.
     """
     rows = read_more_rows(estimator, X, y, groups, y_err)
     fitted = estimator._statistics
@@ -42,43 +47,44 @@ def read_rows_again(
 
 def check_same_rows(fitted: GroupedStatistics, given: GroupedStatistics) -> None:
     """Raise an error if statistics differ by more than rounding."""
-    advice = (
-        "Give the rows that the model was fitted to, all of them and no others, each as "
-        "often as its `sample_weight` says."
-    )
+    _check_same_groups(fitted, given)
+    n, weight = fitted.n, fitted.weight
+    wrong = np.flatnonzero(np.abs(given.n - n) > ROUNDING * n)
+    if len(wrong):
+        j = wrong[0]
+        msg = (
+            f"The rows are not those of fit: {_cell(fitted, j)} had {n[j]:g} (sum of "
+            f"weights), but {given.n[j]:g} were given. {ADVICE}"
+        )
+        raise ValueError(msg)
+    size = np.abs(fitted.mean).max(axis=0) + np.sqrt(np.einsum("jkk->k", fitted.cross))
+    differences = {
+        "the errors `y_err`": np.abs(given.weight - weight) > ROUNDING * weight,
+        "the means of `X` or `y`": np.any(
+            np.abs(given.mean - fitted.mean) > ROUNDING * size, axis=1
+        ),
+    }
+    for what, differs in differences.items():
+        wrong = np.flatnonzero(differs)
+        if len(wrong):
+            msg = (
+                f"The rows are not those of fit: in {len(wrong)} of {len(n)} groups, the "
+                f"first {_cell(fitted, wrong[0])}, {what} differ. {ADVICE}"
+            )
+            raise ValueError(msg)
+
+
+def _check_same_groups(fitted: GroupedStatistics, given: GroupedStatistics) -> None:
+    """Raise an error if labels or their combinations differ."""
     for ours, theirs in zip(fitted.factors, given.factors, strict=True):
         other = set(hashables(ours.labels)) ^ set(hashables(theirs.labels))
         if other:
             some = sorted(other, key=str)[:5]
-            msg = f"The groups are not those of fit: {some} are in one of the two. {advice}"
+            msg = f"The groups are not those of fit: {some} are in one of the two. {ADVICE}"
             raise ValueError(msg)
     # The same labels have the same codes, and cells are in order.
     if not np.array_equal(fitted.codes, given.codes):
-        msg = f"The combinations of groups are not those of fit. {advice}"
-        raise ValueError(msg)
-    n, mean = given.n, given.mean
-    wrong = np.flatnonzero(np.abs(n - fitted.n) > ROUNDING * fitted.n)
-    if len(wrong):
-        j = wrong[0]
-        msg = (
-            f"The rows are not those of fit: {_cell(fitted, j)} had {fitted.n[j]:g} (sum of "
-            f"weights), but {n[j]:g} were given. {advice}"
-        )
-        raise ValueError(msg)
-    wrong = np.flatnonzero(np.abs(given.weight - fitted.weight) > ROUNDING * fitted.weight)
-    if len(wrong):
-        msg = (
-            f"The rows are not those of fit: in {len(wrong)} of {len(n)} groups, the "
-            f"first {_cell(fitted, wrong[0])}, the errors `y_err` differ. {advice}"
-        )
-        raise ValueError(msg)
-    size = np.abs(fitted.mean).max(axis=0) + np.sqrt(np.einsum("jkk->k", fitted.cross))
-    wrong = np.flatnonzero(np.any(np.abs(mean - fitted.mean) > ROUNDING * size, axis=1))
-    if len(wrong):
-        msg = (
-            f"The rows are not those of fit: in {len(wrong)} of {len(n)} groups, the "
-            f"first {_cell(fitted, wrong[0])}, the means of `X` or `y` differ. {advice}"
-        )
+        msg = f"The combinations of groups are not those of fit. {ADVICE}"
         raise ValueError(msg)
 
 

@@ -83,7 +83,7 @@ class Design:
         R_j and E_j side by side.
     W : ndarray of shape (1, m, m), or (n_groups, m, m) if by_group
     counts : ndarray of shape (1,), or (n_groups,) if by_group
-        As in `skhbm._likelihood.marginal`; m counts the fixed coefficients and the target.
+        As in `skhbm._likelihood.marginal`; m counts the fixed terms and the response.
     degrees : ndarray of shape (n_groups,)
         Degrees of freedom that each group's own terms leave over.
     integrated : int
@@ -105,11 +105,11 @@ class Design:
 
     @property
     def others(self) -> tuple[SampledFactor, ...]:
-        """The factors whose effects are sampled."""
+        """The factors whose effects are sampled: none if there is one factor."""
         return self.several_factors.factors if self.several_factors else ()
 
     def position(self, factor: int) -> int:
-        """Return where a sampled factor, counted among all, is among the sampled."""
+        """Return the position among `others` of a factor that is counted among all."""
         return factor - (factor > self.integrated)
 
     @property
@@ -123,7 +123,7 @@ class Design:
         return 4 * epsilon + (epsilon * self.scaling.y_mean / self.scaling.y_scale) ** 2
 
     def pooled(self) -> Float:
-        """Return the cross-products of fixed terms and target, groups ignored (m, m)."""
+        """Return the cross-products of fixed terms and response, groups ignored (m, m)."""
         E = self.roots[:, :, len(self.terms.varying) :]
         return self.W.sum(axis=0) + np.einsum("jac,jad->cd", E, E)
 

@@ -1,9 +1,9 @@
-"""Pseudo-rows -> the linear forms of the sampled effects that the likelihood is made of.
+"""Linear forms of the sampled effects, which are all that the likelihood needs of them.
 
-In the letters of `skhbm._design.pseudo_rows` these are d_j = sum_i Q_i o_i for each group, the sums of
-x~_i o_i and y~_i o_i for each within part, and forms whose squares add up to those of the o_i.
-All are rows of one sparse matrix: one product gives them, and one with its transpose the
-gradient.
+In the letters of `skhbm._design.pseudo_rows` the forms are d_j = sum_i Q_i o_i for each group,
+the sums of x~_i o_i and y~_i o_i for each within part, and forms whose squares add up to the
+squares of the o_i. They are the rows of one sparse matrix, so that one product gives all of
+them, and one product with its transpose gives the gradient.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ ROUNDING = 1e-14
 
 
 class Forms(NamedTuple):
-    """A sparse matrix by rows: n_groups q of d, n_within m of W, and the rest squares.
+    """A sparse matrix by rows: n_groups q forms d, n_within m for W, and then the squares.
 
     Attributes
     ----------
     start : (n_forms + 1,), column : (n_entries,), value : (n_entries,)
-        Row i has the entries from start[i] to start[i + 1].
+        Entries of row i are those from start[i] to start[i + 1].
     within : (n_squares,), the within part that each square belongs to
     n_effects : int
     """
@@ -49,12 +49,12 @@ class Forms(NamedTuple):
 def first_effects(codes: Sequence[Int], widths: Any, sizes: Sequence[int]) -> Int:
     """Return the position of the first effect of each row's groups (n_rows, n_factors).
 
-    Effects are ordered by factor, group and term; -1 stands for a negative code.
+    Effects are ordered by factor, group and term. The position is -1 where a code is negative.
     """
     totals = np.array(sizes) * np.array(widths)
-    own = np.stack(codes, axis=1)
-    first: Int = np.cumsum(totals) - totals + own * np.array(widths)
-    return np.where(own < 0, -1, first)
+    groups = np.stack(codes, axis=1)
+    first: Int = np.cumsum(totals) - totals + groups * np.array(widths)
+    return np.where(groups < 0, -1, first)
 
 
 def shift_forms(pseudo_rows: PseudoRows, sizes: Sequence[int], n_groups: int) -> Any:
@@ -62,20 +62,20 @@ def shift_forms(pseudo_rows: PseudoRows, sizes: Sequence[int], n_groups: int) ->
     rows, z, n_effects = _entries(pseudo_rows, sizes)
     q = pseudo_rows.Q.shape[1]
     form = pseudo_rows.group[:, None] * q + np.arange(q)
-    return _matrix(form, pseudo_rows.Q, rows, z, (n_groups * q, n_effects))
+    shape = n_groups * q, n_effects
+    return _matrix(form, pseudo_rows.Q, rows, z, shape)  # derivation (11), E_y
 
 
 def make_forms(
     pseudo_rows: PseudoRows, sizes: Sequence[int], n_groups: int, n_within: int, columns: Float
 ) -> Forms:
-    """Collect all forms; `columns` are those of the basis in terms of the fixed ones."""
+    """Collect all forms; `columns` has the columns of the basis in terms of the fixed ones."""
     rows, z, n_effects = _entries(pseudo_rows, sizes)
     within = pseudo_rows.within @ columns
     m = within.shape[1]
     part = pseudo_rows.group if n_within > 1 else np.zeros_like(pseudo_rows.group)
-    of_within = _matrix(
-        part[:, None] * m + np.arange(m), within, rows, z, (n_within * m, n_effects)
-    )
+    form = part[:, None] * m + np.arange(m)
+    of_within = _matrix(form, within, rows, z, (n_within * m, n_effects))  # derivation (11), W
     squares, square_part = _squares(pseudo_rows, part, rows, n_effects)
     matrix = sparse.vstack(
         [shift_forms(pseudo_rows, sizes, n_groups), of_within, squares]
@@ -113,7 +113,10 @@ def _matrix(form: Int, weight: Float, effect: Int, z: Float, shape: tuple[int, i
 def _squares(
     pseudo_rows: PseudoRows, part: Int, effect: Int, n_effects: int
 ) -> tuple[Any, Int]:
-    """Return forms whose squares sum to those of the rows' offsets, few if groups coincide."""
+    """Return forms whose squares sum to the squares of the rows' offsets, and their parts.
+
+    Pseudo-rows of the same groups share as many forms as they have terms.
+    """
     z = np.hstack(pseudo_rows.terms)
     keys = np.column_stack([part, *pseudo_rows.codes])
     _, first, kind = np.unique(keys, axis=0, return_index=True, return_inverse=True)

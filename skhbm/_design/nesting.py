@@ -1,7 +1,7 @@
 """Implicit nesting: labels of one factor that are numbered anew within each level of another.
 
-Class 1 of one school has nothing to do with class 1 of the next, but as the grouping factors
-"school" and "class" they share an effect. That is found from cells alone, without rows.
+Class 1 of one school has nothing to do with class 1 of the next, but if "school" and "class"
+are grouping factors, both classes share an effect. Cells alone tell where labels are such.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["find_implicit_nesting", "warn_of_implicit_nesting"]
 
-#: From this share of all combinations on, factors count as crossed: labels say no more.
+#: From this share of all combinations on, factors count as crossed, and labels tell nothing.
 CROSSED = 0.9
-#: The interaction is there, and the main effect is not.
+#: Largest p-value of an interaction that is there, and of a main effect that is not.
 INTERACTION_LEVEL, MAIN_LEVEL = 0.01, 0.05
 
 
@@ -52,8 +52,8 @@ def find_implicit_nesting(statistics: GroupedStatistics) -> list[tuple[int, int]
 
     If labels are numbered 1, 2, ... within levels of different sizes, the labels of each level
     are the first of all labels. Where all or nearly all combinations occur, labels do not tell
-    crossed factors from nested ones; then the means of y in cells do, if there are
-    repetitions: combinations of labels have effects, but labels by themselves have none.
+    crossed factors from nested ones. The means of y in cells do so if cells have several rows:
+    combinations of labels have effects then, and labels by themselves have none.
     """
     found = []
     for pair in combinations(range(len(statistics.factors)), 2):
@@ -94,7 +94,7 @@ def _two_way(statistics: GroupedStatistics, first: int, second: int) -> _TwoWay:
     mean /= weight[:, None]
     apart = (centred - mean[where]) * np.sqrt(statistics.weight)[:, None]
     within = statistics.cross.sum(axis=0) + apart.T @ apart
-    # Units must not decide about the rank.
+    # Columns are scaled first, since units must not decide about the rank.
     size = np.sqrt(np.einsum("jkk->k", statistics.cross) + statistics.weight @ centred**2)
     unit = np.where(size > 0, size, 1.0)[:-1]
     squares = within[:-1, :-1] / np.outer(unit, unit)
@@ -112,7 +112,7 @@ def _two_way(statistics: GroupedStatistics, first: int, second: int) -> _TwoWay:
 
 
 def _by_labels(table: _TwoWay, statistics: GroupedStatistics, a: int, b: int) -> bool:
-    """Whether each level of a has the first labels of b, some levels more than others."""
+    """Tell whether each level of a has the first labels of b, some levels more than others."""
     size = np.bincount(table.codes[a])
     last = np.zeros(len(size), dtype=np.int64)
     np.maximum.at(last, table.codes[a], _natural_ranks(statistics.factors[b])[table.codes[b]])
@@ -120,10 +120,10 @@ def _by_labels(table: _TwoWay, statistics: GroupedStatistics, a: int, b: int) ->
 
 
 def _by_means(table: _TwoWay, statistics: GroupedStatistics, a: int, b: int) -> bool:
-    """Whether cells differ by more than the sum of two effects, of which that of b is nothing.
+    """Tell whether there is an interaction of a and b, and no main effect of b.
 
-    The interaction is tested against the variance within cells, the main effect
-    against the interaction, cells weighing the same, for it is cells that vary.
+    The interaction is tested against the variance within cells, and the main effect against
+    the interaction. Cells weigh the same in the second test, in which it is cells that vary.
     """
     shape = len(statistics.factors[a]), len(statistics.factors[b])
     at = table.codes[a], table.codes[b]
@@ -149,7 +149,7 @@ def _by_means(table: _TwoWay, statistics: GroupedStatistics, a: int, b: int) -> 
 def _additive_fit(weights: Float, means: Float) -> tuple[float, float]:
     """Return the residual sum of squares of row + column effects, and what columns explain.
 
-    The effects of the longer side are eliminated; weights are zero where there is no cell.
+    Weights are zero where there is no cell. The effects of the longer side are eliminated.
     """
     rows, columns = weights.sum(axis=1), weights.sum(axis=0)
     row_means = np.sum(weights * means, axis=1) / rows

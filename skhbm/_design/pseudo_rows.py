@@ -2,12 +2,14 @@
 
 With several grouping factors the effects u of all but one are among the sampled parameters.
 They shift the rows by o = Z u. Rows of a cell have the same effects, so that an orthogonal
-transformation of a cell leaves as many pseudo-rows as Z has columns: one, the mean times
-the root of the count, if only intercepts vary, however many rows there are.
+transformation of a cell leaves as many pseudo-rows as Z has columns, however many rows there
+are. If only intercepts vary that is one, the mean times the root of the count.
 
-With Q_j an orthonormal basis of the integrated effects in group j, as in `skhbm._likelihood.marginal`,
+With an orthonormal basis Q_j of the integrated effects in group j, as in
+`skhbm._likelihood.marginal`, the sums over the pseudo-rows i of equation (11) of the derivation
+are
 
-    E_y(u) = E_y - d,                    d_j = sum_i Q_i o_i over the pseudo-rows i of group j,
+    E_y(u) = E_y - d,                    d_j = sum_i Q_i o_i over the pseudo-rows of group j,
     W_xy(u) = W_xy - sum_i x~_i o_i,     x~_i = x_i - E_x' Q_i, the part of x_i within groups,
     W_yy(u) = W_yy - 2 sum_i y~_i o_i + sum_i o_i^2 - sum_j |d_j|^2.
 """
@@ -48,11 +50,11 @@ class PseudoRows:
         The varying terms of the factor that is integrated out.
     Q : ndarray of shape (n_rows, q)
     xy : ndarray of shape (n_rows, m)
-        Fixed terms and target.
+        Fixed terms and response.
     within : ndarray of shape (n_rows, m)
         Their part within groups, x~ and y~.
     rest : ndarray of shape (1, m, m), or (n_groups, m, m) if by_group
-        Cross-products of fixed terms and target that pseudo-rows do not account for.
+        Cross-products of fixed terms and response that pseudo-rows do not account for.
     """
 
     group: Int
@@ -108,7 +110,7 @@ def _columns(
     """Return the columns of pseudo-rows: means of cells in this order, then centred rows.
 
     For varying terms (n_rows, 1 + p) they are the intercept and the features about x = 0, for
-    fixed ones (n_rows, 1 + p + 1) the intercept, features and target about their origin.
+    fixed ones (n_rows, 1 + p + 1) the intercept, features and response about their origin.
     """
     root = np.sqrt(statistics.weight[order])[:, None]
     features = root * (statistics.mean[order, :-1] / scaling.x_scale)

@@ -43,7 +43,7 @@ class Parts(NamedTuple):
 
 
 def make_parts(statistics: GroupedStatistics, scaling: Scaling, terms: Terms) -> Parts:
-    """Split each group's statistics into within and between parts; it may be empty."""
+    """Split each group's statistics into within and between parts; groups may be empty."""
     R, E, W, rank = split_roots(statistics, scaling, terms)
     roots = np.concatenate([R, E], axis=2)
     degrees = np.maximum(statistics.n - rank, 0.0)
@@ -60,6 +60,7 @@ def split_roots(
     """
     z, sqrt_n = terms.slopes, np.sqrt(statistics.weight)[:, None]
     R_rest, E_rest, W, rank = _split_centred(statistics, scaling, terms)
+    # Each group's means are one row, whose squares add to those of the centred rows.
     R_mean = sqrt_n * (statistics.mean[:, z] / scaling.x_scale[z])
     E_mean = sqrt_n * ((statistics.mean - scaling.origin) / scaling.unit)
     if terms.intercept:

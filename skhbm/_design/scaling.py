@@ -1,8 +1,8 @@
 """The units that the algebra works in.
 
-Features and target are centred and scaled, so that every later step sees numbers near
-one whatever the units. Varying terms keep their origin, x = 0, which their covariance
-refers to; they are scaled only.
+Features and target are centred and scaled, so that every later step sees numbers near one
+whatever the units. Varying terms are scaled only: they keep their origin, x = 0, which the
+covariance of their effects refers to.
 """
 
 from __future__ import annotations
@@ -54,12 +54,12 @@ class Scaling:
 
     def features(self, X: Float, terms: Terms) -> tuple[Float, Float]:
         """Return the rows of the fixed (n, n_fixed) and of the varying terms (n, q)."""
-        one = np.ones((len(X), 1))
+        ones = np.ones((len(X), 1))
         fixed = (X - self.x_mean) / self.x_scale
         varying = X[:, terms.slopes] / self.x_scale[terms.slopes]
         return (
-            np.hstack([one, fixed]) if terms.intercept else fixed,
-            np.hstack([one, varying]) if terms.varying_intercept else varying,
+            np.hstack([ones, fixed]) if terms.intercept else fixed,
+            np.hstack([ones, varying]) if terms.varying_intercept else varying,
         )
 
     def natural(self, working: Float, terms: Terms) -> Float:

@@ -108,13 +108,13 @@ def _check_residual_scale(
     estimator: Any, factors: Sequence[str], *, known_errors: bool
 ) -> None:
     """Check that `y_err` and groups are there where the model needs them, and only there."""
-    known = estimator.residual_scale == "known"
-    if known and not known_errors:
+    wants_errors = estimator.residual_scale == "known"
+    if wants_errors and not known_errors:
         msg = (
             "residual_scale='known' needs the standard error of each row. Pass `y_err=` to fit."
         )
         raise ValueError(msg)
-    if known_errors and not known:
+    if known_errors and not wants_errors:
         msg = (
             f"`y_err` was given, but residual_scale={estimator.residual_scale!r} estimates the "
             "residual scale. Set residual_scale='known', or leave `y_err` out."
@@ -132,7 +132,7 @@ def _check_residual_scale(
 
 
 def _feature_columns(estimator: Any) -> tuple[Int, Any]:
-    """Return the positions of the features among the columns of X, and these columns' names."""
+    """Return the positions of the features among the columns of X, and the columns' names."""
     names = getattr(estimator, "feature_names_in_", None)
     n_columns = estimator.n_features_in_
     columns = np.arange(n_columns)

@@ -43,7 +43,7 @@ class Terms:
 
     @property
     def known(self) -> bool:
-        """Whether residual scales are known: rows are weighted by 1 / y_err^2."""
+        """Whether errors are known, so that rows are weighted by 1 / y_err^2."""
         return self.residual == "known"
 
     @property

@@ -85,7 +85,7 @@ def to_datatree(
     cell = [posterior.design.levels.name]
     constant = {"n": statistics.n, "x_mean": statistics.mean[:, :-1]}
     if len(statistics.factors) > 1:
-        # Means and counts are those of cells, which are combinations of groups.
+        # Statistics are of cells, which are combinations of groups.
         cell = ["cell"]
         coords["cell"] = np.arange(len(statistics.n))
         for position, levels in enumerate(statistics.factors):
@@ -94,9 +94,9 @@ def to_datatree(
             dims[name] = cell
     names = {"depth": "tree_depth", "logp": "lp"}
     with warnings.catch_warnings():
-        # A grouping factor may well be called "sample".
+        # A grouping factor may well be called "sample", a name that ArviZ warns of.
         warnings.filterwarnings("ignore", message="Found dimension named 'sample'")
-        # Labels need not compare: their order is that of `groups_`.
+        # Labels come in the order of `groups_`, and need not be sortable.
         warnings.filterwarnings("ignore", message=".*sort order is undefined")
         return from_dict(
             {

@@ -24,8 +24,8 @@ __all__ = ["diagnose", "warn_if_not_converged"]
 
 #: Thresholds of Vehtari et al. (2021), https://doi.org/10.1214/20-BA1221.
 RHAT = 1.01
-#: Effective draws that are enough for means and standard deviations, and a share of all draws
-#: that should count as independent ones.
+#: Effective draws that are enough for means and standard deviations, and the share of all draws
+#: that should be effective.
 ENOUGH, SHARE = 400, 0.1
 
 
@@ -34,12 +34,12 @@ def diagnose(
 ) -> dict[str, Any]:
     """Return the worst rank-normalised R-hat and bulk ESS, and where, and divergences.
 
-    Over all parameters but the effects of the integrated factor, which are drawn exactly. If
-    draws were weighted, with Pareto k and effective size of the `weights`.
+    All parameters are checked but the effects of the integrated factor, which are drawn
+    exactly. If draws were weighted, `weights` has the Pareto k and the effective number.
     """
     from arviz_stats.base import array_stats
 
-    # Ranks are for chains, which may be stuck or have other tails.
+    # Ranks tell chains that are stuck or have other tails, and weighted draws are no chains.
     method = "split" if weights else "rank"
     rhats, sizes = {}, {}
     for name, draws in _scalars(posterior):

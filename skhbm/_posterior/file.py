@@ -1,8 +1,8 @@
-"""A posterior and its design <-> arrays and JSON.
+"""Posteriors and designs as arrays and JSON, and back.
 
 A file has the draws, and what the design depends on beside the statistics: terms, scaling and
-the factor that is integrated out. The rest is computed again, so that nothing that compiled
-code takes for an index or a shape comes from a file.
+the factor that is integrated out. The rest of the design is computed again, so that nothing
+that compiled code takes for an index or a shape comes from a file.
 """
 
 from __future__ import annotations
@@ -35,25 +35,25 @@ __all__ = [
     "unpack_posterior",
 ]
 
-#: Draws that are the same for all factors.
+#: Fields of a posterior with draws that do not belong to one factor.
 DRAWS = ("sampled", "sigma", "sigma_new", "log_sigma", "coef", "working")
-#: What rows that came after the fit have added to the design.
+#: Fields of the design to which rows that came after the fit were added.
 SUMS = ("W", "counts")
-#: Correlations, rounded.
+#: Largest correlation, up to rounding.
 LARGEST = 1 + 1e-9
-#: Numbers whose squares and products are still finite.
+#: Largest number whose squares and products are still finite.
 HUGE = 1e140
 #: Rounding of coefficients, relative to what they are sums of.
 ROUNDING = 1e-8
-#: Bytes that may be computed for one that is read, from this many on.
+#: Bytes that may be computed for each byte that is read, from so many bytes on.
 BLOWUP, LEAST = 64, 2**30
 
 
 def pack_design(design: Design, *, extended: bool) -> tuple[dict[str, Any], Arrays]:
     """Return a description and arrays by name.
 
-    `extended` tells that rows were added after the fit: the sums over groups were then
-    added up in another order than they would be now.
+    If rows were added after the fit, which `extended` tells, the arrays include the sums over
+    groups: a sum in another order would differ by rounding.
     """
     scaling = design.scaling
     about = {
@@ -79,7 +79,7 @@ def pack_design(design: Design, *, extended: bool) -> tuple[dict[str, Any], Arra
 
 
 def unpack_design(about: Any, arrays: Arrays, statistics: GroupedStatistics) -> Design:
-    """Return the design, computed from the statistics; take what is used from the arrays."""
+    """Return the design, computed from the statistics; arrays that are used are removed."""
     terms = _terms(about, statistics)
     integrated = about["integrated"]
     require(type(integrated) is int and 0 <= integrated < len(terms), "integrated")
@@ -113,7 +113,7 @@ def pack_posterior(posterior: Posterior) -> Arrays:
 
 
 def unpack_posterior(draws: Arrays, design: Design, seed: Any) -> Posterior:
-    """Return the posterior, the draws of which are all that the design asks for."""
+    """Return the posterior, after a check that there are all draws that the design needs."""
     require(type(seed) is int and 0 <= seed < 2**63, "the seed")
     require(draws["coef"].ndim == 3, "the shape of draws")
     shape = draws["coef"].shape[:2]
@@ -134,15 +134,16 @@ def unpack_posterior(draws: Arrays, design: Design, seed: Any) -> Posterior:
     if "log_sigma" not in draws:
         del widths["log_sigma"]
     require(set(draws) == set(widths), "the names of draws")
-    own = {name: _numbers(array, (*shape, *widths[name])) for name, array in draws.items()}
-    scales = tuple(Scales(own[f"tau{f}"], own[f"corr{f}"]) for f in range(len(factors)))
-    for one in scales:
-        require(np.all(one.tau >= 0) and np.all(np.abs(one.corr) <= LARGEST), "scales")
-    require(np.all(own["sigma"] > 0) and np.all(own["sigma_new"] >= 0), "residual scales")
-    _check_coefficients(own["coef"], own["working"], design)
-    log_sigma = own.get("log_sigma")
+    valid = {name: _numbers(array, (*shape, *widths[name])) for name, array in draws.items()}
+    scales = tuple(Scales(valid[f"tau{f}"], valid[f"corr{f}"]) for f in range(len(factors)))
+    for of_factor in scales:
+        correlated = np.all(np.abs(of_factor.corr) <= LARGEST)
+        require(np.all(of_factor.tau >= 0) and correlated, "scales")
+    require(np.all(valid["sigma"] > 0) and np.all(valid["sigma_new"] >= 0), "residual scales")
+    _check_coefficients(valid["coef"], valid["working"], design)
+    log_sigma = valid.get("log_sigma")
     require(log_sigma is None or np.all(log_sigma[:, :, 1] >= 0), "log_sigma")
-    fields: dict[str, Any] = {name: own.get(name) for name in DRAWS}
+    fields: dict[str, Any] = {name: valid.get(name) for name in DRAWS}
     return Posterior(design=design, scales=scales, seed=seed, **fields)
 
 
@@ -159,7 +160,7 @@ def _numbers(array: NDArray[Any], shape: tuple[int, ...]) -> Float:
 
 
 def _check_coefficients(coef: NDArray[Any], working: NDArray[Any], design: Design) -> None:
-    """Check that coefficients are those that predictions are made of."""
+    """Check that natural coefficients are the working ones, from which predictions are made."""
     scaling = design.scaling
     natural = scaling.natural(working, design.terms)
     parts = np.abs(natural)
@@ -169,7 +170,7 @@ def _check_coefficients(coef: NDArray[Any], working: NDArray[Any], design: Desig
 
 
 def _terms(about: Any, statistics: GroupedStatistics) -> list[Terms]:
-    """Return the terms of each factor, of one that does not vary if there is none."""
+    """Return the terms of each factor, or terms that do not vary if there is none."""
     features, residual = about["features"], about["residual"]
     require(isinstance(features, list) and all(type(n) is str for n in features), "features")
     require(len(features) == len(set(features)) == statistics.n_features, "features")
@@ -187,22 +188,22 @@ def _terms(about: Any, statistics: GroupedStatistics) -> list[Terms]:
         require(isinstance(slopes, list) and all(type(k) is int for k in slopes), "slopes")
         require(all(0 <= k < len(features) for k in slopes), "slopes")
         require(all(a < b for a, b in pairwise(slopes)), "slopes")
-        own = Terms(tuple(features), np.array(slopes, dtype=np.int64), *flags, residual)
-        require(bool(own.varying) == (n_factors > 0), "what varies")
-        require(n_factors > 0 or not own.by_group, "residual")
-        terms.append(own)
+        found = Terms(tuple(features), np.array(slopes, dtype=np.int64), *flags, residual)
+        require(bool(found.varying) == (n_factors > 0), "what varies")
+        require(n_factors > 0 or not found.by_group, "residual")
+        terms.append(found)
     return terms
 
 
 def _check_size(terms: list[Terms], statistics: GroupedStatistics) -> None:
     """Refuse terms for which far more would be computed than was read.
 
-    What is largest are the linear forms of the sampled effects, cubic in the number of terms.
+    The linear forms of the sampled effects take most memory, cubic in the number of terms.
     """
     if len(terms) == 1:
         return
-    widths = [len(one.varying) for one in terms]
-    slopes = np.unique(np.concatenate([one.slopes for one in terms]))
+    widths = [len(of_factor.varying) for of_factor in terms]
+    slopes = np.unique(np.concatenate([of_factor.slopes for of_factor in terms]))
     rows = len(statistics.n) * (1 + len(slopes))
     computed = 8 * rows * max(widths) * sum(widths)
     require(computed <= max(BLOWUP * statistics.cross.nbytes, LEAST), "the number of terms")

@@ -1,6 +1,6 @@
-"""Draws of all parameters that remain after integration -> moments and effect draws.
+"""The posterior: draws of all parameters that were not integrated out, and their design.
 
-A `Posterior` is arrays only: what a fitted estimator keeps, pickles and predicts from.
+A `Posterior` is arrays only. Fitted estimators keep it, pickle it and predict from it.
 """
 
 from __future__ import annotations
@@ -78,10 +78,10 @@ class Posterior:
     scales : tuple of Scales
         Of each factor, in the user's order.
     sampled : ndarray of shape (n_chains, n_draws, n_effects)
-        Effects of the factors that are not integrated out, in working units: those of the
-        first one's first group, term by term, those of its second group, ...
+        Effects of the factors that are not integrated out, in working units, by factor,
+        group and term.
     sigma : ndarray of shape (n_chains, n_draws, 1 or n_groups)
-        1 if errors are known: rows are weighted by their precision.
+        Residual scales; 1 if errors are known, since rows are weighted by their precision.
     sigma_new : ndarray of shape (n_chains, n_draws)
         Residual scale of a group that was not seen; 0 if errors are known.
     log_sigma : ndarray of shape (n_chains, n_draws, 2) or None
@@ -89,7 +89,7 @@ class Posterior:
     coef : ndarray of shape (n_chains, n_draws, 1 + n_features)
         Population coefficients, the intercept first and at x = 0 (0 if there is none).
     working : ndarray of shape (n_chains, n_draws, n_fixed)
-        The same for standardised features and target, without an intercept that is not there.
+        The same for standardised features and target, without the intercept if there is none.
     seed : int
         Seed of the draws of the effects, which are made when they are asked for.
     """
@@ -140,12 +140,12 @@ class Posterior:
         return self.scales[design.integrated].covariances(units)
 
     def other_covariances(self) -> list[Float]:
-        """Return covariances of the effects of the other factors, as `covariances` does."""
+        """Return covariances of the effects of each other factor in working units."""
         design = self.design
-        scales = [one for f, one in enumerate(self.scales) if f != design.integrated]
+        scales = [s for f, s in enumerate(self.scales) if f != design.integrated]
         return [
-            one.covariances(design.scaling.effect_units(other.terms))
-            for one, other in zip(scales, design.others, strict=True)
+            of_factor.covariances(design.scaling.effect_units(other.terms))
+            for of_factor, other in zip(scales, design.others, strict=True)
         ]
 
     def covariance_roots(self) -> Float:
@@ -200,15 +200,14 @@ class Posterior:
             return self.effects()
         position = design.position(factor)
         other = design.others[position]
-        own = self.working_effects(position)
-        return own * design.scaling.effect_units(other.terms)
+        return self.working_effects(position) * design.scaling.effect_units(other.terms)
 
     def working_effects(self, position: int) -> Float:
         """Return the sampled effects of one of the others (n_chains, n_draws, n_groups, q)."""
         sizes = [other.n_groups * len(other.terms.varying) for other in self.design.others]
         first = sum(sizes[:position])
-        own = self.sampled[:, :, first : first + sizes[position]]
-        return own.reshape(*self.shape, self.design.others[position].n_groups, -1)
+        effects = self.sampled[:, :, first : first + sizes[position]]
+        return effects.reshape(*self.shape, self.design.others[position].n_groups, -1)
 
 
 def flat(draws: Float) -> Float:

@@ -11,60 +11,62 @@ from skhbm._posterior.effects import covariance_roots, pooling_factors
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from skhbm._design.design import Design
+    from skhbm._design.design import Design, SampledFactor
+    from skhbm._design.pseudo_rows import PseudoRows
     from skhbm._design.terms import Terms
     from skhbm._posterior.moments import GroupMoments
     from skhbm._posterior.posterior import Posterior
-    from skhbm._types import Float
+    from skhbm._types import Float, Int
 
 
 __all__ = ["group_coefficients", "mean_effects", "population_map", "shrinkage_columns"]
 
 
-def group_coefficients(posterior: Posterior, known: GroupMoments, factor: int) -> Float:
+def group_coefficients(posterior: Posterior, moments: GroupMoments, factor: int) -> Float:
     """Return posterior means of population + effect (n_groups, 1 + n_features).
 
     Natural scale, the intercept at x = 0 first (0 if the model has none).
     """
     design = posterior.design
-    own = design.factors[factor]
-    population = design.scaling.natural(known.population, design.terms)
-    out = np.tile(population, (own.n_groups, 1))
-    effect = mean_effects(posterior, known, factor)
-    out[:, own.terms.varying_positions] += effect * design.scaling.effect_units(own.terms)
+    of_factor = design.factors[factor]
+    population = design.scaling.natural(moments.population, design.terms)
+    out = np.tile(population, (of_factor.n_groups, 1))
+    effect = mean_effects(posterior, moments, factor)
+    units = design.scaling.effect_units(of_factor.terms)
+    out[:, of_factor.terms.varying_positions] += effect * units
     return out
 
 
-def mean_effects(posterior: Posterior, known: GroupMoments, factor: int) -> Float:
+def mean_effects(posterior: Posterior, moments: GroupMoments, factor: int) -> Float:
     """Return posterior means of the effects of a factor (n_groups, q), in working units."""
     integrated = posterior.design.integrated
     if factor == integrated:
-        return known.effect
+        return moments.effect
     return posterior.working_effects(posterior.design.position(factor)).mean(axis=(0, 1))
 
 
 def shrinkage_columns(
-    posterior: Posterior, known: GroupMoments, factor: int, probability: float
+    posterior: Posterior, moments: GroupMoments, factor: int, probability: float
 ) -> dict[str, Any]:
     """Return the columns of the table of shrinkage, one row per group and varying term.
 
     `probability` is that of the interval of the pooling factors.
     """
     design = posterior.design
-    own = design.factors[factor]
-    positions = own.terms.varying_positions
-    partial = group_coefficients(posterior, known, factor)[:, positions]
-    R, score, sigma = _own_rows(posterior, known, factor)
+    levels, terms = design.factors[factor].levels, design.factors[factor].terms
+    positions = terms.varying_positions
+    partial = group_coefficients(posterior, moments, factor)[:, positions]
+    R, score, sigma = _own_rows(posterior, moments, factor)
     pooling = pooling_summary(posterior, R, sigma, factor, probability)
     return {
-        "factor": np.full(partial.size, own.levels.name, dtype=object),
-        "group": np.repeat(own.levels.labels, len(positions)),
-        "coefficient": np.tile(np.array(own.terms.varying, dtype=object), own.n_groups),
-        "n": np.repeat(_as_counts(own.n), len(positions)),
-        "no_pooling": _no_pooling(posterior, known, own.terms, R, score).ravel(),
+        "factor": np.full(partial.size, levels.name, dtype=object),
+        "group": np.repeat(levels.labels, len(positions)),
+        "coefficient": np.tile(np.array(terms.varying, dtype=object), len(levels)),
+        "n": np.repeat(_as_counts(design.factors[factor].n), len(positions)),
+        "no_pooling": _no_pooling(posterior, moments, terms, R, score).ravel(),
         "partial_pooling": partial.ravel(),
-        "complete_pooling": np.tile(_complete_pooling(posterior)[positions], own.n_groups),
-        "sd": _sds(posterior, known, factor).ravel(),
+        "complete_pooling": np.tile(_complete_pooling(posterior)[positions], len(levels)),
+        "sd": _sds(posterior, moments, factor).ravel(),
         "pooling": pooling[0].ravel(),
         "pooling_lower": pooling[1].ravel(),
         "pooling_upper": pooling[2].ravel(),
@@ -72,64 +74,77 @@ def shrinkage_columns(
 
 
 def _as_counts(n: Float) -> NDArray[Any]:
-    """Return whole numbers as integers: weights need not be."""
+    """Return counts as integers if they are whole, which weights need not be."""
     whole = np.rint(n).astype(np.int64)
     return whole if np.array_equal(whole, n) else n
 
 
 def _own_rows(
-    posterior: Posterior, known: GroupMoments, factor: int
+    posterior: Posterior, moments: GroupMoments, factor: int
 ) -> tuple[Float, Float, Float]:
     """Return what the groups' own rows say: roots R, scores and residual scales.
 
     R (n_groups, q, q) has R'R = A, and R^-1 times the score (n_groups, q) is the least squares
     estimate of the effects, all else being at its posterior mean.
     """
-    design = posterior.design
+    design, sigma = posterior.design, posterior.residual_scales()
     if factor == design.integrated:
         R, E = np.split(design.roots, [len(design.terms.varying)], axis=2)
-        score = E[:, :, -1] - E[:, :, :-1] @ known.population - posterior.mean_shifts()
-        return R, score, posterior.residual_scales()
+        score = E[:, :, -1] - E[:, :, :-1] @ moments.population - posterior.mean_shifts()
+        return R, score, sigma
     several: Any = design.several_factors
-    pseudo_rows, position = several.pseudo_rows, design.position(factor)
-    z, code = pseudo_rows.terms[position], pseudo_rows.codes[position]
-    residual = pseudo_rows.xy[:, -1] - pseudo_rows.xy[:, :-1] @ known.population
-    residual -= np.sum(pseudo_rows.integrated * known.effect[pseudo_rows.group], axis=1)
-    for f, (terms, codes) in enumerate(zip(pseudo_rows.terms, pseudo_rows.codes, strict=True)):
+    rows, position = several.pseudo_rows, design.position(factor)
+    z, residual = rows.terms[position], _residuals(posterior, moments, rows, position)
+    if sigma.shape[1] > 1:
+        # Rows of a group have several residual scales: weighted by their mean precision.
+        root = np.sqrt(np.mean(sigma**-2.0, axis=0))[rows.group]
+        z, residual = z * root[:, None], residual * root
+        sigma = np.ones((len(sigma), 1))
+    return *_root_and_score(z, residual, rows.codes[position], several.factors[position]), sigma
+
+
+def _residuals(
+    posterior: Posterior, moments: GroupMoments, rows: PseudoRows, position: int
+) -> Float:
+    """Return residuals of pseudo-rows, all but one sampled factor at its posterior mean."""
+    residual = rows.xy[:, -1] - rows.xy[:, :-1] @ moments.population
+    residual -= np.sum(rows.integrated * moments.effect[rows.group], axis=1)
+    for f, (terms, codes) in enumerate(zip(rows.terms, rows.codes, strict=True)):
         if f != position:
             mean = posterior.working_effects(f).mean(axis=(0, 1))
             residual -= np.sum(terms * mean[codes], axis=1)
-    sigma = posterior.residual_scales()
-    if sigma.shape[1] > 1:
-        # Rows of a group have several residual scales: weighted by their mean precision.
-        root = np.sqrt(np.mean(sigma**-2.0, axis=0))[pseudo_rows.group]
-        z, residual = z * root[:, None], residual * root
-        sigma = np.ones((len(sigma), 1))
-    n_groups = design.factors[factor].n_groups
-    A = np.zeros((n_groups, z.shape[1], z.shape[1]))
-    b = np.zeros((n_groups, z.shape[1]))
+    return residual
+
+
+def _root_and_score(
+    z: Float, residual: Float, code: Int, factor: SampledFactor
+) -> tuple[Float, Float]:
+    """Return R (n_groups, q, q) and scores s (n_groups, q): R'R = Z_j'Z_j, R's = Z_j'r_j."""
+    A = np.zeros((factor.n_groups, z.shape[1], z.shape[1]))
+    b = np.zeros((factor.n_groups, z.shape[1]))
     np.add.at(A, code, z[:, :, None] * z[:, None, :])
     np.add.at(b, code, z * residual[:, None])
     values, vectors = np.linalg.eigh(A)
     root = np.sqrt(np.maximum(values, 0.0))
-    R = root[:, :, None] * vectors.mT
     rotated = np.einsum("kba,kb->ka", vectors, b)
-    return R, np.divide(rotated, root, out=np.zeros_like(rotated), where=root > 0), sigma
+    score = np.divide(rotated, root, out=np.zeros_like(rotated), where=root > 0)
+    return root[:, :, None] * vectors.mT, score
 
 
 def _no_pooling(
-    posterior: Posterior, known: GroupMoments, terms: Terms, R: Float, score: Float
+    posterior: Posterior, moments: GroupMoments, terms: Terms, R: Float, score: Float
 ) -> Float:
-    """Return each group's own least squares (n_groups, q), NaN where it has none.
+    """Return the least squares of each group's rows (n_groups, q), NaN where rows are too few.
 
     All that does not vary by the factor is at its posterior mean.
     """
     design = posterior.design
-    own = np.einsum("jab,jb->ja", np.linalg.pinv(R, rcond=1e-10), score)
+    effects = np.einsum("jab,jb->ja", np.linalg.pinv(R, rcond=1e-10), score)
     full_rank = np.linalg.matrix_rank(R, rtol=1e-10) == R.shape[1]
-    own[~full_rank] = np.nan
-    population = design.scaling.natural(known.population, design.terms)
-    return own * design.scaling.effect_units(terms) + population[terms.varying_positions]
+    effects[~full_rank] = np.nan
+    population = design.scaling.natural(moments.population, design.terms)
+    units = design.scaling.effect_units(terms)
+    return effects * units + population[terms.varying_positions]
 
 
 def pooling_summary(
@@ -157,7 +172,7 @@ def _complete_pooling(posterior: Posterior) -> Float:
     return design.scaling.natural(working, design.terms)
 
 
-def _sds(posterior: Posterior, known: GroupMoments, factor: int) -> Float:
+def _sds(posterior: Posterior, moments: GroupMoments, factor: int) -> Float:
     """Return posterior sds of population + effect (n_groups, q), on the natural scale."""
     design = posterior.design
     terms = design.factors[factor].terms
@@ -167,16 +182,16 @@ def _sds(posterior: Posterior, known: GroupMoments, factor: int) -> Float:
         draws += posterior.coef[:, :, None, terms.varying_positions]
         return np.asarray(draws.std(axis=(0, 1)))
     A = population_map(design, terms)[0]
-    variance = np.einsum("af,fg,ag->a", A, known.population_cov, A)
-    cross = np.einsum("jaf,af->ja", known.cross_cov, A) * units
-    own = np.einsum("jaa->ja", known.effect_cov) * units**2
-    return np.asarray(np.sqrt(np.maximum(variance + 2 * cross + own, 0.0)))
+    variance = np.einsum("af,fg,ag->a", A, moments.population_cov, A)
+    cross = np.einsum("jaf,af->ja", moments.cross_cov, A) * units
+    within = np.einsum("jaa->ja", moments.effect_cov) * units**2
+    return np.asarray(np.sqrt(np.maximum(variance + 2 * cross + within, 0.0)))
 
 
 def population_map(design: Design, terms: Terms) -> tuple[Float, Float]:
-    """Return A (q, n_fixed) and b (q,): natural coefficients of varying terms are b + A w.
+    """Return A (q, n_fixed) and b (q,) with which b + A w are natural coefficients.
 
-    w are the population coefficients in working units.
+    They are those of the varying terms, w being the population coefficients in working units.
     """
     scaling, positions = design.scaling, terms.varying_positions
     b = scaling.natural(np.zeros(terms.n_fixed), terms)

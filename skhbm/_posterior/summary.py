@@ -44,7 +44,7 @@ def summarise(
     for factor in posterior.design.factors:
         f, terms = factor.levels.name, factor.terms.varying
         if f"corr_{f}" in variables:
-            # Each once, by the name that it has in the matrix. The diagonal has no R-hat.
+            # The matrix has each correlation twice, and a diagonal without R-hat.
             pairs = list(itertools.combinations(range(len(terms)), 2))
             rows, columns = zip(*pairs, strict=True)
             variables[f"corr_{f}"] = variables[f"corr_{f}"][:, :, rows, columns]
@@ -57,7 +57,7 @@ def summarise(
 
 
 def _check_options(kind: Any, ci_kind: Any, round_to: Any, **_: Any) -> None:
-    """Check what ArviZ does not check, or without a word of what it got."""
+    """Check what ArviZ does not check, or refuses without naming the value."""
     check_choice("kind", kind, KINDS)
     if ci_kind is not None and (not isinstance(ci_kind, str) or ci_kind not in ("eti", "hdi")):
         msg = f'`ci_kind` must be "eti", "hdi" or None. Got {ci_kind!r}.'
@@ -68,7 +68,7 @@ def _check_options(kind: Any, ci_kind: Any, round_to: Any, **_: Any) -> None:
         raise ValueError(msg)
 
 
-def _choose(var_names: Any, default: list[str], known: list[str]) -> list[str]:
+def _choose(var_names: Any, default: list[str], valid: list[str]) -> list[str]:
     """Return the variables that are asked for; names after "~" are left out."""
     if var_names is None:
         return default
@@ -77,11 +77,11 @@ def _choose(var_names: Any, default: list[str], known: list[str]) -> list[str]:
     if wrong:
         msg = f"`var_names` must be names of variables of the posterior. Got {wrong[0]!r}."
         raise TypeError(msg)
-    unknown = [name for name in names if name.removeprefix("~") not in known]
+    unknown = [name for name in names if name.removeprefix("~") not in valid]
     if unknown:
         msg = (
             f"`var_names` has {unknown[:5]}, which are not variables of the posterior. "
-            f"These are: {', '.join(known)}."
+            f"These are: {', '.join(valid)}."
         )
         raise ValueError(msg)
     without = {name[1:] for name in names if name.startswith("~")}

@@ -6,8 +6,8 @@ rows of a linear predictor eta = x'beta + sum_f z_f'u_f is exact without the row
     (N - 1) Var(eta) = sum_c b_c'S_c b_c + sum_c n_c (m_c - m)^2,
 
 b_c being the coefficients of the cell's groups, m_c the mean of eta in the cell and m that of
-all rows. Rows count alike: where errors are known, statistics within a cell are weighted by
-their precisions, and are taken as those of rows with equal errors.
+all rows. Rows count alike. Where errors are known, statistics within a cell are weighted by
+precisions, and are taken as if the rows of the cell had equal errors.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ def variance_columns(
 ) -> Mapping[str, Any]:
     """Return the columns of the table of variance components, the residual last.
 
-    The intraclass correlation of a factor is the share of its intercepts' variance in that of
-    the intercepts of all factors and the residual (Gelman & Hill 2007, p. 258), that of two
-    rows of a group, of other groups in the other factors, at x = 0; slopes have other
-    units and none. By-group residual variances are averaged over rows. Known errors are
-    no component; they enter by their typical variance, so that the correlation is
-    the I^2 of meta-analysis.
+    The intraclass correlation of a factor is the share of its intercepts' variance in the sum
+    of the variances of the intercepts of all factors and the residual (Gelman & Hill 2007,
+    p. 258). It is the correlation, at x = 0, of two rows of one group that share no group of
+    another factor. Slopes have other units and no such correlation. By-group residual
+    variances are averaged over rows. Known errors are no component; they enter by their
+    typical variance, so that the correlation is the I^2 of meta-analysis.
     """
     residual = _residual_variance(posterior, statistics)
     sds = [scales.tau.reshape(posterior.n_draws, -1) for scales in posterior.scales]
@@ -96,8 +96,8 @@ def partition_columns(
 ) -> tuple[list[str], Mapping[str, Any]]:
     """Return names of the parts of a row's variance, and the columns of their table.
 
-    The variance of x'beta over rows, the mean over rows of z'Sigma z (Johnson 2014) of each
-    factor, and the residual variance; in each draw shares sum to one.
+    The parts are the variance of x'beta over rows, the mean over rows of z'Sigma z (Johnson
+    2014) of each factor, and the residual variance. In each draw shares sum to one.
     """
     between = _between_variances(posterior, statistics)
     residual = _residual_variance(posterior, statistics)
@@ -119,9 +119,10 @@ def r2_columns(
 ) -> tuple[list[str], Mapping[str, Any]]:
     """Return names and columns of the table of Bayesian R^2.
 
-    Conditional on the group effects the variance of the fitted values over that plus the
-    residual one (Gelman et al. 2019, eq. 3); marginally, with population coefficients only,
-    the effects belong to the residual (Nakagawa & Schielzeth 2013, eq. 26).
+    The conditional R^2 is the variance of fitted values, group effects included, over that
+    variance plus the residual one (Gelman et al. 2019, eq. 3). In the marginal R^2 the fitted
+    values have population coefficients only, and the effects belong to the residual
+    (Nakagawa & Schielzeth 2013, eq. 26).
     """
     marginal, conditional = fitted_variances(posterior, statistics)
     residual = _residual_variance(posterior, statistics)
@@ -142,8 +143,8 @@ def fitted_variances(
 ) -> tuple[Float, Float]:
     """Return variances over rows of x'beta and of that plus the effects, in each draw.
 
-    In squared units of y, with N - 1 in the denominator. The draws of the effects are those
-    of `posterior_`.
+    Variances are in squared units of y, with N - 1 in the denominator. The draws of the
+    effects are the same as in `posterior_`.
     """
     population = _population_variance(posterior, statistics)
     design = posterior.design
@@ -178,18 +179,18 @@ def fitted_variances(
 
 def _positions(terms: Terms, slopes: Int) -> Int:
     """Return the positions of a factor's varying terms among the intercept and `slopes`."""
-    own = 1 + np.searchsorted(slopes, terms.slopes)
-    return np.concatenate([[0], own]) if terms.varying_intercept else own
+    positions = 1 + np.searchsorted(slopes, terms.slopes)
+    return np.concatenate([[0], positions]) if terms.varying_intercept else positions
 
 
 @njit(**JIT)
 def _add_effects(beta, effects, first, widths, positions, n, centred, Z, cross, slopes, out):
     """Fill out (s,) with the sums over cells that involve the effects (s, n_effects).
 
-    The effects of a cell's groups begin at first (n_cells, n_factors); `positions` are those of
-    the terms of all factors among the columns of Z, 1 and the means of the slopes.
-    `centred` (n_cells, p) has the means of the features less those of all rows, and `cross`
-    (n_cells, n_slopes, p) cross-products of slopes.
+    The effects of a cell's groups begin at first (n_cells, n_factors). `positions` has the
+    columns of Z that belong to the terms of all factors; its columns are 1 and the means of
+    the slopes. `centred` (n_cells, p) has the means of the features less the means over all
+    rows, and `cross` (n_cells, n_slopes, p) the cross-products of slopes.
     """
     n_draws, n_cells = len(effects), len(n)
     p, k = beta.shape[1], len(slopes)
@@ -274,7 +275,7 @@ def _population_variance(posterior: Posterior, statistics: GroupedStatistics) ->
     n, mean, cross = _row_moments(statistics)
     centred = mean - n @ mean / n.sum()
     total = cross.sum(axis=0) + (n[:, None] * centred).T @ centred
-    # Einstein's summation of nothing is zero: there may be no features.
+    # There may be no features, of which Einstein's summation is zero.
     quadratic = np.einsum("sk,kl,sl->s", beta, total, beta, optimize=True)
     return np.asarray(quadratic / (n.sum() - 1))
 
@@ -282,23 +283,22 @@ def _population_variance(posterior: Posterior, statistics: GroupedStatistics) ->
 def _between_variances(posterior: Posterior, statistics: GroupedStatistics) -> dict[str, Float]:
     """Return the mean of z'Sigma z over rows in each draw (n_draws,), of each factor."""
     n, mean, cross = _row_moments(statistics)
-    # Of 1 and the features.
-    one = np.column_stack([np.ones(len(n)), mean])
-    squares = (n[:, None] * one).T @ one + np.pad(cross.sum(axis=0), ((1, 0), (1, 0)))
+    terms = np.column_stack([np.ones(len(n)), mean])
+    squares = (n[:, None] * terms).T @ terms + np.pad(cross.sum(axis=0), ((1, 0), (1, 0)))
     out = {}
     for factor, scales in zip(posterior.design.factors, posterior.scales, strict=True):
         at = factor.terms.varying_positions
         if len(at):
-            own = squares[np.ix_(at, at)] / n.sum()
+            mean_square = squares[np.ix_(at, at)] / n.sum()
             cov = scales.covariances(np.ones(len(at)))
-            out[factor.levels.name] = np.einsum("scd,cd->s", cov, own)
+            out[factor.levels.name] = np.einsum("scd,cd->s", cov, mean_square)
     return out
 
 
 def _residual_variance(posterior: Posterior, statistics: GroupedStatistics) -> Float:
     """Return the residual variance in each draw (n_draws,), averaged over rows.
 
-    Where errors are known it is their typical variance.
+    If errors are known, it is their typical variance.
     """
     if statistics.known_errors:
         return np.full(posterior.n_draws, typical_variance(statistics.n, statistics.weight))
@@ -330,7 +330,7 @@ def typical_variance(n: Float, weight: Float) -> float:
        meta-analysis. Statistics in Medicine 21(11), 1539-1558, equation 9.
        https://doi.org/10.1002/sim.1186
     """
-    # Frequencies below one are no parts of a row.
+    # A cell whose frequency is below one is taken as one row.
     squares = np.sum(weight**2 / np.maximum(n, 1.0))
     total = weight.sum()
     return float((n.sum() - 1) * total / (total**2 - squares))

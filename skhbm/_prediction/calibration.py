@@ -27,16 +27,17 @@ __all__ = [
 
 #: Probabilities at which calibration is looked at.
 NOMINAL = np.arange(1, 100) / 100
-#: Simulated samples of uniform numbers, and the most numbers in each.
+#: Number of simulated samples of uniform numbers, and the most numbers in a sample.
 N_SIMULATIONS, LARGEST = 1000, 10_000
 
 
 def distribution(
     posterior: Posterior, rows: Rows, y: Float, errors: Float | None = None
 ) -> Float:
-    """Return the predictive probability (n,) of a target below y, known with errors.
+    """Return the predictive probability (n,) of a target below y, which may have known errors.
 
-    The distribution function of the mixture over draws: y's probability integral transform.
+    That is the distribution function of the mixture over draws at y, and is called the
+    probability integral transform of y.
     """
     scaling = posterior.design.scaling
     standard = (y - scaling.y_mean) / scaling.y_scale
@@ -55,7 +56,7 @@ def central_coverage(y: Float, bounds: Float, probabilities: Float) -> tuple[Flo
     """Return the nominal and the observed coverage of central intervals.
 
     bounds (n, n_quantiles) are quantiles of each y at the probabilities, which are sorted and
-    symmetric about 1/2; the median, if there, bounds no interval.
+    symmetric about 1/2. If the median is among them, it bounds no interval.
     """
     half = len(probabilities) // 2
     lower, upper = bounds[:, :half][:, ::-1], bounds[:, -half:]
@@ -65,10 +66,10 @@ def central_coverage(y: Float, bounds: Float, probabilities: Float) -> tuple[Flo
 
 
 def tail(counts: Int, n: int, points: Float) -> Float:
-    """Return how far out counts (..., n_points) below the points are, at the worst of these.
+    """Return how far out counts (..., n_points) below the points are, at the worst point.
 
     That is twice the binomial probability of a count as small or as great, the least over
-    points: gamma of Säilynoja, Bürkner & Vehtari 2022, section 2.2.
+    points: gamma in section 2.2 of Säilynoja, Bürkner & Vehtari (2022).
     """
     below = bdtr(counts, n, points)
     above = np.where(counts > 0, bdtrc(np.maximum(counts - 1, 0), n, points), 1.0)
@@ -79,7 +80,7 @@ def simulated_tails(n: int, points: Float, n_simulations: int) -> Float:
     """Return `tail` of as many samples (n_simulations,) of n independent uniform numbers.
 
     ArviZ's simulation drops the upper tails of a sample with no number below some point,
-    and its bands of few numbers are too narrow: of 20, one for 50 % held 27 %.
+    and its bands of few numbers are too narrow: a band for 50 % of 20 numbers held 27 %.
     """
     rng = np.random.default_rng(0)
     shares = np.diff(points, prepend=0, append=1)
@@ -90,9 +91,10 @@ def simulated_tails(n: int, points: Float, n_simulations: int) -> Float:
 def band(n: int, points: Float, probability: float) -> tuple[Float, Float]:
     """Return bounds of the share below each point of n independent uniform numbers.
 
-    All points at once are within them with the given probability. They are quantiles of
-    binomial distributions, at a level found by simulation (Säilynoja, Bürkner & Vehtari 2022,
-    section 2.2). That level hardly changes above 10,000 numbers, which are simulated at most.
+    The shares at all points are within them at once with the given probability. The bounds
+    are quantiles of binomial distributions, at a level found by simulation (Säilynoja, Bürkner
+    & Vehtari 2022, section 2.2). No more than 10,000 numbers are simulated, as the level hardly
+    changes beyond.
     """
     from arviz_stats.ecdf_utils import get_pointwise_confidence_band
 

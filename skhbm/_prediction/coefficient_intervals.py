@@ -1,4 +1,4 @@
-"""Posterior intervals of the coefficients of groups, not of what they predict."""
+"""Posterior intervals of the coefficients of groups, as opposed to intervals of predictions."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Coefficient(NamedTuple):
 
 
 def estimates(
-    posterior: Posterior, known: GroupMoments, which: Coefficient
+    posterior: Posterior, moments: GroupMoments, which: Coefficient
 ) -> tuple[Float, float]:
     """Return posterior means of all groups (n_groups,) and of the population, natural."""
     design = posterior.design
@@ -47,16 +47,17 @@ def estimates(
     population = 0.0
     if which.with_population:
         A, b = population_map(design, terms)
-        population = float(b[which.term] + A[which.term] @ known.population)
-    effect = mean_effects(posterior, known, which.factor)[:, which.term]
+        population = float(b[which.term] + A[which.term] @ moments.population)
+    effect = mean_effects(posterior, moments, which.factor)[:, which.term]
     return population + unit * effect, population
 
 
 def quantiles(posterior: Posterior, which: Coefficient, probabilities: Float) -> Float:
     """Return posterior quantiles of all groups (n_groups, n_quantiles), natural.
 
-    Of the mixture over draws of the normal distribution that the coefficient has given each;
-    of the draws themselves for a factor whose effects are sampled.
+    If the factor is integrated out, they are quantiles of the mixture over draws of the normal
+    distributions that the coefficient has given each draw. If its effects are sampled, they
+    are quantiles of the draws.
     """
     design = posterior.design
     if which.factor != design.integrated:

@@ -46,8 +46,8 @@ class Offsets(NamedTuple):
     def add(self, posterior: Posterior, mean: Float, variance: Float) -> None:
         """Add means and variances (n, n_draws) of what the effects add to each row.
 
-        Those of seen groups are known in each draw, those of new ones have the factor's
-        variance.
+        Effects of groups that were seen have a value in each draw. Effects of new groups have
+        mean zero and the variance of the factor.
         """
         if not self.codes:
             return
@@ -71,8 +71,8 @@ def blocks(n: int, size: int) -> Iterator[slice]:
 def linear_predictors(posterior: Posterior, rows: Rows) -> Iterator[tuple[Int, Float, Float]]:
     """Yield positions of rows, mean and variance (rows, draws) of their linear predictors.
 
-    Given each draw, the effects of the integrated factor are normal, and so are those of
-    groups that were not seen. Rows come group by group.
+    Given each draw, integrated effects are normal, and so are the effects of groups that were
+    not seen. Rows come group by group.
     """
     design = posterior.design
     effects, n_draws = posterior.conditional_effects(), posterior.n_draws

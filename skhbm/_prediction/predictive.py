@@ -1,6 +1,6 @@
 """Posterior predictive means, variances, quantiles, densities and samples of new rows.
 
-Rows come in blocks, so memory grows with the rows asked for and not with the draws.
+Rows are computed in blocks, so that memory grows with the rows and not with rows times draws.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ NARROWEST = 1e-9
 
 
 def moments(
-    posterior: Posterior, known: GroupMoments, rows: Rows, *, with_sd: bool
+    posterior: Posterior, of_groups: GroupMoments, rows: Rows, *, with_sd: bool
 ) -> tuple[Float, Float | None]:
     """Return predictive means (n,) and standard deviations (n,) in units of y."""
     design = posterior.design
@@ -53,11 +53,11 @@ def moments(
         return _joint_moments(posterior, rows)
     codes, mean = rows.codes, np.empty(len(rows))
     sd = np.empty(len(rows)) if with_sd else None
-    # One more entry than groups, found at index -1: the group that was not seen.
-    effect = _with_new(known.effect)
-    effect_cov = np.concatenate([known.effect_cov, known.new_cov[None]])
-    cross_cov = _with_new(known.cross_cov)
-    noise = np.append(known.noise, known.noise_new)
+    # The entry at index -1 is that of a group that was not seen.
+    effect = _with_new(of_groups.effect)
+    effect_cov = np.concatenate([of_groups.effect_cov, of_groups.new_cov[None]])
+    cross_cov = _with_new(of_groups.cross_cov)
+    noise = np.append(of_groups.noise, of_groups.noise_new)
     others = [
         _with_new(posterior.working_effects(f).mean(axis=(0, 1)))
         for f in range(len(rows.others))
@@ -65,12 +65,12 @@ def moments(
     for block in blocks(len(rows), BLOCK):
         fixed, varying = scaling.features(rows.X[block], design.terms)
         code = codes[block]
-        mean[block] = fixed @ known.population + np.sum(varying * effect[code], axis=1)
-        for other, keys, own in zip(design.others, rows.others, others, strict=True):
+        mean[block] = fixed @ of_groups.population + np.sum(varying * effect[code], axis=1)
+        for other, keys, u in zip(design.others, rows.others, others, strict=True):
             z = scaling.features(rows.X[block], other.terms)[1]
-            mean[block] += np.sum(z * own[np.maximum(keys[block], -1)], axis=1)
+            mean[block] += np.sum(z * u[np.maximum(keys[block], -1)], axis=1)
         if sd is not None:
-            variance = noise[code] + np.sum((fixed @ known.population_cov) * fixed, axis=1)
+            variance = noise[code] + np.sum((fixed @ of_groups.population_cov) * fixed, axis=1)
             for a in range(varying.shape[1]):
                 half = 0.5 * np.sum(effect_cov[code, a] * varying, axis=1)
                 half += np.sum(cross_cov[code, a] * fixed, axis=1)
@@ -80,15 +80,15 @@ def moments(
 
 
 def _with_new(effect: Float) -> Float:
-    """Append what a group that was not seen has on average: zero."""
+    """Append zero, the average of a group that was not seen."""
     return np.concatenate([effect, np.zeros((1, *effect.shape[1:]))])
 
 
 def _joint_moments(posterior: Posterior, rows: Rows) -> tuple[Float, Float]:
     """Return predictive means (n,) and standard deviations (n,) with several factors.
 
-    Effects of different factors depend on each other: coefficients and effects have moments
-    of their own for each combination of groups, however many rows have it.
+    Effects of different factors depend on each other. So the joint moments of coefficients and
+    effects are computed for each combination of groups, once for all rows that have it.
     """
     design = posterior.design
     scaling = design.scaling
@@ -99,9 +99,9 @@ def _joint_moments(posterior: Posterior, rows: Rows) -> tuple[Float, Float]:
     ends = np.searchsorted(which[order], np.arange(len(distinct) + 1))
     for some in blocks(len(distinct), COMBINATIONS):
         center, cov = _combination_moments(posterior, distinct[some])
-        own = order[ends[some.start] : ends[some.stop]]
-        for part in blocks(len(own), BLOCK):
-            at = own[part]
+        with_these = order[ends[some.start] : ends[some.stop]]
+        for part in blocks(len(with_these), BLOCK):
+            at = with_these[part]
             X = rows.X[at]
             fixed, varying = scaling.features(X, design.terms)
             others = [scaling.features(X, other.terms)[1] for other in design.others]
@@ -116,19 +116,19 @@ def _joint_moments(posterior: Posterior, rows: Rows) -> tuple[Float, Float]:
 def _combination_moments(posterior: Posterior, keys: Int) -> tuple[Float, Float]:
     """Return means (n, d) and covariances (n, d, d) of (w, u of each factor) of combinations.
 
-    keys (n, n_factors) are those of the integrated factor and the others, -1 for a new group.
+    keys (n, n_factors), the integrated factor's first, are -1 for a new group.
     """
     w = posterior.coefficients()
     n, n_draws, p = len(keys), *w.shape
-    # Combinations come in order: few groups of the integrated factor, many of the others.
+    # Combinations come in order, so that there are few groups of the integrated factor here.
     groups, unit = np.unique(keys[:, 0], return_inverse=True)
     u, cov_u = posterior.conditional_effects().conditional_moments(groups)
     parts = [np.broadcast_to(w[:, None], (n_draws, n, p)), u[:, unit]]
     extra = [np.zeros((n, p, p)), cov_u[unit]]
     for f, cov in enumerate(posterior.other_covariances()):
         code = keys[:, 1 + f]
-        known = posterior.working_effects(f).reshape(n_draws, -1, cov.shape[1])
-        parts.append(np.where(code[:, None] < 0, 0.0, known[:, code]))
+        drawn = posterior.working_effects(f).reshape(n_draws, -1, cov.shape[1])
+        parts.append(np.where(code[:, None] < 0, 0.0, drawn[:, code]))
         extra.append(np.where(code[:, None, None] < 0, cov.mean(axis=0), 0.0))
     v = np.concatenate(parts, axis=2).transpose(1, 2, 0)
     center = v.mean(axis=2)
@@ -151,8 +151,8 @@ def _mean_noise(posterior: Posterior) -> Float:
 def covariance(posterior: Posterior, rows: Rows) -> Float:
     """Return the joint predictive covariance (n, n): noise, effects and parameters.
 
-    The covariance of the conditional means plus the mean of the conditional
-    covariances, which is zero between rows of different units but for the noise.
+    It is the covariance of the conditional means plus the mean of the conditional
+    covariances, which are zero between rows of different units.
     """
     design = posterior.design
     scaling, n = design.scaling, len(rows)
@@ -179,7 +179,11 @@ def covariance(posterior: Posterior, rows: Rows) -> Float:
 def quantiles(
     posterior: Posterior, rows: Rows, probabilities: Float, errors: Float | None = None
 ) -> Float:
-    """Return quantiles (n, n_quantiles) of the mixture over draws, of y known with errors."""
+    """Return quantiles (n, n_quantiles) of the mixture over draws.
+
+    If y has known `errors` (n,) of its own, they are part of the mixture, as in the functions
+    below.
+    """
     out = np.empty((len(rows), len(probabilities)))
     scores = ndtri(probabilities)
     for block, mean, sd in mixtures(posterior, rows, errors):
@@ -191,7 +195,7 @@ def quantiles(
 def log_density(
     posterior: Posterior, rows: Rows, y: Float, errors: Float | None = None
 ) -> Float:
-    """Return the log density (n,) of the mixture over draws at y, known with errors."""
+    """Return the log density (n,) of the mixture over draws at y."""
     scaling = posterior.design.scaling
     standard = (y - scaling.y_mean) / scaling.y_scale
     out = np.empty(len(rows))
@@ -215,7 +219,7 @@ def ranked_score(
 def samples(
     posterior: Posterior, rows: Rows, n_samples: int, rng: np.random.RandomState
 ) -> Float:
-    """Draw y (n, n_samples) jointly: rows of one unit share their effects."""
+    """Draw y (n, n_samples) jointly, with the same effects in all rows of a unit."""
     design = posterior.design
     scaling = design.scaling
     effects, w = posterior.conditional_effects(), posterior.coefficients()
@@ -239,7 +243,7 @@ def samples(
 def _sampled_offsets(
     posterior: Posterior, rows: Rows, chosen: Int, rng: np.random.RandomState
 ) -> Float:
-    """Return what the other factors add (n, n_samples), new groups drawn."""
+    """Return what the other factors add (n, n_samples), after drawing effects of new groups."""
     design = posterior.design
     out = np.zeros((len(rows), len(chosen)))
     covariances = posterior.other_covariances()
@@ -256,7 +260,7 @@ def _sampled_offsets(
 
 
 def _spread_draws(n_draws: int, n_samples: int, rng: np.random.RandomState) -> Int:
-    """Choose draws at random, none twice before all were used once."""
+    """Choose draws at random, of which none comes twice before all were used once."""
     rounds = -(-n_samples // n_draws)
     return np.concatenate([rng.permutation(n_draws) for _ in range(rounds)])[:n_samples]
 
@@ -266,7 +270,7 @@ def mixtures(
 ) -> Iterator[tuple[Int, Float, Float]]:
     """Yield positions of rows with the mean and sd (rows, draws) of their mixtures.
 
-    They are of y, which has known errors (n,) of its own if these are given.
+    They are mixtures of y, which has known errors (n,) of its own if these are given.
     """
     scale = posterior.design.scaling.y_scale
     noise = np.ascontiguousarray(posterior.noise().T)
@@ -274,6 +278,6 @@ def mixtures(
     extra = np.zeros(len(rows)) if errors is None else errors / scale
     codes = rows.codes
     for block, mean, variance in linear_predictors(posterior, rows):
-        # A linear predictor that is known in each draw still has a distribution.
+        # A linear predictor without variance in a draw gets a narrow distribution.
         of_mixtures.add_noise(variance, noise, new, codes[block], extra[block], NARROWEST)
         yield block, mean, variance
