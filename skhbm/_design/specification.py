@@ -55,7 +55,7 @@ def make_terms(
 def terms_of_names(
     estimator: Any, factors: Sequence[str], *, known_errors: bool
 ) -> tuple[Terms, ...]:
-    """Return the same before rows are read: names of columns and factors are enough.
+    """Return the terms of each factor from names of columns and factors, without rows.
 
     Raises
     ------

@@ -1,5 +1,5 @@
-"""Displays after scikit-learn's convention, one in each module.
+"""Displays after scikit-learn's convention, each in a module that bears its name.
 
-A display holds computed arrays and draws them. What it shows is computed elsewhere, and
-matplotlib is imported by `drawing` alone, when something is drawn.
+A display holds computed arrays and draws them. `of_groups` and `of_predictions` compute what it
+shows, and `drawing` alone imports matplotlib, when something is drawn.
 """

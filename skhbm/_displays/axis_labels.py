@@ -18,25 +18,25 @@ __all__ = ["headroom", "name_ends", "name_rows", "set_titles", "spread", "title_
 
 #: Longest name on an axis, in letters.
 LONGEST = 28
-#: Width of a letter, somewhat generous, in units of the size of the font.
+#: Width of a letter in units of the size of the font, somewhat generous.
 WIDTH = 0.6
 #: Distance of lines of text, in units of the size of the font.
 LEADING = 1.1
-#: Most rows without a name between two that have one, plus one.
+#: At least one row in so many must have a name: with less room, rows are counted instead.
 SPARSEST = 5
-#: Largest share of the width of axes that names in them may take.
+#: Largest share of the width of axes that names within them may take.
 WIDEST = 0.45
 
 
 def set_titles(ax: Any, x: str, y: str) -> None:
-    """Write the titles of the axes, broken into lines where they are longer than these."""
+    """Write the titles of the axes, broken into lines where axes are too short for them."""
     for axis, text, length in zip((ax.xaxis, ax.yaxis), (x, y), points(ax), strict=True):
         letters = int(length / (WIDTH * axis.label.get_fontsize()))
         axis.set_label_text(textwrap.fill(text, max(letters, 10)), parse_math=False)
 
 
 def title_of(coefficient: str, factor: str | None = None) -> str:
-    """Return the title of the axis of a coefficient, that varies by a factor."""
+    """Return the title of the axis of a coefficient, and of the factor that it varies by."""
     name, group = words([coefficient, str(factor)])
     what = "Intercept" if coefficient == "intercept" else f"Coefficient of {name}"
     return what if factor is None else f"{what} by {group}"
@@ -50,7 +50,7 @@ def words(labels: Any) -> list[str]:
 
 
 def name_rows(ax: Any, labels: Any) -> None:
-    """Name the rows 0, 1, ... as far as there is room; where there is none, count them."""
+    """Name the rows 0, 1, ... as far as there is room, or count them if there is none."""
     _lay_out(ax)
     texts = words(labels)
     step = -(-len(texts) // max(_rows_that_fit(ax), 1))
@@ -128,5 +128,6 @@ def _lay_out(ax: Any) -> None:
 
 
 def _cut(text: str) -> str:
+    """Return a text on one line, with an ellipsis if it is longer than names may be."""
     text = " ".join(text.split())
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1].rstrip()}…"

@@ -1,4 +1,4 @@
-"""How often y is where the predictive distribution says that it is."""
+"""Calibration: how often y is where the predictive distribution puts it."""
 
 from __future__ import annotations
 
@@ -31,14 +31,15 @@ class CalibrationDisplay:
 
     How often y is inside central predictive intervals of a given probability; or the
     distribution of the probability integral transform (PIT), the predictive probability of
-    less than y, which tells predictions that are too high from those too low as well. Both
-    are the diagonal if predictions are calibrated [1]_, up to chance: a band holds the
-    whole curve of as many calibrated, independent predictions with probability
+    less than y, which also tells predictions that are too high from predictions that are too
+    low. Both are the diagonal if predictions are calibrated [1]_, up to chance: a band holds
+    the whole curve of as many calibrated, independent predictions with probability
     `envelope_prob` [2]_.
 
-    Use rows that were held out: those of fit are predicted from themselves as well, and look
-    better than new ones will. Rows that are predicted from one fit share its error, and those
-    of one new group its effect, so that the band is left somewhat more often than it says.
+    Use rows that were held out. Rows of fit are predicted from themselves as well, and look
+    better calibrated than new rows will. Rows that are predicted from one fit share its error,
+    and rows of one new group share its effect, so that curves of calibrated predictions leave
+    the band somewhat more often than its probability says.
 
     Use :meth:`from_estimator` or :meth:`from_predictions` to make one. All parameters are
     stored as attributes.
@@ -286,7 +287,7 @@ class CalibrationDisplay:
         xlabel, ylabel = KINDS[self.kind]
         ax.set_xlim(0, 1)
         if difference:
-            # The legend is above the curves: there is no room beside them.
+            # The legend is above the curves, as there is no room beside them.
             legend = ax.legend(loc="upper center", ncols=2)
             share = names.headroom(ax, -(-len(legend.get_texts()) // 2))
             reach = 1.1 * np.abs(ax.dataLim.intervaly).max()

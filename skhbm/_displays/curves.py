@@ -1,4 +1,4 @@
-"""Samples as curves: kernel densities and empirical distribution functions."""
+"""Samples drawn as curves: kernel densities and empirical distribution functions."""
 
 from __future__ import annotations
 

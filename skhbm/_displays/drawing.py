@@ -1,4 +1,4 @@
-"""What displays do with matplotlib: the only module that imports it, and in functions only."""
+"""What displays do with matplotlib, which only this module imports, in functions."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def check_matplotlib(caller: str) -> None:
 
 
 def new_axes(ax: Any) -> Any:
-    """Return the axes, or those of a new figure if there are none."""
+    """Return the axes, or the axes of a new figure if there are none."""
     if ax is None:
         import matplotlib.pyplot as plt
 
@@ -47,9 +47,9 @@ def new_axes(ax: Any) -> Any:
 
 
 def styled(artist: str, defaults: Mapping[str, Any], given: Any) -> Any:
-    """Return the keywords of an artist of matplotlib: those given, defaults for the others.
+    """Return the keywords of an artist of matplotlib, given ones in place of defaults.
 
-    `artist` is the kind, "Line2D" or the name of a collection; aliases (lw, ls, ...) are known.
+    `artist` is "Line2D" or the name of a collection. Aliases such as lw and ls are understood.
     """
     from matplotlib import cbook, collections, lines
 
@@ -81,7 +81,7 @@ def polylines(ax: Any, x: Float, y: Float, **style: Any) -> Any:
 
 
 def marker_size(ax: Any, n_rows: float) -> float:
-    """Return the diameter of markers in points: the usual, or less to tell many rows apart."""
+    """Return the diameter of markers in points: the default, or less to tell rows apart."""
     from matplotlib import rcParams
 
     return float(np.clip(1.2 * points(ax)[1] / n_rows, 1.0, rcParams["lines.markersize"]))

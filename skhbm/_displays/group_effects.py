@@ -21,11 +21,11 @@ __all__ = ["GroupEffectsDisplay"]
 class GroupEffectsDisplay:
     """Visualization of the effects of groups: a caterpillar plot.
 
-    One row for each group, from the least to the largest posterior mean, with its posterior
-    interval. By default of the effect itself, the deviation from the population, as is the
-    custom [1]_: where an interval lies to one side of zero, the group differs from the
-    population. Whether two groups differ from each other is another question, which these
-    intervals do not answer.
+    There is a row for each group, from the least to the largest posterior mean, with its
+    posterior interval. By default it shows the effect itself, the deviation from the
+    population, as is the custom [1]_: where an interval lies to one side of zero, the group
+    differs from the population. Whether two groups differ from each other is another question,
+    which these intervals do not answer.
 
     Use :meth:`from_estimator` to make one. All parameters are stored as attributes.
 

@@ -1,4 +1,4 @@
-"""What displays of groups show: computed from a fitted estimator, which knows its rows."""
+"""What displays of groups show, computed from a fitted estimator."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def shrinkage(estimator: Any, display: str, factor: Any, coefficient: Any) -> di
 
 
 def _with_groups(estimator: Any, display: str) -> Any:
-    """Return the fitted estimator with groups that an estimator is, or ends in."""
+    """Return an estimator or the last step of it, which must be fitted and have groups."""
     last = unwrapped(estimator)[0]
     if not isinstance(last, Fitted):
         msg = (
@@ -69,12 +69,12 @@ def _with_groups(estimator: Any, display: str) -> Any:
 def _choose(
     model: Any, factor: Any, coefficient: Any, with_population: bool
 ) -> tuple[Coefficient, dict[str, Any]]:
-    """Find a varying coefficient by the names of its factor and term, and what it is of.
+    """Return a varying coefficient by the names of its factor and term, and what names it.
 
-    Each name may be None where there is only one to choose.
+    A name may be None where there is only one to choose.
     """
     factors = model._posterior.design.factors
-    names = [one.levels.name for one in factors]
+    names = [of_factor.levels.name for of_factor in factors]
     f = _find("factor", "grouping factors", names, factor)
     terms = list(factors[f].terms.varying)
     t = _find("coefficient", f"coefficients that vary by {names[f]!r}", terms, coefficient)
@@ -83,7 +83,7 @@ def _choose(
 
 
 def _find(parameter: str, what: str, names: list[str], wanted: Any) -> int:
-    """Return the position of a name, or of the only one there is."""
+    """Return the position of a name, or of the only name if none is wanted."""
     if wanted is None and len(names) == 1:
         return 0
     if isinstance(wanted, str) and wanted in names:

@@ -1,4 +1,4 @@
-"""What displays of predictions show: computed from a fitted estimator and rows."""
+"""What displays of predictions show, computed from a fitted estimator and rows."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["calibration", "calibration_of_quantiles", "replicated_target"]
 
+#: What a `CalibrationDisplay` can show.
 KINDS = ("coverage", "pit")
 
 
@@ -83,6 +84,7 @@ def calibration_of_quantiles(
 def _curve(
     n: int, nominal: Float, observed: Float, kind: str, envelope_prob: float
 ) -> dict[str, Any]:
+    """Return the parameters of a `CalibrationDisplay`, with the band for n predictions."""
     lower, upper = band(n, nominal, envelope_prob)
     return {
         "nominal": nominal,
@@ -97,8 +99,8 @@ def _curve(
 def _predictive_probabilities(estimator: Any, X: Any, y: Any, groups: Any, y_err: Any) -> Float:
     """Return the predictive probability (n,) of a target below each y.
 
-    Of an estimator of another kind, the normal distribution of the mean and standard
-    deviation that it predicts.
+    The distribution of an estimator of another kind is taken to be normal, with the mean and
+    standard deviation that it predicts.
     """
     last, X = unwrapped(estimator, X, groups)
     if isinstance(last, Fitted):

@@ -26,9 +26,10 @@ KINDS = {"kde": (densities, "Density"), "ecdf": (distributions, "Empirical distr
 class PosteriorPredictiveDisplay:
     """Visualization of a posterior predictive check.
 
-    The distribution of the observed y over rows, and that of each of some replicates: all rows
-    drawn anew, in the groups that they have, from the posterior predictive distribution [1]_.
-    Where the observed one leaves the replicates, the model misses something of the data.
+    It shows the distribution of the observed y over rows, and the distribution of each of some
+    replicates. In a replicate all rows are drawn anew, in the groups that they have, from the
+    posterior predictive distribution [1]_. Where the observed distribution leaves the
+    replicates, the model misses something of the data.
 
     Use :meth:`from_estimator` to make one. All parameters are stored as attributes.
 
@@ -46,7 +47,7 @@ class PosteriorPredictiveDisplay:
     line_ : matplotlib Line2D
         The observed distribution.
     replicated_ : list of matplotlib Line2D
-        Those of the replicates.
+        The distributions of the replicates.
     ax_ : matplotlib Axes
         Axes with the plot.
     figure_ : matplotlib Figure
@@ -148,7 +149,7 @@ class PosteriorPredictiveDisplay:
         line_kwargs: Any = None,
         replicated_kwargs: Any = None,
     ) -> Self:
-        """Draw the observed distribution over those of the replicates.
+        """Draw the observed distribution over the distributions of the replicates.
 
         Parameters
         ----------
@@ -160,7 +161,7 @@ class PosteriorPredictiveDisplay:
         line_kwargs : dict, default=None
             Keywords for the observed distribution, passed to ``plot``.
         replicated_kwargs : dict, default=None
-            Keywords for those of the replicates, passed to ``plot``.
+            Keywords for the distributions of the replicates, passed to ``plot``.
 
         Returns
         -------

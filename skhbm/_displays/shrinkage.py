@@ -1,4 +1,4 @@
-"""From no pooling to complete pooling, and where each group is between them."""
+"""Shrinkage: where each group is between no pooling and complete pooling."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ TICKS = (
 class ShrinkageDisplay:
     """Visualization of the shrinkage of groups to their population.
 
-    A line for each group, from its estimate without pooling to that of complete pooling,
-    which all groups share. The group's point lies where its pooling factor puts it between the
-    two [1]_, at the estimate of partial pooling: the posterior mean.
+    Each group has a line from its estimate without pooling to the estimate of complete
+    pooling, which all groups share. The group's point lies where its pooling factor puts it
+    between the two [1]_, at the estimate of partial pooling, the posterior mean.
 
     Use :meth:`from_estimator` to make one. All parameters are stored as attributes.
 
@@ -170,7 +170,7 @@ class ShrinkageDisplay:
         diamond = {"marker": "D", "color": "C1", "zorder": 3}
         self.complete_pooling_ = ax.scatter([1.0], [self.complete_pooling], **diamond)
         low, high = _limits(no, np.append(partial, self.complete_pooling))
-        # Lines converge to the right: there is room above or below.
+        # Lines converge to the right, where there is room above or below them.
         corner = "upper right" if 2 * self.complete_pooling < low + high else "lower right"
         ax.legend(loc=corner, markerscale=max(1, 4 / size))
         ax.set(xlim=(-0.05, 1.05), ylim=(low, high))
@@ -183,16 +183,17 @@ class ShrinkageDisplay:
 
 
 def _limits(no_pooling: Any, others: Any) -> tuple[float, float]:
-    """Return limits within which all values are but for far out ones of no pooling.
+    """Return limits that include all values except outlying estimates without pooling.
 
-    These come from groups with next to no information of their own; far out is beyond three
-    times the distance of the quartiles.
+    Groups with next to no information have these. An estimate is outlying if it is farther
+    from the quartiles than three times their distance.
     """
-    known = no_pooling[np.isfinite(no_pooling)]
-    if len(known):
-        first, third = np.quantile(known, [0.25, 0.75])
+    finite = no_pooling[np.isfinite(no_pooling)]
+    if len(finite):
+        first, third = np.quantile(finite, [0.25, 0.75])
         fence = 3 * (third - first)
-        others = np.append(others, known[(known >= first - fence) & (known <= third + fence)])
+        within = (finite >= first - fence) & (finite <= third + fence)
+        others = np.append(others, finite[within])
     low, high = others.min(), others.max()
     margin = 0.05 * (high - low) or 1.0
     return low - margin, high + margin

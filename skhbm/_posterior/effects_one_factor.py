@@ -7,12 +7,12 @@ a process that predicts a few rows need not import numba.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from skhbm._numba.threads import in_slices
 from skhbm._posterior.effects import effect_draws, group_shifts, mean_covariances, row_mixture
 
 if TYPE_CHECKING:
@@ -83,10 +83,11 @@ class OneFactorEffects:
         L = np.ascontiguousarray(self.L.transpose(1, 2, 0))
         # Deviations from the mean, so that no digits are lost in E[uw'] - E[u]E[w]'.
         deviation = np.ascontiguousarray((self.w - center).T)
-        n = len(codes)
+        n, order = len(codes), self._alike_together(codes)
         mean, cov, cross = np.empty((n, q)), np.empty((n, q, q)), np.empty((n, q, len(center)))
 
-        def fill(some: Int) -> None:
+        def fill(part: slice) -> None:
+            some = order[part]
             shift = self._shifts(codes[some], slice(None))
             roots = _shift_response(self.roots[codes[some]], center)
             root, before = L, None
@@ -102,8 +103,7 @@ class OneFactorEffects:
                 spread = np.einsum("acs,bcs->ab", root, root) + np.einsum("as,bs->ab", u, u)
                 cov[k] = spread / n_draws - np.outer(mean[k], mean[k])
 
-        with ThreadPoolExecutor(THREADS) as pool:
-            list(pool.map(fill, np.array_split(self._alike_together(codes), -(-n // CHUNK))))
+        in_slices(fill, n, THREADS, CHUNK)
         return mean, cov, cross
 
     def row_covariance(self, varying: Float, codes: Int, unit: Int) -> Float:

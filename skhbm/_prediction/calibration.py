@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import bdtr, bdtrc, ndtr
 
-from skhbm._prediction.predictive import mixtures
+from skhbm._prediction.predictive import at_targets
 
 if TYPE_CHECKING:
     from skhbm._inputs.rows import Rows
@@ -39,12 +39,11 @@ def distribution(
     That is the distribution function of the mixture over draws at y, and is called the
     probability integral transform of y.
     """
-    scaling = posterior.design.scaling
-    standard = (y - scaling.y_mean) / scaling.y_scale
-    out = np.empty(len(rows))
-    for block, mean, sd in mixtures(posterior, rows, errors):
-        out[block] = ndtr((standard[block, None] - mean) / sd).mean(axis=1)
-    return out
+
+    def below(mean: Float, sd: Float, standard: Float) -> Float:
+        return np.asarray(ndtr((standard[:, None] - mean) / sd).mean(axis=1))
+
+    return at_targets(below, posterior, rows, y, errors)
 
 
 def share_below(values: Float, points: Float) -> Float:

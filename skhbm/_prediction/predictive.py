@@ -17,7 +17,7 @@ from skhbm._prediction import mixtures as of_mixtures
 from skhbm._prediction.linear_predictors import blocks, linear_predictors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from skhbm._inputs.rows import Rows
     from skhbm._posterior.moments import GroupMoments
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 
 __all__ = [
+    "at_targets",
     "covariance",
     "log_density",
     "mixtures",
@@ -196,24 +197,32 @@ def log_density(
     posterior: Posterior, rows: Rows, y: Float, errors: Float | None = None
 ) -> Float:
     """Return the log density (n,) of the mixture over draws at y."""
-    scaling = posterior.design.scaling
-    standard = (y - scaling.y_mean) / scaling.y_scale
-    out = np.empty(len(rows))
-    for block, mean, sd in mixtures(posterior, rows, errors):
-        out[block] = of_mixtures.log_densities(mean, sd, standard[block])
-    return out - np.log(scaling.y_scale)
+    values = at_targets(of_mixtures.log_densities, posterior, rows, y, errors)
+    return values - np.log(posterior.design.scaling.y_scale)
 
 
 def ranked_score(
     posterior: Posterior, rows: Rows, y: Float, errors: Float | None = None
 ) -> Float:
     """Return the continuous ranked probability score (n,) of the mixture, in units of y."""
+    values = at_targets(of_mixtures.ranked_scores, posterior, rows, y, errors)
+    return values * posterior.design.scaling.y_scale
+
+
+def at_targets(
+    function: Callable[[Float, Float, Float], Float],
+    posterior: Posterior,
+    rows: Rows,
+    y: Float,
+    errors: Float | None,
+) -> Float:
+    """Return a function (n,) of mean, sd and target of each row's mixture, in working units."""
     scaling = posterior.design.scaling
     standard = (y - scaling.y_mean) / scaling.y_scale
     out = np.empty(len(rows))
     for block, mean, sd in mixtures(posterior, rows, errors):
-        out[block] = of_mixtures.ranked_scores(mean, sd, standard[block])
-    return out * scaling.y_scale
+        out[block] = function(mean, sd, standard[block])
+    return out
 
 
 def samples(
