@@ -74,6 +74,7 @@ def group_log_densities(
     R, E = np.split(parts.roots, [posterior.tau.shape[2]], axis=2)
     w = posterior.coefficients()
     v = np.hstack([-w, np.ones((len(w), 1))])
+    # derivation (3)
     within = quadratics(v, parts.W, parts.weight * posterior.design.rounding)
     return densities(posterior, Left(R, E @ v.T, within, parts.n), sigma, averaged=averaged)
 

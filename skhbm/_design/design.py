@@ -191,7 +191,7 @@ def _several_factors(
     pseudo_rows: PseudoRows,
     n_groups: int,
 ) -> SeveralFactors:
-    """Collect what is there for the factors that are not integrated out."""
+    """Collect factors, pseudo-rows and shifts of the effects that are not integrated out."""
     others = [f for f in range(len(terms)) if f != integrated]
     factors = tuple(SampledFactor(terms[f], *_levels_and_counts(statistics, f)) for f in others)
     forms = shift_forms(pseudo_rows, [factor.n_groups for factor in factors], n_groups)

@@ -72,7 +72,16 @@ def find_implicit_nesting(statistics: GroupedStatistics) -> list[tuple[int, int]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _TwoWay:
-    """Cells of two factors: weights, means of y adjusted for features, and what is within."""
+    """Cells of two factors.
+
+    Parameters
+    ----------
+    codes : dict of ndarray of int of shape (n_cells,), by factor
+    weight, mean : ndarray of shape (n_cells,)
+        Weights, and means of y adjusted for features.
+    rss, df : float
+        Residual sum of squares within cells, and its degrees of freedom.
+    """
 
     codes: dict[int, Int]
     weight: Float

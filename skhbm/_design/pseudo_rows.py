@@ -74,7 +74,7 @@ def make_pseudo_rows(
     integrated: int,
     roots: Float,
 ) -> PseudoRows:
-    """Turn cells into pseudo-rows; `roots` (J, q, q + m) are those of the integrated factor."""
+    """Turn cells into pseudo-rows; `roots` (J, q, q + m) belong to the integrated factor."""
     order = np.argsort(statistics.codes[:, integrated], kind="stable")
     codes = statistics.codes[order]
     cross = scaling.standardised(statistics.cross[order])

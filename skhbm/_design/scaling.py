@@ -89,7 +89,7 @@ def make_scaling(statistics: GroupedStatistics, *, centred: bool) -> Scaling:
     shift = statistics.mean - origin
     within = np.einsum("jkk->k", statistics.cross) / statistics.weight.sum()
     scale = np.sqrt(within + share @ shift**2)
-    # A constant feature has no spread: its size is its unit.
+    # A constant feature has no spread, and its size becomes its unit.
     constant = scale <= CONSTANT * size
     if constant[-1]:
         msg = (

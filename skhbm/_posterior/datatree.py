@@ -81,17 +81,8 @@ def to_datatree(
         f = factor.levels.name
         if factor.terms.varying:
             variables[f"effect_{f}"] = posterior.factor_effects(position)
-    dims |= effect_dims(posterior)
-    cell = [posterior.design.levels.name]
-    constant = {"n": statistics.n, "x_mean": statistics.mean[:, :-1]}
-    if len(statistics.factors) > 1:
-        # Statistics are of cells, which are combinations of groups.
-        cell = ["cell"]
-        coords["cell"] = np.arange(len(statistics.n))
-        for position, levels in enumerate(statistics.factors):
-            name = f"{levels.name}_of_cell"
-            constant[name] = np.asarray(levels.labels)[statistics.codes[:, position]]
-            dims[name] = cell
+    constant, cell_dims, cell_coords = _constant_data(posterior, statistics)
+    dims |= effect_dims(posterior) | cell_dims
     names = {"depth": "tree_depth", "logp": "lp"}
     with warnings.catch_warnings():
         # A grouping factor may well be called "sample", a name that ArviZ warns of.
@@ -105,9 +96,29 @@ def to_datatree(
                 "observed_data": {"y_mean": statistics.mean[:, -1]},
                 "constant_data": constant,
             },
-            coords=coords,
-            dims={**dims, "y_mean": cell, "n": cell, "x_mean": [*cell, "feature"]},
+            coords={**coords, **cell_coords},
+            dims=dims,
         )
+
+
+def _constant_data(
+    posterior: Posterior, statistics: GroupedStatistics
+) -> tuple[dict[str, Any], dict[str, list[str]], dict[str, Any]]:
+    """Return counts and means of features, with dims and coords, by groups or by cells.
+
+    With several factors they are of cells, and tell the group of each cell.
+    """
+    constant = {"n": statistics.n, "x_mean": statistics.mean[:, :-1]}
+    cell, coords = [posterior.design.levels.name], {}
+    dims: dict[str, list[str]] = {}
+    if len(statistics.factors) > 1:
+        cell, coords = ["cell"], {"cell": np.arange(len(statistics.n))}
+        for position, levels in enumerate(statistics.factors):
+            name = f"{levels.name}_of_cell"
+            constant[name] = np.asarray(levels.labels)[statistics.codes[:, position]]
+            dims[name] = cell
+    dims |= {"y_mean": cell, "n": cell, "x_mean": [*cell, "feature"]}
+    return constant, dims, coords
 
 
 def add_log_likelihood(tree: xr.DataTree, values: Any, dim: str, labels: Any) -> None:

@@ -132,7 +132,7 @@ class OneFactorEffects:
         return group_shifts(self.sampled[draws], *self.forms, np.maximum(codes, 0), q)
 
     def _alike_together(self, codes: Int) -> Int:
-        """Return positions of the groups such that those of equal R_j follow each other."""
+        """Return positions of the groups, in an order that puts equal R_j together."""
         q = self.L.shape[1]
         R = self.roots[codes, :, :q].reshape(len(codes), q * q)
         return np.lexsort(R.T) if q else np.arange(len(codes))
@@ -168,7 +168,7 @@ def effect_mean(P: Float, sigma: Float, w: Float, shift: Float, roots: Float) ->
 
 
 def covariance_of_units(z: Float, covariances: Float, unit: Int) -> Float:
-    """Return z_i' C z_k (n, n) for rows of one unit, C being that of the unit; 0 for others."""
+    """Return z_i' C z_k (n, n) for rows of a unit with covariance C, and 0 between units."""
     half = np.einsum("iab,ib->ia", covariances[unit], z)
     return np.where(unit[:, None] == unit[None, :], half @ z.T, 0.0)
 

@@ -43,7 +43,7 @@ class GroupMoments(NamedTuple):
 
 
 def start_moments(posterior: Posterior) -> GroupMoments:
-    """Return the moments of the population, and room for those of the groups."""
+    """Return the moments of the population, and room for the moments of groups."""
     working = posterior.working.reshape(posterior.n_draws, posterior.working.shape[2])
     center = working.mean(axis=0)
     deviation = working - center

@@ -96,7 +96,7 @@ def _own_rows(
     rows, position = several.pseudo_rows, design.position(factor)
     z, residual = rows.terms[position], _residuals(posterior, moments, rows, position)
     if sigma.shape[1] > 1:
-        # Rows of a group have several residual scales: weighted by their mean precision.
+        # Rows of a group have several residual scales, and are weighted by mean precisions.
         root = np.sqrt(np.mean(sigma**-2.0, axis=0))[rows.group]
         z, residual = z * root[:, None], residual * root
         sigma = np.ones((len(sigma), 1))

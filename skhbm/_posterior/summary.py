@@ -27,7 +27,7 @@ KINDS = (
 def summarise(
     posterior: Posterior, var_names: Any, effects: Callable[[str], Any], **options: Any
 ) -> pd.DataFrame:
-    """Return ArviZ's table of some variables, or of those that have no entry for each group.
+    """Return ArviZ's table of some variables, or of all without an entry for each group.
 
     Draws of effects, which are made only if they are asked for, come from `effects`.
     """

@@ -141,7 +141,7 @@ def r2_columns(
 def fitted_variances(
     posterior: Posterior, statistics: GroupedStatistics
 ) -> tuple[Float, Float]:
-    """Return variances over rows of x'beta and of that plus the effects, in each draw.
+    """Return variances over rows of x'beta and of x'beta plus effects, in each draw.
 
     Variances are in squared units of y, with N - 1 in the denominator. The draws of the
     effects are the same as in `posterior_`.
