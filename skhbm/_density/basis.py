@@ -14,17 +14,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skhbm._numba.threads import in_slices
-
 if TYPE_CHECKING:
     from skhbm._density.coefficients import Coefficients
     from skhbm._design.design import Design
-    from skhbm._likelihood.given_effects import GivenEffects
-    from skhbm._likelihood.marginal import Marginal
     from skhbm._types import Float
 
 
-__all__ = ["Basis", "coefficient_draws", "make_basis"]
+__all__ = ["Basis", "make_basis"]
 
 #: Eigenvalues below this share of the largest are rounding.
 NULL = 1e-12
@@ -32,8 +28,6 @@ NULL = 1e-12
 #: least squares, which can be anywhere. What is left of its normal equation is at most the root
 #: of this sum of squares, so that nothing cancels either way.
 RIDGE = 1e-9
-#: Draws of coefficients made at a time.
-BATCH = 512
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,46 +91,3 @@ def make_basis(design: Design, coefficients: Coefficients) -> Basis:
         within[0, :k, -1] = within[0, -1, :k] = RIDGE * mean
     within[:, -1, -1] = np.maximum(within[:, -1, -1], 0.0) + design.counts * design.rounding
     return Basis(base, rotated, vectors, slope, mean, within)
-
-
-def coefficient_draws(
-    basis: Basis,
-    likelihood: Marginal | GivenEffects,
-    inputs: Float,
-    given: Float,
-    z: Float,
-    moments: Float | None,
-    threads: int,
-) -> Float:
-    """Draw the working coefficients (s, n_fixed) exactly, given each draw of all else.
-
-    inputs (s, n_inputs) are those of the likelihood, given (s, m - 1 - k) among them the
-    sampled coefficients, z (s, k) standard normals, moments (s, k + 1, k + 1) U of the
-    likelihood, if it is known. The root of the covariance is the
-    Cholesky factor in the order of the coefficients, whatever the rotation, which among equal
-    eigenvalues is arbitrary.
-    """
-    n_draws, k = z.shape
-    from skhbm._density.evaluation import evaluate_marginals
-
-    table, address = likelihood.table(), likelihood.callback().address
-    n_inputs = inputs.shape[1]
-    working = basis.base + given @ basis.slope.T
-
-    def draw(some: slice) -> None:
-        for first in range(some.start, some.stop, BATCH):
-            batch = slice(first, min(first + BATCH, some.stop))
-            if moments is None:
-                outputs = np.empty((batch.stop - first, 1 + n_inputs + (k + 1) ** 2))
-                evaluate_marginals(address, table.ctypes.data, inputs[batch], outputs)
-                U = outputs[:, 1 + n_inputs :].reshape(-1, k + 1, k + 1)
-            else:
-                U = moments[batch]
-            # U'U is the covariance of g, so R'R is that of rotation @ g for the R of this QR.
-            root = np.linalg.qr(U[:, :k, :k] @ basis.rotation.T, mode="r")
-            sign = np.sign(np.einsum("sii->si", root))
-            noise = np.einsum("si,sij->sj", z[batch] * sign, root) @ basis.rotation
-            working[batch] += (U[:, k, :k] + noise) @ basis.rotated.T
-
-    in_slices(draw, n_draws, threads)
-    return working

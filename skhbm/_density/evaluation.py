@@ -1,7 +1,4 @@
-"""Many points at once: loops over the rows of an array in numba, on several threads.
-
-Its users import it where they need it: a process that only predicts does without numba.
-"""
+"""A density at many points at once: loops over the rows of an array in numba, in threads."""
 
 from __future__ import annotations
 
@@ -10,36 +7,36 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skhbm._numba.jit import JIT, njit
-from skhbm._numba.pointers import call_density, call_marginal
+from skhbm._numba.pointers import call_density
 from skhbm._numba.threads import in_slices
 
 if TYPE_CHECKING:
-    from skhbm._density.one_factor import Evaluated
+    from skhbm._density.target import TargetDensity
     from skhbm._types import Float
 
 
-__all__ = ["evaluate_marginals", "log_densities", "natural_values"]
+__all__ = ["log_densities", "natural_values"]
 
-#: Bytes of moments of coefficients that are kept at most.
+#: Bytes of moments that are kept at most.
 MOMENTS = 2.5e8
 
 
-def log_densities(target: Evaluated, x: Float, threads: int) -> tuple[Float, Float]:
+def log_densities(density: TargetDensity, x: Float, threads: int) -> tuple[Float, Float]:
     """Evaluate the density at unconstrained points (n, n_dim).
 
     Returns
     -------
     logp : ndarray of shape (n,)
         Log densities, -inf where they are not finite.
-    moments : ndarray of shape (n, k + 1, k + 1)
-        U of `_likelihood.marginal`: moments of the k coefficients that are integrated out, given each
-        point. None of them, of shape (0, k + 1, k + 1), if they would need much memory.
+    moments : ndarray of shape (n, *moments_shape)
+        Moments of what is integrated out, given each point. There are none of them, in an array
+        of length 0, if they would need much memory.
     """
-    table, address = target.table(gradient=False), target.callbacks()[0].address
+    table, address = density.table(gradient=False), density.callbacks()[0].address
     x, out = np.ascontiguousarray(x), np.empty(len(x))
-    width = target.n_integrated + 1
-    few = 8 * len(x) * width**2 <= MOMENTS
-    moments = np.empty((len(x) if few else 0, width, width))
+    shape = density.moments_shape
+    few = 8 * len(x) * shape[0] * shape[1] <= MOMENTS
+    moments = np.empty((len(x) if few else 0, *shape))
 
     def evaluate(some: slice) -> None:
         _log_densities(address, table, x[some], out[some], moments[some])
@@ -48,22 +45,12 @@ def log_densities(target: Evaluated, x: Float, threads: int) -> tuple[Float, Flo
     return out, moments
 
 
-def natural_values(target: Evaluated, x: Float) -> Float:
+def natural_values(density: TargetDensity, x: Float) -> Float:
     """Return the natural values (n, n_dim) of unconstrained points (n, n_dim)."""
-    table, address = target.table(), target.callbacks()[1].address
+    table, address = density.table(), density.callbacks()[1].address
     out = np.empty((len(x), x.shape[1] + 1))
     _natural_values(address, table.ctypes.data, np.ascontiguousarray(x), out)
     return out[:, :-1]
-
-
-@njit(**JIT)
-def evaluate_marginals(address, table, inputs, outputs):
-    """Fill outputs (n, n_outputs) with those of a likelihood at inputs (n, n_inputs).
-
-    Gradients are left out.
-    """
-    for i in range(len(inputs)):
-        call_marginal(address, table, inputs[i].ctypes.data, outputs[i].ctypes.data, 0)
 
 
 @njit(**JIT)

@@ -1,8 +1,7 @@
-"""Design and priors -> the compiled target density, and where its chains start."""
+"""The density with one grouping factor: design and priors as compiled code reads them."""
 
 from __future__ import annotations
 
-import ctypes
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,84 +16,33 @@ from skhbm._density.one_factor_kernel import (
     density_callback,
     expand_callback,
 )
+from skhbm._density.start import START, careful_acceptance, start_of_scales
+from skhbm._density.target import TargetDensity
 from skhbm._likelihood.equal_groups import share_equal_work
 from skhbm._likelihood.marginal import make_marginal
 from skhbm._numba.records import make_record
-from skhbm._priors.distributions import compiled_prior
+from skhbm._priors.compiled import as_table, compiled_prior
 from skhbm._priors.prior import hierarchical_priors
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from skhbm._density.basis import Basis
     from skhbm._density.coefficients import Coefficients
     from skhbm._design.design import Design
     from skhbm._design.terms import Terms
     from skhbm._likelihood.marginal import Marginal
-    from skhbm._priors.prior import Prior, Priors
+    from skhbm._priors.prior import Priors
     from skhbm._types import Float, Int
 
 
-__all__ = ["Evaluated", "Target", "as_table", "initial_point", "log_start", "make_target"]
+__all__ = ["OneFactorDensity", "make_one_factor"]
 
-#: Chains start at these working scales: neither all nor none of the variance.
-START = 0.5
 #: Variance of a log residual scale about which a group says nothing.
 UNINFORMED = 1e8
 
 
-class Evaluated:
-    """A target density behind a table that a C callback reads."""
-
-    __slots__ = ()
-
-    if TYPE_CHECKING:  # At run time a dataclass would take these for defaults of its fields.
-
-        @property
-        def n_dim(self) -> int:
-            """Length of the unconstrained vector, and of the vector of natural values."""
-
-        @property
-        def head(self) -> Target:
-            """The part of the integrated factor."""
-
-        @property
-        def factors(self) -> tuple[Any, ...]:
-            """The factors whose effects are sampled."""
-
-        @property
-        def likelihood(self) -> Any:
-            """The marginal likelihood, which can draw the coefficients."""
-
-    @property
-    def n_integrated(self) -> int:
-        """Number of coefficients that are integrated out."""
-        return len(self.head.marginal.mean)
-
-    def table(self, *, gradient: bool = True) -> Any:
-        """Return the record that the callbacks read; valid as long as this object lives.
-
-        Without `gradient` what the callback gives for one is not to be used. The field
-        `moments` is 0, or is made the address that the conditional moments of the coefficients
-        are written to.
-        """
-        raise NotImplementedError
-
-    def callbacks(self) -> tuple[Any, Any]:
-        """Return the callbacks of the density and of the natural values."""
-        raise NotImplementedError
-
-    def value_and_gradient(self, x: Float) -> tuple[float, Float]:
-        """Evaluate the density at an unconstrained vector."""
-        table, logp, grad = self.table(), np.empty(1), np.empty(len(x))
-        pointers = [a.ctypes.data_as(ctypes.POINTER(ctypes.c_double)) for a in (x, grad, logp)]
-        self.callbacks()[0].ctypes(len(x), *pointers, table.ctypes.data)
-        return float(logp[0]), grad
-
-
 @dataclass(frozen=True, slots=True, eq=False)
-class Target(Evaluated):
-    """What the callback reads: arrays, kept alive here, behind one table of integers.
+class OneFactorDensity(TargetDensity):
+    """What the callback reads: arrays, kept alive here, behind one table.
 
     Parameters
     ----------
@@ -108,12 +56,16 @@ class Target(Evaluated):
     parameters : ndarray of shape (n_scalars, n_parameters)
         Parameters of these priors.
     log_residual : ndarray of shape (n_groups, 2)
-        Each group's own log residual scale, and the variance of that estimate.
+        Log residual scale of each group, estimated from its rows alone, and the variance of
+        this estimate.
     center, rotation : ndarray of shape (s,), (s, s)
         Sampled coefficients are ``center + rotation @ x``, before their transforms.
-    marginal : Marginal
-    marginal_table : ndarray
-        The record of the marginal likelihood, kept alive.
+    likelihood : Marginal
+    likelihood_table : ndarray
+        The table of the likelihood, kept alive.
+    basis : Basis
+        Coordinates of the coefficients.
+    priors : Priors
     """
 
     kind: int
@@ -123,8 +75,10 @@ class Target(Evaluated):
     log_residual: Float
     center: Float
     rotation: Float
-    marginal: Marginal
-    marginal_table: Any
+    likelihood: Marginal
+    likelihood_table: Any
+    basis: Basis
+    priors: Priors
 
     @property
     def n_terms(self) -> int:
@@ -146,11 +100,46 @@ class Target(Evaluated):
     @property
     def n_dim(self) -> int:
         """Length of the unconstrained vector, and of the vector of natural values."""
-        return self.n_terms + self.n_correlations + self.n_scales + len(self.center)
+        return sum(self.sizes)
+
+    @property
+    def sizes(self) -> tuple[int, int, int, int]:
+        """Numbers of standard deviations, correlations, residual scales and coefficients."""
+        return self.n_terms, self.n_correlations, self.n_scales, len(self.center)
+
+    @property
+    def moments_shape(self) -> tuple[int, int]:
+        """Shape of the matrix U of the likelihood."""
+        k = len(self.likelihood.mean)
+        return k + 1, k + 1
+
+    @property
+    def start(self) -> Float:
+        """Unconstrained point about which chains start (n_dim,)."""
+        return self.start_at(START, START)
+
+    def start_at(self, tau: Any, sigma: float) -> Float:
+        """Return the unconstrained point of these working scales (n_dim,), zero otherwise."""
+        x = np.zeros(self.n_dim)
+        q = self.n_terms
+        x[:q] = start_of_scales(self.priors.tau, self.units, tau)
+        scales = x[q + self.n_correlations :][: self.n_scales]
+        if self.kind == HIERARCHICAL:
+            # The mean of the log sigma_j and they themselves have coordinates that begin at 0.
+            scales[1] = np.log(START)
+        elif self.kind != KNOWN:
+            scales[:] = start_of_scales([self.priors.sigma], self.units[-1:], sigma)
+        return x
+
+    def acceptance(self, rate: float) -> float:
+        """Return the acceptance rate of steps: higher than asked for few groups."""
+        if not self.n_terms:
+            return rate
+        return careful_acceptance(rate, [len(self.log_residual)])
 
     def table(self, *, gradient: bool = True) -> Any:
         """Return the record that the callbacks read; valid as long as this object lives."""
-        marginal = self.marginal
+        likelihood = self.likelihood
         return make_record(
             TABLE,
             kind=self.kind,
@@ -158,18 +147,18 @@ class Target(Evaluated):
             n_correlations=self.n_correlations,
             n_groups=len(self.log_residual),
             n_sampled=len(self.center),
-            n_within=len(marginal.W),
+            n_within=len(likelihood.W),
             n_scalars=len(self.address),
             n_parameters=self.parameters.shape[1],
-            n_moments=(len(marginal.mean) + 1) ** 2,
+            n_moments=(len(likelihood.mean) + 1) ** 2,
             units=self.units,
             priors=self.address,
             parameters=self.parameters,
             log_residual=self.log_residual,
             center=self.center,
             rotation=self.rotation,
-            likelihood=marginal.callback().address,
-            likelihood_table=self.marginal_table,
+            likelihood=likelihood.callback().address,
+            likelihood_table=self.likelihood_table,
             with_gradient=int(gradient),
         )
 
@@ -178,24 +167,19 @@ class Target(Evaluated):
         return density_callback(), expand_callback()
 
     @property
-    def head(self) -> Target:
-        """The part of the integrated factor: this."""
+    def head(self) -> OneFactorDensity:
+        """The part of the integrated factor: all of it."""
         return self
 
     @property
-    def factors(self) -> tuple[Any, ...]:
+    def factors(self) -> tuple[()]:
         """The factors whose effects are sampled: none."""
         return ()
 
-    @property
-    def likelihood(self) -> Marginal:
-        """The marginal likelihood."""
-        return self.marginal
 
-
-def make_target(
+def make_one_factor(
     design: Design, priors: Priors, coefficients: Coefficients, basis: Basis
-) -> Target:
+) -> OneFactorDensity:
     """Collect what the compiled density reads."""
     terms, scaling = design.terms, design.scaling
     kind = _kind(terms, priors)
@@ -206,11 +190,11 @@ def make_target(
         KNOWN: [],
     }[kind]
     address, parameters = as_table([*priors.tau, *scales, *coefficients.priors])
-    transforms = [_compiled(prior).transform for prior in coefficients.priors]
+    transforms = [compiled_prior(prior).transform for prior in coefficients.priors]
     center, rotation = _whitening(design, coefficients, transforms)
-    marginal = _marginal(design, basis)
+    likelihood = _make_likelihood(design, basis)
     eta = priors.eta if terms.n_correlations else 0.0
-    return Target(
+    return OneFactorDensity(
         kind,
         np.append(scaling.effect_units(terms), [eta, scaling.y_scale]),
         address,
@@ -218,42 +202,11 @@ def make_target(
         _log_residuals(design, basis),
         center,
         rotation,
-        marginal,
-        marginal.table(),
+        likelihood,
+        likelihood.table(),
+        basis,
+        priors,
     )
-
-
-def as_table(priors: Sequence[Prior]) -> tuple[Int, Float]:
-    """Compile univariate priors; return their addresses (n,) and parameters (n, width)."""
-    width = max([1, *(len(prior.parameters) for prior in priors)])
-    parameters = np.zeros((len(priors), width))
-    for row, prior in zip(parameters, priors, strict=True):
-        row[: len(prior.parameters)] = [prior.parameters[name] for name in _names(prior)]
-    addresses = [_compiled(prior).function.address for prior in priors]
-    return np.array(addresses, dtype=np.int64), parameters
-
-
-def initial_point(
-    target: Target, priors: Priors, tau: Any = START, sigma: float = START
-) -> Float:
-    """Return the unconstrained point about which chains start (n_dim,), at working scales."""
-    x = np.zeros(target.n_dim)
-    q = target.n_terms
-    x[:q] = log_start(priors.tau, target.units, tau)
-    scales = x[q + target.n_correlations :][: target.n_scales]
-    if target.kind == HIERARCHICAL:
-        # Their mean and log sigma_j themselves have coordinates that begin at 0.
-        scales[1] = np.log(START)
-    elif target.kind != KNOWN and _compiled(priors.sigma).transform == "log":
-        scales[:] = np.log(sigma * target.units[-1])
-    return x
-
-
-def log_start(priors: Sequence[Prior], units: Float, working: Any) -> Float:
-    """Return where scales start on PyMC's transform (q,): a log, or else its zero."""
-    logs = np.log(np.broadcast_to(working, len(priors)) * units[: len(priors)])
-    transforms = [_compiled(prior).transform for prior in priors]
-    return np.where([transform == "log" for transform in transforms], logs, 0.0)
 
 
 def _kind(terms: Terms, priors: Priors) -> int:
@@ -265,10 +218,10 @@ def _kind(terms: Terms, priors: Priors) -> int:
 
 
 def _log_residuals(design: Design, basis: Basis) -> Float:
-    """Estimate each group's log residual scale and the variance of that (n_groups, 2).
+    """Estimate each group's log residual scale and the variance of the estimate (n_groups, 2).
 
-    From what its own terms and the pooled regression leave over. The log of a chi-square on d
-    degrees has variance close to 2 / d; that of its root a quarter of it.
+    The estimate is of the rows that the group's terms and the pooled regression leave over. The
+    log of a chi-square on d degrees has variance close to 2 / d, the log of its root a quarter.
     """
     rss = np.broadcast_to(basis.within[:, -1, -1], design.n.shape)
     informed = design.degrees >= 1
@@ -277,7 +230,7 @@ def _log_residuals(design: Design, basis: Basis) -> Float:
     return np.column_stack([log_scale, np.where(informed, 0.5 / degrees, UNINFORMED)])
 
 
-def _marginal(design: Design, basis: Basis) -> Marginal:
+def _make_likelihood(design: Design, basis: Basis) -> Marginal:
     """Return the marginal likelihood, equal groups taken together where they can be."""
     q = len(design.terms.varying)
     R, E = np.split(design.roots, [q], axis=2)
@@ -288,20 +241,12 @@ def _marginal(design: Design, basis: Basis) -> Marginal:
     return make_marginal(basis.mean, roots, weight, basis.within, design.log_counts)
 
 
-def _compiled(prior: Any) -> Any:
-    return compiled_prior(prior.distribution, _names(prior))
-
-
-def _names(prior: Any) -> tuple[str, ...]:
-    return tuple(sorted(prior.parameters))
-
-
 def _whitening(
     design: Design, coefficients: Coefficients, transforms: list[str]
 ) -> tuple[Float, Float]:
-    """Centre and rotate the sampled coefficients by their pooled least squares.
+    """Return the pooled least squares of sampled coefficients, and a root of their covariance.
 
-    Those with a transform (positive priors, say) are left as they are.
+    Coefficients with a transform (of positive priors, say) are left as they are.
     """
     s = len(coefficients.priors)
     center, rotation = np.zeros(s), np.eye(s)

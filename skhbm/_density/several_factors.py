@@ -1,4 +1,4 @@
-"""Design and priors -> the compiled target density with several grouping factors."""
+"""The density with several grouping factors: what it adds to that of the integrated one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skhbm._density.coordinates import find_reference, make_coordinates
-from skhbm._density.one_factor import Evaluated, Target, as_table, initial_point, log_start
 from skhbm._density.one_factor_kernel import density_callback, expand_callback
 from skhbm._density.several_factors_kernel import (
     FACTOR,
@@ -16,25 +15,29 @@ from skhbm._density.several_factors_kernel import (
     several_factors_density,
     several_factors_expand,
 )
+from skhbm._density.start import careful_acceptance, start_of_scales
+from skhbm._density.target import TargetDensity
 from skhbm._design.linear_forms import make_forms
 from skhbm._likelihood.equal_groups import make_classes
 from skhbm._likelihood.given_effects import GivenEffects
 from skhbm._likelihood.marginal import make_marginal
 from skhbm._numba.records import make_record
+from skhbm._priors.compiled import as_table
 
 if TYPE_CHECKING:
-    from skhbm._density.basis import Basis
     from skhbm._density.coordinates import Coordinates, Reference
+    from skhbm._density.one_factor import OneFactorDensity
     from skhbm._design.design import Design
-    from skhbm._priors.prior import Priors
+    from skhbm._design.terms import Terms
+    from skhbm._priors.prior import Prior, Priors
     from skhbm._types import Float, Int
 
 
-__all__ = ["CrossedTarget", "SampledFactor", "make_crossed_target", "start_at_reference"]
+__all__ = ["SampledFactorDensity", "SeveralFactorsDensity", "make_several_factors"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class SampledFactor:
+class SampledFactorDensity:
     """What the callback reads of a factor whose effects are sampled.
 
     Parameters
@@ -43,14 +46,17 @@ class SampledFactor:
         Natural sizes of a working unit of each effect; the parameter of the LKJ prior, 0 when
         effects are independent.
     address, parameters
-        Compiled priors of tau, as in `Target`.
+        Compiled priors of tau, as in `OneFactorDensity`.
     coordinates : Coordinates
+    priors : tuple of Prior
+        The same priors, as they were given.
     """
 
     units: Float
     address: Int
     parameters: Float
     coordinates: Coordinates
+    priors: tuple[Prior, ...]
 
     @property
     def n_terms(self) -> int:
@@ -71,7 +77,18 @@ class SampledFactor:
     @property
     def n_dim(self) -> int:
         """Number of its unconstrained parameters."""
-        return self.n_terms * (1 + self.n_groups) + self.n_correlations
+        return sum(self.sizes)
+
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """Numbers of standard deviations, correlations and effects."""
+        return self.n_terms, self.n_correlations, self.n_terms * self.n_groups
+
+    def start_at(self, tau: Float) -> Float:
+        """Return the unconstrained point of these working scales (n_dim,), zero otherwise."""
+        x = np.zeros(self.n_dim)
+        x[: self.n_terms] = start_of_scales(self.priors, self.units, tau)
+        return x
 
     def table(self, first: int) -> Any:
         """Return its record; `first` is the position of its effects among all."""
@@ -93,34 +110,54 @@ class SampledFactor:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class CrossedTarget(Evaluated):
-    """The target of the integrated factor, and what the others add to it.
+class SeveralFactorsDensity(TargetDensity):
+    """The density of the integrated factor, and what the others add to it.
 
     Parameters
     ----------
-    head : Target
-    crossed : GivenEffects
-    factors : tuple of SampledFactor
+    head : OneFactorDensity
+        The part of the integrated factor.
+    likelihood : GivenEffects
+        The marginal likelihood, given the effects of the other factors.
+    factors : tuple of SampledFactorDensity
     tables : tuple of ndarray
-        The tables of the head, of `crossed` and of the factors, kept alive.
+        The tables of the head, of the likelihood and of the factors, kept alive.
     reference : Reference
+        Chains start there.
     """
 
-    head: Target
-    crossed: GivenEffects
-    factors: tuple[SampledFactor, ...]
+    head: OneFactorDensity
+    likelihood: GivenEffects
+    factors: tuple[SampledFactorDensity, ...]
     tables: tuple[Any, Any, Any]
     reference: Reference
-
-    @property
-    def likelihood(self) -> GivenEffects:
-        """The marginal likelihood, given the effects."""
-        return self.crossed
 
     @property
     def n_dim(self) -> int:
         """Length of the unconstrained vector, and of the vector of natural values."""
         return self.head.n_dim + sum(factor.n_dim for factor in self.factors)
+
+    @property
+    def moments_shape(self) -> tuple[int, int]:
+        """Shape of the matrix U of the likelihood."""
+        return self.head.moments_shape
+
+    @property
+    def start(self) -> Float:
+        """Unconstrained point about which chains start (n_dim,)."""
+        tau, *others = self.reference.tau
+        parts = [self.head.start_at(tau, self.reference.sigma)]
+        for factor, scales in zip(self.factors, others, strict=True):
+            parts.append(factor.start_at(scales))
+        return np.concatenate(parts)
+
+    def acceptance(self, rate: float) -> float:
+        """Return the acceptance rate of steps: higher than asked for few groups."""
+        if not self.head.n_terms:
+            return rate
+        # Where effects are sampled each of the terms needs as many groups.
+        sampled = [factor.n_groups / factor.n_terms for factor in self.factors]
+        return careful_acceptance(rate, [len(self.head.log_residual), *sampled])
 
     def table(self, *, gradient: bool = True) -> Any:  # noqa: ARG002  # it is always there
         """Return the record that the callbacks read; valid as long as this object lives."""
@@ -142,51 +179,43 @@ class CrossedTarget(Evaluated):
         return several_factors_density(), several_factors_expand()
 
 
-def make_crossed_target(
-    design: Design, priors: Priors, head: Target, basis: Basis
-) -> CrossedTarget:
+def make_several_factors(
+    design: Design, priors: Priors, head: OneFactorDensity
+) -> SeveralFactorsDensity:
     """Collect what the compiled density reads, beside the integrated factor's."""
     sizes = [other.n_groups for other in design.others]
-    crossed = _make_crossed(design, head, basis, sizes)
+    likelihood = _make_likelihood(design, head, sizes)
     reference = find_reference(design)
-    coordinates = make_coordinates(crossed, sizes, reference, head.center)
-    factors = []
-    for other, (tau, eta), chosen in zip(
-        design.others, priors.others, coordinates, strict=True
-    ):
-        address, parameters = as_table(tau)
-        units = design.scaling.effect_units(other.terms)
-        eta = eta if other.terms.n_correlations else 0.0
-        factors.append(SampledFactor(np.append(units, eta), address, parameters, chosen))
+    coordinates = make_coordinates(likelihood, sizes, reference, head.center)
+    factors = tuple(
+        _make_factor(design, other.terms, *prior, chosen)
+        for other, prior, chosen in zip(design.others, priors.others, coordinates, strict=True)
+    )
     effects = np.array([factor.n_terms * factor.n_groups for factor in factors])
     firsts = np.cumsum(effects) - effects
     rows = [factor.table(int(first)) for factor, first in zip(factors, firsts, strict=True)]
-    tables = head.table(), crossed.table(), np.concatenate(rows)
-    return CrossedTarget(head, crossed, tuple(factors), tables, reference)
+    tables = head.table(), likelihood.table(), np.concatenate(rows)
+    return SeveralFactorsDensity(head, likelihood, factors, tables, reference)
 
 
-def _make_crossed(design: Design, head: Target, basis: Basis, sizes: list[int]) -> GivenEffects:
+def _make_factor(
+    design: Design, terms: Terms, tau: tuple[Prior, ...], eta: float, coordinates: Coordinates
+) -> SampledFactorDensity:
+    address, parameters = as_table(tau)
+    units = np.append(design.scaling.effect_units(terms), eta if terms.n_correlations else 0.0)
+    return SampledFactorDensity(units, address, parameters, coordinates, tau)
+
+
+def _make_likelihood(design: Design, head: OneFactorDensity, sizes: list[int]) -> GivenEffects:
     """Return the likelihood; groups of one varying term and equal design share their work."""
     several: Any = design.several_factors
-    pseudo_rows = several.pseudo_rows
-    forms = make_forms(pseudo_rows, sizes, design.n_groups, len(head.marginal.W), basis.columns)
+    basis, W = head.basis, head.likelihood.W
+    forms = make_forms(several.pseudo_rows, sizes, design.n_groups, len(W), basis.columns)
     if len(design.terms.varying) > 1 or design.terms.by_group:
-        return GivenEffects(head.marginal, forms)
+        return GivenEffects(head.likelihood, forms)
     E = design.roots[:, :, 1:] @ basis.columns
     classes = make_classes(design.roots[:, :, :1], E[:, :, :-1])
-    own = np.ascontiguousarray(E[:, 0, -1])
-    slots = np.dstack([classes.roots, classes.targets(own)[:, None]])
+    response = np.ascontiguousarray(E[:, 0, -1])
+    slots = np.dstack([classes.roots, classes.targets(response)[:, None]])
     marginal = make_marginal(basis.mean, slots, classes.weight, basis.within, design.log_counts)
-    return GivenEffects(marginal, forms, classes, own)
-
-
-def start_at_reference(target: CrossedTarget, priors: Priors) -> Float:
-    """Return the unconstrained point about which chains start (n_dim,)."""
-    reference, head = target.reference, target.head
-    x = [initial_point(head, priors, reference.tau[0], reference.sigma)]
-    for factor, (tau, _), own in zip(
-        target.factors, priors.others, reference.tau[1:], strict=True
-    ):
-        rest = np.zeros(factor.n_dim - factor.n_terms)
-        x += [log_start(tau, factor.units, own), rest]
-    return np.concatenate(x)
+    return GivenEffects(marginal, forms, classes, response)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from skhbm._design.design import Design
     from skhbm._posterior.posterior import Posterior
     from skhbm._priors.prior import Priors
-    from skhbm._sampling.nuts import Watcher
+    from skhbm._sampling.draws import Watcher
     from skhbm._statistics.grouped import GroupedStatistics
 
 

@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from skhbm._types import Float, Int
 
-__all__ = ["ConditionalEffects"]
+__all__ = ["ConditionalEffects", "MarginalLikelihood"]
+
+
+class MarginalLikelihood(Protocol):
+    """The density of the response given scales and what is sampled, all else integrated out.
+
+    Compiled code calls it by the address of its callback.
+    """
+
+    def table(self) -> Any:
+        """Return what the callback reads, valid as long as this object lives."""
+
+    def callback(self) -> Any:
+        """Return the C callback of the log density, its gradient and moments of coefficients.
+
+        ``callback(table, inputs, outputs, with_gradient)`` takes four integers, the first three
+        of them addresses. Inputs are the covariance of the integrated effects, the residual
+        scales, the k' coefficients that are given and, with several factors, the effects that
+        are given, one after another, all in working units. Outputs are the log density, its
+        derivatives in the inputs, and a matrix U (k + 1, k + 1) for the k coefficients g that
+        are integrated out: g ~ Normal(U[k, :k], U[:k, :k]' U[:k, :k]).
+        """
 
 
 class ConditionalEffects(Protocol):

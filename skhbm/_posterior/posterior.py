@@ -6,21 +6,17 @@ A `Posterior` is arrays only. Fitted estimators keep it, pickle it and predict f
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skhbm._density.basis import coefficient_draws
 from skhbm._numba.threads import in_slices
 from skhbm._posterior.effects import covariance_roots, group_shifts
 from skhbm._posterior.effects_one_factor import OneFactorEffects
 
 if TYPE_CHECKING:
-    from skhbm._density.basis import Basis
-    from skhbm._density.one_factor import Evaluated
     from skhbm._design.design import Design
     from skhbm._likelihood.interface import ConditionalEffects
-    from skhbm._sampling.nuts import Draws
     from skhbm._types import Float
 
 
@@ -29,7 +25,6 @@ __all__ = [
     "Scales",
     "flat",
     "innovations",
-    "make_posterior",
 ]
 
 #: Correlation of successive innovations of exact conditional draws (Adler's
@@ -222,70 +217,3 @@ def innovations(rng: np.random.Generator, shape: tuple[int, ...]) -> Float:
     for t in range(1, shape[1]):
         z[:, t] = OVERRELAXATION * z[:, t - 1] + fresh * z[:, t]
     return z
-
-
-def make_posterior(
-    design: Design, basis: Basis, target: Evaluated, draws: Draws, seed: int, threads: int
-) -> Posterior:
-    """Split the sampler's natural values and draw the integrated coefficients."""
-    values = draws.values
-    n_chains, n_draws, _ = values.shape
-    total = n_chains * n_draws
-    head = target.head
-    q, r, s = head.n_terms, head.n_correlations, head.n_scales
-    parts = np.split(values, np.cumsum([q, r, s, len(head.center)]), axis=2)
-    tau, corr, sigma, given, rest = (np.ascontiguousarray(part) for part in parts)
-    log_sigma = None
-    if s == design.n_groups + 2:
-        log_sigma, sigma = sigma[:, :, :2], np.ascontiguousarray(sigma[:, :, 2:])
-    if design.terms.known:
-        sigma = np.ones((n_chains, n_draws, 1))
-    scales, sampled = _split_others(design, target.factors, rest)
-    scales.insert(design.integrated, Scales(tau, corr))
-    rng = np.random.default_rng([seed, 0])
-    z = innovations(rng, (n_chains, n_draws, len(basis.mean))).reshape(total, len(basis.mean))
-    units = design.scaling.effect_units(design.terms)
-    cov = scales[design.integrated].covariances(units).reshape(total, q * q)
-    inputs = [cov, *map(flat, (sigma / design.scaling.y_scale, given, sampled))]
-    working = coefficient_draws(
-        basis, target.likelihood, np.hstack(inputs), inputs[2], z, draws.moments, threads
-    )
-    coef = design.scaling.natural(working, design.terms)
-    return Posterior(
-        design,
-        tuple(scales),
-        sampled,
-        sigma,
-        _new_scales(design, sigma, log_sigma, rng),
-        log_sigma,
-        coef.reshape(n_chains, n_draws, coef.shape[1]),
-        working.reshape(n_chains, n_draws, working.shape[1]),
-        seed,
-    )
-
-
-def _split_others(design: Design, factors: Any, values: Float) -> tuple[list[Scales], Float]:
-    """Split the natural values of the sampled factors into scales and working effects."""
-    scales, effects = [], [values[:, :, :0]]
-    for other, factor in zip(design.others, factors, strict=True):
-        sizes = [factor.n_terms, factor.n_correlations, factor.n_terms * factor.n_groups]
-        tau, corr, own, values = np.split(values, np.cumsum(sizes), axis=2)
-        scales.append(Scales(np.ascontiguousarray(tau), np.ascontiguousarray(corr)))
-        units = design.scaling.effect_units(other.terms)
-        effects.append(own / np.tile(units, factor.n_groups))
-    return scales, np.concatenate(effects, axis=2)
-
-
-def _new_scales(
-    design: Design, sigma: Float, log_sigma: Float | None, rng: np.random.Generator
-) -> Float:
-    """Draw the residual scale of a group that was not seen, one per draw."""
-    if design.terms.known:
-        return np.zeros(sigma.shape[:2])
-    if log_sigma is not None:
-        z = rng.standard_normal(log_sigma.shape[:2])
-        return np.exp(log_sigma[:, :, 0] + log_sigma[:, :, 1] * z)
-    if sigma.shape[2] == 1:
-        return sigma[:, :, 0].copy()
-    # Independent priors say of a new group what they said before the data: see `infer`.
-    return np.full(sigma.shape[:2], np.nan)

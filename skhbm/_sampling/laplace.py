@@ -1,8 +1,9 @@
 """Draws of the hyperparameters without a Markov chain: Laplace's approximation, corrected.
 
-A Student-t distribution is put at the mode of the density, with its curvature. Draws from it
-are weighted by the density over that of the proposal, smoothed (`skhbm._sampling.psis`), and resampled:
-they are of the posterior itself, as far as Pareto k says that the weights can be trusted.
+A Student-t distribution is put at the mode of the density, with its curvature. Draws from this
+proposal are weighted by the ratio of the two densities, smoothed (`skhbm._sampling.psis`), and
+resampled: they are of the posterior itself, as far as Pareto k says that the weights can be
+trusted.
 
 Where the curvature at the mode misjudges the tails (the left one of log tau, if a standard
 deviation between groups may be zero), proposals are learned: the next one has the mean and
@@ -21,10 +22,11 @@ from scipy.optimize import minimize
 from scipy.special import logsumexp
 
 from skhbm._density.evaluation import log_densities, natural_values
+from skhbm._sampling.draws import Weights
 from skhbm._sampling.psis import pareto_smooth, systematic
 
 if TYPE_CHECKING:
-    from skhbm._density.one_factor import Evaluated
+    from skhbm._density.target import TargetDensity
     from skhbm._types import Float
 
 
@@ -56,22 +58,18 @@ class Weighted(NamedTuple):
     Attributes
     ----------
     values : ndarray of shape (n, n_dim)
-        Natural values, in the order of `Target`.
+        Natural values, in the order of the density.
     logp : ndarray of shape (n,)
         Log densities of the unconstrained draws.
-    k : float
-        Pareto shape of the weights.
-    effective : float
-        Effective number of the draws that were weighted (Kish).
-    moments : ndarray of shape (n, k + 1, k + 1), or (0, k + 1, k + 1)
-        Those of the integrated coefficients: see `skhbm._density.evaluation`.
+    moments : ndarray of shape (n, *moments_shape), or (0, *moments_shape)
+        Moments of what is integrated out: see `skhbm._density.evaluation`.
+    weights : Weights
     """
 
     values: Float
     logp: Float
-    k: float
-    effective: float
     moments: Float
+    weights: Weights
 
 
 class _Proposal(NamedTuple):
@@ -85,6 +83,7 @@ class _Proposal(NamedTuple):
     root: Float
 
     def draw(self, rng: np.random.Generator, n: int) -> Float:
+        """Return n draws, as rows."""
         z = rng.standard_normal((n, len(self.center)))
         z /= np.sqrt(rng.chisquare(DEGREES, n) / DEGREES)[:, None]
         z[: round(SHARE * n)] *= WIDER
@@ -118,7 +117,9 @@ class _Sample(NamedTuple):
         return np.exp(smoothed[0]), float(k[0])
 
 
-def laplace(target: Evaluated, start: Float, *, n: int, seed: int, threads: int) -> Weighted:
+def laplace(
+    density: TargetDensity, start: Float, *, n: int, seed: int, threads: int
+) -> Weighted:
     """Draw n times from a density, by importance sampling about its mode.
 
     Raises ValueError if there are too many parameters for that.
@@ -131,39 +132,51 @@ def laplace(target: Evaluated, start: Float, *, n: int, seed: int, threads: int)
         )
         raise ValueError(msg)
     rng = np.random.default_rng([seed, 3])
+    sample, proposal = _learn_proposal(density, start, rng, threads)
+    sample = _extend(sample, proposal, density, rng, n, threads)
+    weights, k = sample.weights()
+    # In random order: draws of one proposal alone are not of the posterior.
+    order = rng.permutation(len(weights))
+    chosen = order[systematic(weights[order], n, rng)]
+    # Moments are of use only if those of all draws were kept.
+    kept = len(sample.moments) == len(weights)
+    return Weighted(
+        natural_values(density, sample.x[chosen]),
+        sample.logp[chosen],
+        sample.moments[chosen] if kept else sample.moments[:0],
+        Weights(k, 1.0 / np.sum(weights**2)),
+    )
+
+
+def _learn_proposal(
+    density: TargetDensity, start: Float, rng: np.random.Generator, threads: int
+) -> tuple[_Sample, _Proposal]:
+    """Return a proposal that covers the density, if one is found, and all draws so far."""
     pilot = max(PILOT, PILOT_BY_DIMENSION * len(start))
-    proposal = _at_mode(target, start)
-    nothing = np.empty((0, target.n_integrated + 1, target.n_integrated + 1))
+    proposal = _at_mode(density, start)
+    nothing = np.empty((0, *density.moments_shape))
     sample = _Sample([], [], np.empty((0, len(start))), np.empty(0), nothing)
-    sample = _extend(sample, proposal, target, rng, PILOT, threads)
+    sample = _extend(sample, proposal, density, rng, PILOT, threads)
     for _ in range(ROUNDS):
         weights, k = sample.weights()
         share = 1.0 / np.sum(weights**2) / len(weights)
         if (k < GOOD_K and share > GOOD_SHARE) or share * pilot < LEARNABLE * len(start):
             break
         if len(weights) < pilot:
-            sample = _extend(sample, proposal, target, rng, pilot - len(weights), threads)
+            sample = _extend(sample, proposal, density, rng, pilot - len(weights), threads)
             weights, _ = sample.weights()
         proposal = _learn(sample.x, weights)
-        sample = _extend(sample, proposal, target, rng, pilot, threads)
-    sample = _extend(sample, proposal, target, rng, n, threads)
-    weights, k = sample.weights()
-    # In random order: draws of one proposal alone are not of the posterior.
-    order = rng.permutation(len(weights))
-    chosen = order[systematic(weights[order], n, rng)]
-    values, effective = natural_values(target, sample.x[chosen]), 1.0 / np.sum(weights**2)
-    # Of all draws or of none.
-    moments = sample.moments[chosen] if len(sample.moments) == len(weights) else nothing
-    return Weighted(values, sample.logp[chosen], k, effective, moments)
+        sample = _extend(sample, proposal, density, rng, pilot, threads)
+    return sample, proposal
 
 
-def _at_mode(target: Evaluated, start: Float) -> _Proposal:
+def _at_mode(density: TargetDensity, start: Float) -> _Proposal:
     """Return the proposal that has the mode of the density, and its curvature there."""
     if not len(start):
         return _Proposal(start, np.empty((0, 0)))
 
     def minus(x: Float) -> tuple[float, Float]:
-        logp, gradient = target.value_and_gradient(x)
+        logp, gradient = density.value_and_gradient(x)
         finite = np.isfinite(logp) and np.all(np.isfinite(gradient))
         return (-logp, -gradient) if finite else (np.inf, np.zeros(len(x)))
 
@@ -185,7 +198,7 @@ def _learn(x: Float, weights: Float) -> _Proposal:
 def _extend(
     sample: _Sample,
     proposal: _Proposal,
-    target: Evaluated,
+    density: TargetDensity,
     rng: np.random.Generator,
     n: int,
     threads: int,
@@ -197,6 +210,6 @@ def _extend(
         sizes = [*sizes[:-1], sizes[-1] + n]
     else:
         proposals, sizes = [*proposals, proposal], [*sizes, n]
-    own = (x, *log_densities(target, x, threads))
-    arrays = [np.concatenate(pair) for pair in zip(sample[2:], own, strict=True)]
+    new = (x, *log_densities(density, x, threads))
+    arrays = [np.concatenate(pair) for pair in zip(sample[2:], new, strict=True)]
     return _Sample(proposals, sizes, *arrays)

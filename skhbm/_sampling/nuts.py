@@ -1,64 +1,46 @@
-"""NUTS by nutpie on the compiled target: draws, sampler statistics, diagnostics."""
+"""NUTS by nutpie on a compiled density: draws and statistics of the sampler."""
 
 from __future__ import annotations
 
 import importlib
 import sys
 from collections import deque
-from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from skhbm._sampling.draws import Draws
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from skhbm._density.one_factor import Evaluated
+    from skhbm._density.target import TargetDensity
+    from skhbm._sampling.draws import Watcher
     from skhbm._types import Float
 
-    Watcher = Callable[[Sequence[int], int], None]
 
-
-__all__ = ["Draws", "finite_start", "prepare", "sample"]
+__all__ = ["JITTER", "prepare", "sample"]
 
 #: Sd of the chains' starting points about the common one.
 JITTER = 0.5
 #: Dimensions that NUTS works in at least. In two or three a U-turn comes after one step or
 #: three; with independent standard normals as companions trajectories go half round, draws
 #: alternate about the mean, and their effective number is above their number. (nutpie's
-#: `mindepth` and `extra_doublings` do so too, but change the distribution that is sampled:
-#: standard deviations came out 5 % off.)
+#: `mindepth` and `extra_doublings` make trajectories longer too, but change the distribution
+#: that is sampled: standard deviations came out 5 % off.)
 DIMENSIONS = 10
 #: Seconds between two looks at the chains.
 PERIOD = 0.1
 STATISTICS = ("diverging", "depth", "n_steps", "step_size", "energy", "logp")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Draws:
-    """Posterior draws of the natural hyperparameters.
-
-    Parameters
-    ----------
-    values : ndarray of shape (n_chains, n_draws, n_dim)
-        In the order of `Target`.
-    statistics : dict of ndarray of shape (n_chains, n_draws)
-    moments : ndarray of shape (n_chains * n_draws, k + 1, k + 1) or None
-        Those of the integrated coefficients, if they are known: see `skhbm._density.evaluation`.
-    """
-
-    values: Float
-    statistics: dict[str, NDArray[Any]]
-    moments: Float | None = None
-
-
-def prepare(target: Evaluated, start: Float) -> Any:
+def prepare(density: TargetDensity) -> Any:
     """Compile what is not compiled yet; return what `sample` samples."""
     _import_nutpie()
-    return _compiled_model(target, start)
+    return _compiled_model(density)
 
 
 def sample(
@@ -72,10 +54,9 @@ def sample(
     threads: int,
     watchers: Sequence[Watcher] = (),
 ) -> Draws:
-    """Run NUTS, watched or not; an interrupt stops the chains and is raised again.
+    """Run NUTS, watched or not; whatever interrupts it stops the chains and is raised again.
 
-    So does what a watcher raises. They are told the number of finished draws of each chain,
-    those of tuning included, and the number of divergences.
+    Interrupts are the user's, or raised by a watcher.
     """
     import nutpie
 
@@ -125,23 +106,6 @@ def _state(chains: Any) -> tuple[list[int], int]:
     return finished, sum(chain.divergences for chain in chains)
 
 
-def finite_start(target: Evaluated, start: Float) -> Float:
-    """Return a point at `start` or about it where the density is finite.
-
-    Raises ValueError if there is none: nutpie would crash.
-    """
-    jitter = JITTER * np.random.default_rng(0).standard_normal((8, len(start)))
-    for point in (start, *(start + jitter)):
-        logp, gradient = target.value_and_gradient(point)
-        if np.isfinite(logp) and np.all(np.isfinite(gradient)):
-            return point
-    msg = (
-        "The posterior density is not finite where sampling starts. Check that `priors` "
-        "allow what the data say: their scales, and the bounds of their support."
-    )
-    raise ValueError(msg)
-
-
 class _Deferred(ModuleType):
     """A module that is imported when something of it is used."""
 
@@ -150,10 +114,10 @@ class _Deferred(ModuleType):
 
 
 def _import_nutpie() -> Any:
-    """Import nutpie without the whole of ArviZ, with its plots, that it imports.
+    """Import nutpie without the whole of ArviZ, with its plots, which it imports.
 
-    ArviZ converts traces there, which we read ourselves. It would cost every fresh process
-    a second.
+    nutpie has ArviZ convert traces, which this module reads itself. The import would cost every
+    fresh process a second.
     """
     if "arviz" in sys.modules:
         return importlib.import_module("nutpie")
@@ -164,39 +128,39 @@ def _import_nutpie() -> Any:
         del sys.modules["arviz"]
 
 
-def _compiled_model(target: Evaluated, start: Float) -> Any:
-    """Return what nutpie samples: two C callbacks and a pointer to the target's table."""
+def _compiled_model(density: TargetDensity) -> Any:
+    """Return what nutpie samples: two C callbacks and a pointer to the table they read."""
     from nutpie.compile_pymc import CompiledPyMCModel
 
-    density, expand = target.callbacks()
-    n_own = target.n_dim
-    n = max(n_own, DIMENSIONS)
-    companions = np.zeros(n - n_own)
+    evaluate, expand = density.callbacks()
+    n = max(density.n_dim, DIMENSIONS)
+    start = np.concatenate([density.start, np.zeros(n - density.n_dim)])
+    # Natural values come with what the companions add to the log density.
+    n_values = density.n_dim + 1
 
     def initial_point(seed: int) -> Float:
-        jitter = np.random.default_rng(seed).standard_normal(n)
-        return np.concatenate([start, companions]) + JITTER * jitter
+        return start + JITTER * np.random.default_rng(seed).standard_normal(n)
 
     return CompiledPyMCModel(
         dims={},
-        compiled_logp_func=density,
+        compiled_logp_func=evaluate,
         compiled_expand_func=expand,
         initial_point_func=initial_point,
-        shared_data={"target": target},
+        shared_data={"density": density},
         shared_var_keys={},
-        user_data=target.table(),
-        n_expanded=n_own + 1,
-        shape_info=(["x"], [slice(0, n_own + 1)], [(n_own + 1,)]),
+        user_data=density.table(),
+        n_expanded=n_values,
+        shape_info=(["x"], [slice(0, n_values)], [(n_values,)]),
         logp_func=None,
         expand_func=None,
         _n_dim=n,
-        _shapes={"x": (n_own + 1,)},
+        _shapes={"x": (n_values,)},
         _coords={},
     )
 
 
 def _extract(trace: Any, draws: int) -> Draws:
-    """Read the draws after tuning from nutpie's Arrow batches."""
+    """Read the draws after tuning from nutpie's Arrow batches, a chain each."""
     import pyarrow as pa
 
     values = []

@@ -3,17 +3,18 @@
 import itertools
 import warnings
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pymc as pm
 import pytest
 from internals import (
+    FlatDensity,
     build,
-    build_crossed,
     build_pymc,
     choose_coordinates,
     evaluate_crossed,
-    evaluate_target,
+    evaluate_density,
     kinds_of_coordinates,
     observed_statistics,
 )
@@ -22,10 +23,11 @@ from reference import (
     CrossedOracle,
     Oracle,
     Structure,
+    assert_dense,
+    assert_gradient,
     dense_covariance,
     dense_log_density,
     differentiate,
-    log_volume,
     make_crossed_table,
     make_table,
     spread_of,
@@ -164,7 +166,7 @@ class Working:
 def test_marginal_log_density_given_effects_is_the_dense_one(table, varying, by_group, share):
     rng = np.random.default_rng(3)
     structures = structures_of(table, varying, by_group=by_group)
-    design, _, _ = build_crossed(structures, table)
+    design, _, _ = build(structures, table)
     working = Working(structures, table, design, share)
     points = [working.draw(rng) for _ in range(N_POINTS)]
     ours = [evaluate_crossed(design, *point)[0] for point in points]
@@ -184,7 +186,7 @@ def test_marginal_log_density_of_uncentred_features_is_the_dense_one(
     rng = np.random.default_rng(5)
     table = layout("three factors", **parameters)
     structures = structures_of(table, varying, by_group=by_group)
-    design, _, _ = build_crossed(structures, table)
+    design, _, _ = build(structures, table)
     working = Working(structures, table, design, "some")
     points = [working.draw(rng) for _ in range(N_POINTS)]
     ours = [evaluate_crossed(design, *point)[0] for point in points]
@@ -199,7 +201,7 @@ def test_marginal_log_density_is_exact_where_features_are_constant_within_cells(
     table.X[:, 0] = table.codes[:, 1] - 0.3 * table.codes[:, 0]
     table.X[:, 1] *= table.codes[:, 0] == 0
     structures = each((0, 1), (0, 1))
-    design, _, _ = build_crossed(structures, table)
+    design, _, _ = build(structures, table)
     working = Working(structures, table, design, "some")
     points = [working.draw(rng) for _ in range(N_POINTS)]
     ours = [evaluate_crossed(design, *point)[0] for point in points]
@@ -215,7 +217,7 @@ def test_gradients_of_the_marginal_are_its_differences(name, varying, by_group, 
     rng = np.random.default_rng(4)
     table = layout(name)
     structures = structures_of(table, varying, by_group=by_group)
-    design, _, _ = build_crossed(structures, table)
+    design, _, _ = build(structures, table)
     working = Working(structures, table, design, share)
     cov, sigma, offset, effects, T = working.draw(rng)
     q = len(cov)
@@ -292,38 +294,26 @@ def kind(request, monkeypatch):
     return request.param
 
 
-def test_target_density_is_the_dense_one(structures, kind):
+def test_sampled_density_is_the_dense_one(structures, kind):
     rows = rows_for(structures)
-    design, _, target = build_crossed(structures, rows)
-    assert all(rotated == (kind == "eigenvectors") for rotated in kinds_of_coordinates(target))
+    design, _, density = build(structures, rows)
+    assert all(rotated == (kind == "eigenvectors") for rotated in kinds_of_coordinates(density))
     oracle = CrossedOracle(structures, rows, design.integrated)
-    sampled = ~oracle.normal
-    rest, tolerance = [], 0.0
-    for x in random_points(target.n_dim):
-        value, _, natural = evaluate_target(target, x)
-        volume, error = log_volume(lambda x: evaluate_target(target, x)[2], x)
-        dense = oracle.log_density(natural, sampled=sampled)
-        rest.append(value - dense - volume)
-        tolerance = max(tolerance, 1e-9 * abs(dense) + error)
-    assert spread_of(rest) <= 2 * tolerance
-    assert tolerance <= 1e-5
+    dense = partial(oracle.log_density, sampled=~oracle.normal)
+    assert_dense(FlatDensity(density), dense, random_points(density.n_dim))
 
 
-def test_gradient_of_the_target_is_its_differences(structures, kind):
-    _, _, target = build_crossed(structures, rows_for(structures))
-    assert all(rotated == (kind == "eigenvectors") for rotated in kinds_of_coordinates(target))
-    for x in random_points(target.n_dim, 2):
-        expected, error = differentiate(lambda x: evaluate_target(target, x)[0], x)
-        gradient = evaluate_target(target, x)[1]
-        assert np.all(np.abs(gradient - expected) <= 5 * error)
-        assert np.all(error <= 1e-4 * (1 + np.abs(expected).max()))
+def test_gradient_of_the_density_is_its_differences(structures, kind):
+    _, _, density = build(structures, rows_for(structures))
+    assert all(rotated == (kind == "eigenvectors") for rotated in kinds_of_coordinates(density))
+    assert_gradient(FlatDensity(density), random_points(density.n_dim, 2))
 
 
 def test_companions_are_independent_standard_normals(structures):
-    _, _, target = build_crossed(structures, rows_for(structures))
-    x, companions = np.array([0.3] * target.n_dim), np.array([0.4, -1.1])
-    value, gradient, natural = evaluate_target(target, x)
-    more, longer, same = evaluate_target(target, np.append(x, companions))
+    _, _, density = build(structures, rows_for(structures))
+    x, companions = np.array([0.3] * density.n_dim), np.array([0.4, -1.1])
+    value, gradient, natural = evaluate_density(density, x)
+    more, longer, same = evaluate_density(density, np.append(x, companions))
     assert more == pytest.approx(value - 0.5 * companions @ companions, rel=1e-12)
     assert np.array_equal(longer, np.append(gradient, -companions))
     assert np.array_equal(natural, same)
@@ -331,7 +321,7 @@ def test_companions_are_independent_standard_normals(structures):
 
 def test_density_of_the_pymc_model_is_the_dense_one(structures):
     rows = rows_for(structures)
-    design, _, _ = build_crossed(structures, rows)
+    design, _, _ = build(structures, rows)
     oracle = CrossedOracle(structures, rows, design.integrated)
     model = build_pymc(structures, rows)
     own = structures[design.integrated]
@@ -341,38 +331,25 @@ def test_density_of_the_pymc_model_is_the_dense_one(structures):
             corr = [f"corr_group{f}"] * (structure.n_correlations > 0)
             names += [f"tau_group{f}", *corr, f"effect_group{f}"]
     flat = FlatModel(model, names)
-    sampled = np.ones(len(oracle.normal), dtype=bool)
-    rest, tolerance = [], 0.0
-    for x in random_points(flat.n_dim, 3):
-        volume, error = log_volume(flat.natural, x)
-        dense = oracle.log_density(flat.natural(x), sampled=sampled)
-        rest.append(flat.logp(x) - dense - volume)
-        tolerance = max(tolerance, 1e-9 * abs(dense) + error)
-    assert spread_of(rest) <= 2 * tolerance
-    assert tolerance <= 1e-5
+    everything = np.ones(len(oracle.normal), dtype=bool)
+    dense = partial(oracle.log_density, sampled=everything)
+    assert_dense(flat, dense, random_points(flat.n_dim, 3))
 
 
 @pytest.mark.parametrize("structure", [Structure(), Structure((0,))], ids=["means", "slopes"])
 @pytest.mark.parametrize("sizes", [(1,) * 9, (4, 1, 7, 2)], ids=["one row each", "more"])
-def test_target_density_of_known_errors_is_the_dense_one(structure, sizes):
+def test_sampled_density_of_known_errors_is_the_dense_one(structure, sizes):
     rng = np.random.default_rng(31)
     rows = make_table(rng, sizes, 1)
     rows.errors = np.exp(rng.normal(0, 0.5, len(rows.y)))
     structure = replace(structure, known=True)
     oracle = Oracle(structure, rows)
-    _, _, target = build(structure, rows)
-    assert target.n_dim == structure.q + structure.n_correlations
-    rest, tolerance = [], 0.0
-    for x in random_points(target.n_dim):
-        value, gradient, natural = evaluate_target(target, x)
-        volume, error = log_volume(lambda x: evaluate_target(target, x)[2], x)
-        dense = oracle.log_density(natural, sampled=~oracle.normal)
-        rest.append(value - dense - volume)
-        tolerance = max(tolerance, 1e-9 * abs(dense) + error)
-        expected, error = differentiate(lambda x: evaluate_target(target, x)[0], x)
-        assert np.all(np.abs(gradient - expected) <= 5 * error)
-    assert spread_of(rest) <= 2 * tolerance
-    assert tolerance <= 1e-5
+    _, _, density = build(structure, rows)
+    assert density.n_dim == structure.q + structure.n_correlations
+    dense = partial(oracle.log_density, sampled=~oracle.normal)
+    points = random_points(density.n_dim)
+    assert_dense(FlatDensity(density), dense, points)
+    assert_gradient(FlatDensity(density), points)
 
 
 def precise(value):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 import pytest
-from internals import build, evaluate_target
+from internals import build, evaluate_density
 from reference import Structure, Table, assert_equal_to_rounding, mcse
 
 from skhbm import HierarchicalNormalRegressor
@@ -313,7 +313,7 @@ def test_the_order_of_varying_slopes_does_not_matter(data):
     assert np.array_equal(variables(one)["tau_group"], variables(other)["tau_group"])
 
 
-TARGETS = {
+MODELS = {
     "shared": Structure(),
     "correlated slopes": Structure((0, 1)),
     "by group": Structure((1,), by_group=True),
@@ -322,24 +322,24 @@ TARGETS = {
 
 
 @pytest.mark.parametrize("b", [2.5, 1e8, 1e-8])
-@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("name", MODELS)
 def test_density_shifts_with_the_units_of_y_and_features(data, name, b):
     """Values differ by a constant, as n log b: compared with that at another point."""
-    structure = TARGETS[name]
+    structure = MODELS[name]
     scale = np.array([1e3, 0.01])
-    _, _, target = build(structure, Table(data.X, data.y, data.groups))
+    _, _, density = build(structure, Table(data.X, data.y, data.groups))
     _, _, changed = build(structure, Table(data.X * scale, b * data.y, data.groups))
     q, r = structure.q, structure.n_correlations
     units = [1.0] * structure.varying_intercept + [scale[k] for k in structure.slopes]
-    shift = np.zeros(target.n_dim)
+    shift = np.zeros(density.n_dim)
     shift[:q] = np.log(b) - np.log(units)
     if not structure.hierarchical:
         # Otherwise residual scales are standardised themselves.
         shift[q + r] = np.log(b)
-    points = np.random.default_rng(4).standard_normal((4, target.n_dim))
+    points = np.random.default_rng(4).standard_normal((4, density.n_dim))
     points[:, : q + r + 1] *= 0.5
-    before = [evaluate_target(target, x) for x in points]
-    after = [evaluate_target(changed, x + shift) for x in points]
+    before = [evaluate_density(density, x) for x in points]
+    after = [evaluate_density(changed, x + shift) for x in points]
     values = np.array([[u[0] for u in before], [v[0] for v in after]])
     differences = values[1] - values[0]
     assert np.ptp(differences) <= 1e-9 * np.abs(values).max()

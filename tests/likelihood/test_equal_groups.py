@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from internals import build, build_crossed, evaluate_target
+from internals import build, evaluate_density
 from reference import Structure, Table
 
 from skhbm._likelihood.given_effects import GivenEffects
@@ -37,8 +37,8 @@ def unshared(monkeypatch):
     )
 
 
-def n_blocks(target):
-    return target.head.marginal.roots.shape[0]
+def n_blocks(density):
+    return density.head.likelihood.roots.shape[0]
 
 
 @pytest.mark.parametrize("shuffled", [False, True])
@@ -50,8 +50,8 @@ def test_density_is_that_of_each_group_alone(name, shuffled, monkeypatch):
     alone = build(STRUCTURES[name], table)[2]
     assert n_blocks(alone) > n_blocks(shared)
     for x in np.random.default_rng(0).standard_normal((5, shared.n_dim)):
-        value, gradient, _ = evaluate_target(shared, x)
-        expected, slope, _ = evaluate_target(alone, x)
+        value, gradient, _ = evaluate_density(shared, x)
+        expected, slope, _ = evaluate_density(alone, x)
         np.testing.assert_allclose(value, expected, rtol=RTOL)
         np.testing.assert_allclose(gradient, slope, rtol=RTOL, atol=RTOL * abs(slope).max())
 
@@ -59,11 +59,11 @@ def test_density_is_that_of_each_group_alone(name, shuffled, monkeypatch):
 @pytest.mark.parametrize("shuffled", [False, True])
 @pytest.mark.parametrize("name", STRUCTURES)
 def test_work_is_in_the_number_of_designs(name, shuffled):
-    """At most q m rows for each, eight to a block: m coefficients and the target."""
-    target = build(STRUCTURES[name], balanced(shuffled=shuffled))[2]
-    q, width = target.marginal.roots.shape[1:3]
+    """At most q m rows for each, eight to a block: m coefficients and the response."""
+    density = build(STRUCTURES[name], balanced(shuffled=shuffled))[2]
+    q, width = density.likelihood.roots.shape[1:3]
     per_design = q * (width - q + 1)
-    assert n_blocks(target) <= -(-len(SIZES) * per_design // 8)
+    assert n_blocks(density) <= -(-len(SIZES) * per_design // 8)
 
 
 def test_intercepts_of_groups_of_equal_size_share_whatever_the_features():
@@ -85,9 +85,9 @@ def test_sampled_effects_of_another_factor_leave_the_sharing():
     rng = np.random.default_rng(5)
     codes = np.column_stack(np.divmod(np.arange(360), 6))
     table = Table(rng.standard_normal((360, 1)), rng.standard_normal(360), codes)
-    target = build_crossed([Structure(), Structure()], table)[2]
-    shared = target.crossed
-    alone = GivenEffects(target.head.marginal, shared.forms)
+    density = build([Structure(), Structure()], table)[2]
+    shared = density.likelihood
+    alone = GivenEffects(density.head.likelihood, shared.forms)
     assert len(alone.marginal.roots) > len(shared.marginal.roots)
     for _ in range(5):
         point = [np.exp(rng.standard_normal(size)) for size in ((1, 1), 1)]

@@ -1,19 +1,21 @@
-"""The marginal likelihood and the target density against dense, row-wise ones."""
+"""The marginal likelihood and the sampled density against dense, row-wise ones."""
 
 import itertools
+from functools import partial
 
 import numpy as np
 import pytest
-from internals import build, build_pymc, evaluate_marginal, evaluate_target
+from internals import FlatDensity, build, build_pymc, evaluate_density, evaluate_marginal
 from pymc_density import FlatModel, hyperparameters
 from reference import (
     Oracle,
     Structure,
+    assert_dense,
+    assert_gradient,
     dense_covariance,
     dense_log_density,
     differentiate,
     gaussian_posterior,
-    log_volume,
     make_table,
     spread_of,
 )
@@ -199,63 +201,41 @@ def random_points(n_dim, n_points=N_POINTS):
     return 0.5 * np.random.default_rng(5).standard_normal((n_points, n_dim))
 
 
-def test_target_density_is_the_dense_one(structure, rows):
+def test_sampled_density_is_the_dense_one(structure, rows):
     oracle = Oracle(structure, rows)
-    _, _, target = build(structure, rows)
-    sampled = ~oracle.normal
-    rest, tolerance = [], 0.0
-    for x in random_points(target.n_dim):
-        value, _, natural = evaluate_target(target, x)
-        volume, error = log_volume(lambda x: evaluate_target(target, x)[2], x)
-        dense = oracle.log_density(natural, sampled=sampled)
-        rest.append(value - dense - volume)
-        tolerance = max(tolerance, 1e-9 * abs(dense) + error)
-    assert spread_of(rest) <= 2 * tolerance
-    assert tolerance <= 1e-5
+    density = FlatDensity(build(structure, rows)[2])
+    dense = partial(oracle.log_density, sampled=~oracle.normal)
+    assert_dense(density, dense, random_points(density.n_dim))
 
 
-def test_gradient_of_the_target_is_its_differences(structure, rows):
-    _, _, target = build(structure, rows)
-    for x in random_points(target.n_dim, 3):
-        expected, error = differentiate(lambda x: evaluate_target(target, x)[0], x)
-        gradient = evaluate_target(target, x)[1]
-        assert np.all(np.abs(gradient - expected) <= 5 * error)
-        assert np.all(error <= 1e-4 * (1 + np.abs(expected).max()))
+def test_gradient_of_the_density_is_its_differences(structure, rows):
+    density = FlatDensity(build(structure, rows)[2])
+    assert_gradient(density, random_points(density.n_dim, 3))
 
 
 def test_density_of_the_pymc_model_is_the_dense_one(structure, rows):
     oracle = Oracle(structure, rows)
     model = build_pymc(structure, rows)
     flat = FlatModel(model, hyperparameters(model, structure, "group"))
-    sampled = np.ones(len(oracle.normal), dtype=bool)
-    rest, tolerance = [], 0.0
-    for x in random_points(flat.n_dim, 4):
-        volume, error = log_volume(flat.natural, x)
-        dense = oracle.log_density(flat.natural(x), sampled=sampled)
-        rest.append(flat.logp(x) - dense - volume)
-        tolerance = max(tolerance, 1e-9 * abs(dense) + error)
-    assert spread_of(rest) <= 2 * tolerance
-    assert tolerance <= 1e-5
+    everything = np.ones(len(oracle.normal), dtype=bool)
+    dense = partial(oracle.log_density, sampled=everything)
+    assert_dense(flat, dense, random_points(flat.n_dim, 4))
 
 
 def test_gradient_of_the_pymc_model_is_its_differences(rows):
     structure = STRUCTURES["priors of every kind"]
     model = build_pymc(structure, rows)
     flat = FlatModel(model, hyperparameters(model, structure, "group"))
-    gradient_of = flat.gradient()
-    for x in random_points(flat.n_dim, 2):
-        expected, error = differentiate(flat.logp, x)
-        gradient = gradient_of(x)
-        assert np.all(np.abs(gradient - expected) <= 5 * error)
+    assert_gradient(flat, random_points(flat.n_dim, 2))
 
 
 def test_sampled_and_integrated_coefficients_have_the_same_posterior_density(rows):
     structure = Structure((0,))
     oracle = Oracle(structure, rows)
-    _, _, target = build(structure, rows)
+    _, _, density = build(structure, rows)
     assert oracle.normal.all()
     none = np.zeros(len(oracle.normal), dtype=bool)
-    _, _, natural = evaluate_target(target, np.zeros(target.n_dim))
+    _, _, natural = evaluate_density(density, np.zeros(density.n_dim))
     tau, R, scales, _ = oracle.split(natural, sampled=none)
     # p(theta) = p(coef, theta) / p(coef | theta), at any coefficients.
     everything = ~none

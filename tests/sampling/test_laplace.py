@@ -9,7 +9,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from internals import build, build_crossed, evaluate_target
+from internals import build, evaluate_density
 from reference import Structure, make_table, mcse
 from scipy import stats
 from sklearn.exceptions import ConvergenceWarning
@@ -21,7 +21,7 @@ from skhbm._density.evaluation import log_densities, natural_values
 from skhbm._posterior.diagnostics import warn_if_not_converged
 from skhbm._sampling.laplace import LARGEST, laplace
 
-TARGETS = {
+MODELS = {
     "intercepts": [Structure()],
     "slopes": [Structure(slopes=(0, 1))],
     "by group": [Structure(by_group=True)],
@@ -29,26 +29,25 @@ TARGETS = {
 }
 
 
-def target_of(name):
+def density_of(name):
     rng = np.random.default_rng(1)
-    structures = TARGETS[name]
+    structures = MODELS[name]
     table = make_table(rng, (2, 5, 9, 3, 12, 4), 2)
-    if len(structures) == 1:
-        return build(structures[0], table)[2]
-    table.codes = np.column_stack([table.codes, rng.integers(0, 4, len(table.y))])
-    return build_crossed(structures, table)[2]
+    if len(structures) > 1:
+        table.codes = np.column_stack([table.codes, rng.integers(0, 4, len(table.y))])
+    return build(structures, table)[2]
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("name", MODELS)
 def test_points_together_are_as_each_alone(name, threads):
     """Densities are computed without gradients, in threads."""
-    target = target_of(name)
-    points = np.random.default_rng(2).standard_normal((7, target.n_dim))
-    densities, _ = log_densities(target, points, threads)
-    values = natural_values(target, points)
+    density = density_of(name)
+    points = np.random.default_rng(2).standard_normal((7, density.n_dim))
+    densities, _ = log_densities(density, points, threads)
+    values = natural_values(density, points)
     for x, logp, natural in zip(points, densities, values, strict=True):
-        expected, _, expected_natural = evaluate_target(target, x)
+        expected, _, expected_natural = evaluate_density(density, x)
         assert logp == expected
         np.testing.assert_array_equal(natural, expected_natural)
 
@@ -65,27 +64,27 @@ def test_coefficients_are_those_without_kept_moments(parameters, monkeypatch):
 
 
 def test_densities_that_are_not_finite_are_minus_infinity():
-    target = target_of("intercepts")
-    points = np.array([np.zeros(target.n_dim), np.full(target.n_dim, 800.0)])
-    densities, _ = log_densities(target, points, 1)
+    density = density_of("intercepts")
+    points = np.array([np.zeros(density.n_dim), np.full(density.n_dim, 800.0)])
+    densities, _ = log_densities(density, points, 1)
     assert np.isfinite(densities[0])
     assert densities[1] == -np.inf
 
 
 def test_draws_are_of_the_density():
     """Marginal distributions of draws against quadrature of one parameter's density."""
-    target = target_of("intercepts")
-    found = laplace(target, np.zeros(target.n_dim), n=4000, seed=0, threads=1)
-    assert found.k < 0.5
+    density = density_of("intercepts")
+    found = laplace(density, np.zeros(density.n_dim), n=4000, seed=0, threads=1)
+    assert found.weights.k < 0.5
     grid = np.linspace(-8, 3, 221), np.linspace(-1.5, 1.5, 181)
     points = np.stack(np.meshgrid(*grid, indexing="ij"), axis=-1).reshape(-1, 2)
-    logs = log_densities(target, points, 1)[0].reshape(221, 181)
-    density = np.exp(logs - logs.max())
+    logs = log_densities(density, points, 1)[0].reshape(221, 181)
+    heights = np.exp(logs - logs.max())
     draws = found._asdict()["values"]
     for k, name in enumerate(("tau", "sigma")):
-        marginal = density.sum(axis=1 - k)
+        marginal = heights.sum(axis=1 - k)
         cdf = np.cumsum(marginal) / marginal.sum()
-        natural = natural_values(target, np.column_stack([grid[k], grid[k]]))[:, k]
+        natural = natural_values(density, np.column_stack([grid[k], grid[k]]))[:, k]
         uniform = np.interp(draws[:, k], natural, cdf)
         # Duplicates among the draws: at least a third of them count.
         assert stats.kstest(uniform, "uniform").statistic < 1.95 / np.sqrt(4000 / 3), name

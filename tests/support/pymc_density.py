@@ -28,7 +28,7 @@ class FlatModel:
             outputs, inputs=model.value_vars, on_unused_input="ignore", mode=PYTHON
         )
         self._logp = model.compile_logp(mode=PYTHON)
-        self._model = model
+        self._model, self._dlogp = model, None
 
     @property
     def n_dim(self):
@@ -53,10 +53,10 @@ class FlatModel:
             parts.append(np.ravel(value))
         return np.concatenate(parts)
 
-    def gradient(self):
-        """Return the gradient as a function of the vector."""
-        function = self._model.compile_dlogp(mode=PYTHON)
-        return lambda x: function(self.point(x))
+    def gradient(self, x):
+        if self._dlogp is None:
+            self._dlogp = self._model.compile_dlogp(mode=PYTHON)
+        return self._dlogp(self.point(x))
 
 
 def value_shape(model, rv, value):

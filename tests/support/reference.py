@@ -339,6 +339,30 @@ def log_volume(transform, x):
     return np.linalg.slogdet(jacobian)[1], float(np.sum(np.abs(inverse.T) * error))
 
 
+def assert_dense(density, dense, points):
+    """Assert that a density of unconstrained points is the dense one of its natural values.
+
+    They differ by the volume of the transform and a constant. `density` has the methods
+    ``logp``, ``natural`` and ``gradient``, of a point; `dense` is a function of natural values.
+    """
+    rest, tolerance = [], 0.0
+    for x in points:
+        volume, error = log_volume(density.natural, x)
+        expected = dense(density.natural(x))
+        rest.append(density.logp(x) - expected - volume)
+        tolerance = max(tolerance, 1e-9 * abs(expected) + error)
+    assert spread_of(rest) <= 2 * tolerance
+    assert tolerance <= 1e-5
+
+
+def assert_gradient(density, points):
+    """Assert that the gradient of such a density is that of its differences."""
+    for x in points:
+        expected, error = differentiate(density.logp, x)
+        assert np.all(np.abs(density.gradient(x) - expected) <= 5 * error)
+        assert np.all(error <= 1e-4 * (1 + np.abs(expected).max()))
+
+
 def spread_of(values):
     return float(np.max(values) - np.min(values))
 

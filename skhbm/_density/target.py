@@ -1,0 +1,54 @@
+"""What a sampler knows of a density, and all that it knows."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from skhbm._types import Float
+
+__all__ = ["TargetDensity"]
+
+
+class TargetDensity(Protocol):
+    """A log density of unconstrained vectors, with its gradient, that C callbacks evaluate."""
+
+    __slots__ = ()
+
+    @property
+    def n_dim(self) -> int:
+        """Length of the unconstrained vector, and of the vector of natural values."""
+
+    @property
+    def start(self) -> Float:
+        """Unconstrained point about which chains start (n_dim,)."""
+
+    @property
+    def moments_shape(self) -> tuple[int, int]:
+        """Shape of the moments of what is integrated out, which an evaluation can keep."""
+
+    def table(self, *, gradient: bool = True) -> Any:
+        """Return the record that the callbacks read, valid as long as this object lives.
+
+        Without `gradient` the callback need not fill its gradient. The field `moments` is 0, or
+        is made the address that the moments of what is integrated out are written to.
+        """
+
+    def callbacks(self) -> tuple[Any, Any]:
+        """Return the callbacks of the density and of the natural values, as nutpie calls them.
+
+        What comes after the n_dim entries of a vector is an independent standard normal.
+        """
+
+    def acceptance(self, rate: float) -> float:
+        """Return the acceptance rate of steps: higher than asked where there is a cliff."""
+
+    def value_and_gradient(self, x: Float) -> tuple[float, Float]:
+        """Evaluate the density at an unconstrained vector."""
+        table, logp, grad = self.table(), np.empty(1), np.empty(len(x))
+        pointers = [a.ctypes.data_as(ctypes.POINTER(ctypes.c_double)) for a in (x, grad, logp)]
+        self.callbacks()[0].ctypes(len(x), *pointers, table.ctypes.data)
+        return float(logp[0]), grad

@@ -1,0 +1,186 @@
+"""From draws of what is sampled to a posterior: integrated coefficients are drawn, exactly.
+
+Only fits import this module, which calls the compiled likelihood: predictions need neither.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from skhbm._numba.jit import JIT, njit
+from skhbm._numba.pointers import call_marginal
+from skhbm._numba.threads import in_slices
+from skhbm._posterior.posterior import Posterior, Scales, flat, innovations
+from skhbm._priors.distributions import prior_draws
+
+if TYPE_CHECKING:
+    from skhbm._density.assemble import Density
+    from skhbm._density.basis import Basis
+    from skhbm._design.design import Design
+    from skhbm._likelihood.interface import MarginalLikelihood
+    from skhbm._sampling.draws import Draws
+    from skhbm._types import Float
+
+__all__ = ["make_posterior"]
+
+#: Draws of coefficients made at a time.
+BATCH = 512
+
+
+class _Sampled(NamedTuple):
+    """Draws of what is sampled, chains first.
+
+    Attributes
+    ----------
+    scales : list of Scales
+        Of each factor, in the user's order.
+    sigma : ndarray of shape (n_chains, n_draws, 1 or n_groups)
+    log_sigma : ndarray of shape (n_chains, n_draws, 2) or None
+        As in `Posterior`.
+    coefficients : ndarray of shape (n_chains, n_draws, s)
+        Natural coefficients that are not integrated out.
+    effects : ndarray of shape (n_chains, n_draws, n_effects)
+        Effects of the factors that are not integrated out, in working units.
+    """
+
+    scales: list[Scales]
+    sigma: Float
+    log_sigma: Float | None
+    coefficients: Float
+    effects: Float
+
+
+def make_posterior(
+    design: Design, density: Density, draws: Draws, seed: int, threads: int
+) -> Posterior:
+    """Split the sampler's natural values and draw the integrated coefficients."""
+    sampled = _split(design, density, draws.values)
+    rng = np.random.default_rng([seed, 0])
+    z = innovations(rng, (*draws.values.shape[:2], len(density.head.basis.mean)))
+    inputs = _likelihood_inputs(design, sampled)
+    given = flat(sampled.coefficients)
+    working = _draw_coefficients(
+        density.head.basis, density.likelihood, inputs, given, flat(z), draws.moments, threads
+    )
+    coef = design.scaling.natural(working, design.terms)
+    return Posterior(
+        design,
+        tuple(sampled.scales),
+        sampled.effects,
+        sampled.sigma,
+        _new_scales(design, density, sampled, rng, seed),
+        sampled.log_sigma,
+        coef.reshape(*z.shape[:2], coef.shape[1]),
+        working.reshape(*z.shape[:2], working.shape[1]),
+        seed,
+    )
+
+
+def _split(design: Design, density: Density, values: Float) -> _Sampled:
+    """Tell apart the natural values (n_chains, n_draws, n_dim) of a density."""
+    parts = np.split(values, np.cumsum(density.head.sizes), axis=2)
+    tau, corr, sigma, coefficients, rest = (np.ascontiguousarray(part) for part in parts)
+    log_sigma = None
+    if sigma.shape[2] == design.n_groups + 2:
+        log_sigma, sigma = sigma[:, :, :2], np.ascontiguousarray(sigma[:, :, 2:])
+    if design.terms.known:
+        sigma = np.ones((*values.shape[:2], 1))
+    scales, effects = _split_others(design, density, rest)
+    scales.insert(design.integrated, Scales(tau, corr))
+    return _Sampled(scales, sigma, log_sigma, coefficients, effects)
+
+
+def _split_others(
+    design: Design, density: Density, values: Float
+) -> tuple[list[Scales], Float]:
+    """Split the natural values of the sampled factors into scales and working effects."""
+    scales, effects = [], [values[:, :, :0]]
+    for other, factor in zip(design.others, density.factors, strict=True):
+        tau, corr, natural, values = np.split(values, np.cumsum(factor.sizes), axis=2)
+        scales.append(Scales(np.ascontiguousarray(tau), np.ascontiguousarray(corr)))
+        units = design.scaling.effect_units(other.terms)
+        effects.append(natural / np.tile(units, factor.n_groups))
+    return scales, np.concatenate(effects, axis=2)
+
+
+def _likelihood_inputs(design: Design, sampled: _Sampled) -> Float:
+    """Return the inputs of the likelihood in each draw (n_draws of all chains, n_inputs)."""
+    units = design.scaling.effect_units(design.terms)
+    cov = sampled.scales[design.integrated].covariances(units)
+    sigma = sampled.sigma / design.scaling.y_scale
+    rest = (sigma, sampled.coefficients, sampled.effects)
+    return np.hstack([cov.reshape(len(cov), len(units) ** 2), *map(flat, rest)])
+
+
+def _draw_coefficients(
+    basis: Basis,
+    likelihood: MarginalLikelihood,
+    inputs: Float,
+    given: Float,
+    z: Float,
+    moments: Float | None,
+    threads: int,
+) -> Float:
+    """Draw the working coefficients (s, n_fixed) exactly, given each draw of all else.
+
+    inputs (s, n_inputs) are those of the likelihood, given (s, m - 1 - k) among them the
+    sampled coefficients, z (s, k) standard normals, moments (s, k + 1, k + 1) U of the
+    likelihood, if the sampler has kept it. The root of the covariance is the Cholesky factor
+    in the order of the coefficients, whatever the rotation, which among equal eigenvalues is
+    arbitrary.
+    """
+    n_draws, k = z.shape
+    working = basis.base + given @ basis.slope.T
+    table = likelihood.table()
+
+    def draw(some: slice) -> None:
+        for first in range(some.start, some.stop, BATCH):
+            batch = slice(first, min(first + BATCH, some.stop))
+            if moments is None:
+                U = _moments(likelihood, table, inputs[batch], k)
+            else:
+                U = moments[batch]
+            # U'U is the covariance of g, so R'R is that of rotation @ g for the R of this QR.
+            root = np.linalg.qr(U[:, :k, :k] @ basis.rotation.T, mode="r")
+            sign = np.sign(np.einsum("sii->si", root))
+            noise = np.einsum("si,sij->sj", z[batch] * sign, root) @ basis.rotation
+            working[batch] += (U[:, k, :k] + noise) @ basis.rotated.T  # derivation (9)
+
+    in_slices(draw, n_draws, threads)
+    return working
+
+
+def _moments(likelihood: MarginalLikelihood, table: Any, inputs: Float, k: int) -> Float:
+    """Return U (n, k + 1, k + 1) of a likelihood at inputs (n, n_inputs)."""
+    n, n_inputs = inputs.shape
+    outputs = np.empty((n, 1 + n_inputs + (k + 1) ** 2))
+    _evaluate_marginals(likelihood.callback().address, table.ctypes.data, inputs, outputs)
+    return outputs[:, 1 + n_inputs :].reshape(n, k + 1, k + 1)
+
+
+@njit(**JIT)
+def _evaluate_marginals(address, table, inputs, outputs):
+    """Fill outputs (n, n_outputs) with those of a likelihood at inputs (n, n_inputs).
+
+    Gradients are left out.
+    """
+    for i in range(len(inputs)):
+        call_marginal(address, table, inputs[i].ctypes.data, outputs[i].ctypes.data, 0)
+
+
+def _new_scales(
+    design: Design, density: Density, sampled: _Sampled, rng: np.random.Generator, seed: int
+) -> Float:
+    """Draw the residual scale of a group that was not seen, one per draw."""
+    sigma, log_sigma = sampled.sigma, sampled.log_sigma
+    if design.terms.known:
+        return np.zeros(sigma.shape[:2])
+    if log_sigma is not None:
+        z = rng.standard_normal(log_sigma.shape[:2])
+        return np.exp(log_sigma[:, :, 0] + log_sigma[:, :, 1] * z)
+    if not design.terms.by_group:
+        return sigma[:, :, 0].copy()
+    # Independent scales of other groups say nothing of this one.
+    return np.asarray(prior_draws(density.head.priors.sigma, sigma.shape[:2], seed))

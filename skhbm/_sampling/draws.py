@@ -1,0 +1,55 @@
+"""Draws of the hyperparameters, whichever solver made them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from skhbm._types import Float
+
+__all__ = ["Draws", "Watcher", "Weights"]
+
+#: Told the number of finished draws of each chain, with those of tuning, and of divergences.
+type Watcher = Callable[[Sequence[int], int], None]
+
+
+class Weights(NamedTuple):
+    """What importance weights were like.
+
+    Attributes
+    ----------
+    k : float
+        Pareto shape of the weights.
+    effective : float
+        Effective number of the draws that were weighted (Kish).
+    """
+
+    k: float
+    effective: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Draws:
+    """Posterior draws of the natural hyperparameters.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_chains, n_draws, n_dim)
+        Natural values, in the order of the density.
+    statistics : dict of ndarray of shape (n_chains, n_draws)
+    moments : ndarray of shape (n_chains * n_draws, *moments_shape) or None
+        Moments of what is integrated out, if the solver has kept them: see
+        `skhbm._density.evaluation`.
+    weights : Weights or None
+        None if draws were not weighted.
+    """
+
+    values: Float
+    statistics: dict[str, NDArray[Any]]
+    moments: Float | None = None
+    weights: Weights | None = None
