@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from marks import FEW_DRAWS
 from sklearn.datasets import make_regression
 from sklearn.exceptions import NotFittedError
 from sklearn.gaussian_process import GaussianProcessRegressor
@@ -28,10 +29,7 @@ from skhbm import (
 
 plt = pytest.importorskip("matplotlib.pyplot")  # an extra: nothing is drawn without
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*R-hat:sklearn.exceptions.ConvergenceWarning"),
-    pytest.mark.filterwarnings("ignore:.*diverged:sklearn.exceptions.ConvergenceWarning"),
-]
+pytestmark = FEW_DRAWS
 
 #: From a name to a display: its class, its door, and the keywords that the door needs.
 SHOWN = {"coefficient": "x0"}

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from marks import FEW_DRAWS
 from reference import mcse
 from scipy.special import ndtr
 from scipy.stats import binom, ecdf
@@ -19,10 +20,7 @@ from skhbm._prediction.calibration import NOMINAL, band, share_below
 
 pytest.importorskip("matplotlib")  # an extra: nothing is drawn without
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*R-hat:sklearn.exceptions.ConvergenceWarning"),
-    pytest.mark.filterwarnings("ignore:.*diverged:sklearn.exceptions.ConvergenceWarning"),
-]
+pytestmark = FEW_DRAWS
 
 SMALL = {"draws": 100, "tune": 200}
 PROBABILITIES = np.array([0.02, 0.3, 0.5, 0.9])

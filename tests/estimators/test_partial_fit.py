@@ -9,14 +9,12 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+from marks import FEW_DRAWS
 from reference import assert_equal_to_rounding
 
 from skhbm import GroupedStatistics, HierarchicalNormalRegressor
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*R-hat:sklearn.exceptions.ConvergenceWarning"),
-    pytest.mark.filterwarnings("ignore:.*diverged:sklearn.exceptions.ConvergenceWarning"),
-]
+pytestmark = FEW_DRAWS
 
 N, N_GROUPS = 240, 12
 RNG = np.random.default_rng(41)

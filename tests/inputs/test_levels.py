@@ -8,13 +8,11 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from marks import FEW_DRAWS
 
 from skhbm import GroupedStatistics, HierarchicalNormalRegressor
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*R-hat:sklearn.exceptions.ConvergenceWarning"),
-    pytest.mark.filterwarnings("ignore:.*diverged:sklearn.exceptions.ConvergenceWarning"),
-]
+pytestmark = FEW_DRAWS
 
 N_GROUPS, SIZE = 3, 15
 RNG = np.random.default_rng(73)

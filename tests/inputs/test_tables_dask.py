@@ -9,7 +9,7 @@ import dask.dataframe as dd
 import numpy as np
 import pytest
 from distributed import Client, LocalCluster
-from paths import FEW_DRAWS
+from marks import FEW_DRAWS
 from table_rows import CASES, FEATURES, ROWS, TARGET, assert_exact
 
 from skhbm import GroupedStatistics, HierarchicalNormalRegressor

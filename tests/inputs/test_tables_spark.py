@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from paths import FEW_DRAWS
+from marks import FEW_DRAWS
 from table_rows import CASES, FEATURES, ROWS, TARGET, assert_exact
 
 from skhbm import GroupedStatistics, HierarchicalNormalRegressor

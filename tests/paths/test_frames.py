@@ -5,7 +5,8 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from paths import FEW_DRAWS, FRAME, SITE, TABLE, Y, assert_same, by_column, by_keyword
+from marks import FEW_DRAWS
+from paths import FRAME, SITE, TABLE, Y, assert_same, by_column, by_keyword
 from scipy import sparse
 from sklearn.model_selection import GroupKFold, KFold, cross_val_predict, cross_val_score
 

@@ -3,7 +3,8 @@
 import numpy as np
 import polars as pl
 import pytest
-from paths import FEW_DRAWS, FRAME, SITE, TABLE, Y, assert_same, by_column, by_keyword
+from marks import FEW_DRAWS
+from paths import FRAME, SITE, TABLE, Y, assert_same, by_column, by_keyword
 from sklearn.inspection import partial_dependence, permutation_importance
 
 pytestmark = FEW_DRAWS

@@ -7,9 +7,9 @@ import pickle
 import joblib
 import nutpie
 import pytest
+from marks import FEW_DRAWS
 from paths import (
     CVS,
-    FEW_DRAWS,
     FRAME,
     GRID,
     SITE,

@@ -4,9 +4,9 @@ import contextlib
 
 import numpy as np
 import pytest
+from marks import FEW_DRAWS
 from paths import (
     CVS,
-    FEW_DRAWS,
     FRAME,
     GRID,
     SITE,

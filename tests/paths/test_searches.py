@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from marks import FEW_DRAWS
 from paths import (
     CVS,
-    FEW_DRAWS,
     FRAME,
     GRID,
     SITE,
@@ -19,12 +19,7 @@ from paths import (
 from sklearn.compose import ColumnTransformer
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401  # sklearn's switch
 from sklearn.metrics import make_scorer, mean_absolute_error, r2_score
-from sklearn.model_selection import (
-    GridSearchCV,
-    HalvingGridSearchCV,
-    KFold,
-    RandomizedSearchCV,
-)
+from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV, KFold, RandomizedSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 

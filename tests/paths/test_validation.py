@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from marks import FEW_DRAWS
 from paths import (
     CVS,
-    FEW_DRAWS,
     FRAME,
     GRID,
     SITE,
@@ -16,12 +16,7 @@ from paths import (
     folds_by_hand,
     scores_by_hand,
 )
-from sklearn.metrics import (
-    make_scorer,
-    mean_absolute_error,
-    r2_score,
-    root_mean_squared_error,
-)
+from sklearn.metrics import make_scorer, mean_absolute_error, r2_score, root_mean_squared_error
 from sklearn.model_selection import (
     KFold,
     cross_val_predict,

@@ -5,14 +5,12 @@ By hand means with `groups=`, so that a test of the column channel compares both
 
 import numpy as np
 import pandas as pd
-import pytest
 from sklearn.model_selection import GroupKFold, KFold, LeaveOneGroupOut
 
 from skhbm import HierarchicalNormalRegressor, Prior
 
 __all__ = [
     "CVS",
-    "FEW_DRAWS",
     "FRAME",
     "GRID",
     "SITE",
@@ -23,12 +21,6 @@ __all__ = [
     "by_keyword",
     "folds_by_hand",
     "scores_by_hand",
-]
-
-#: Few draws do not converge, which is said by a warning.
-FEW_DRAWS = [
-    pytest.mark.filterwarnings("ignore:.*R-hat:sklearn.exceptions.ConvergenceWarning"),
-    pytest.mark.filterwarnings("ignore:.*diverged:sklearn.exceptions.ConvergenceWarning"),
 ]
 
 RNG = np.random.default_rng(137)

@@ -77,6 +77,8 @@ TABLES = {
     "file": as_file,
     "glob": as_glob,
 }
+#: Engines that work on the rows; the others leave it to `from_arrays`.
+ENGINES = ["polars, lazy", "DuckDB"]
 
 
 def exact_cells(rows, groups=None, weight=None, y_err=None):

@@ -1,18 +1,12 @@
-"""Progress: scikit-learn's callbacks are told of the chains, and `verbose` shows a line."""
+"""Callbacks of scikit-learn are told of the chains of a fit."""
 
 import _thread
 import contextlib
 import copy
-import io
-import os
 import pickle
 import re
-import subprocess
-import sys
 import threading
-import types
 from collections import Counter
-from itertools import pairwise
 
 import joblib
 import numpy as np
@@ -24,74 +18,13 @@ from sklearn.callback import ProgressBar, ScoringMonitor
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from watched import GROUPS, N_CHAINS, Recorder, X, Y, estimator, fit, raising
 
-from skhbm import GroupedStatistics, HierarchicalNormalRegressor
+from skhbm import GroupedStatistics
 from skhbm._estimators.progress import BLOCKS
 
-N_CHAINS = 3
-CONCLUSION = r"4 x 1000 draws in \d+\.\d s: R-hat <= 1\.0\d\d, ESS >= \d{4,5}, 0 divergences"
 #: The names that scikit-learn gives to what it keeps on an estimator while it is fitted.
 DURING_FIT = ("_callback_fit_ctx", "_parent_callback_ctx", "_skl_callbacks_to_teardown")
-
-
-class Recorder:
-    """A callback that keeps what it is told, and does something at a moment if asked to."""
-
-    def __init__(self, at=None, action=None):
-        self.told = []
-        self.at, self.action = at, action
-
-    def _tell(self, hook, estimator, context, **given):
-        self.told.append((hook, context.task_name, context, given))
-        if (hook, context.task_name) == self.at:
-            self.action()
-
-    def setup(self, estimator, context):
-        self._tell("setup", estimator, context)
-
-    def on_fit_task_begin(self, estimator, context, *, X, y, metadata, fitted_estimator):
-        self._tell(
-            "begin", estimator, context, X=X, y=y, metadata=metadata, fitted=fitted_estimator
-        )
-
-    def on_fit_task_end(self, estimator, context, *, X, y, metadata, fitted_estimator):
-        self._tell(
-            "end", estimator, context, X=X, y=y, metadata=metadata, fitted=fitted_estimator
-        )
-
-    def teardown(self, estimator, context):
-        self._tell("teardown", estimator, context)
-
-    def of(self, hook, task):
-        return [told for told in self.told if told[:2] == (hook, task)]
-
-
-def raising(error):
-    def action():
-        raise error
-
-    return action
-
-
-def make_rows(seed=3, n_groups=12):
-    rng = np.random.default_rng(seed)
-    codes = np.arange(120) % n_groups
-    X = rng.standard_normal((120, 2))
-    y = X @ [1.0, -0.5] + rng.standard_normal(n_groups)[codes] + rng.standard_normal(120)
-    return X, y, codes
-
-
-X, Y, GROUPS = make_rows()
-
-
-def estimator(*callbacks, **parameters):
-    model = HierarchicalNormalRegressor(**{"random_state": 0, "chains": N_CHAINS, **parameters})
-    return model.set_callbacks(*callbacks)
-
-
-def fit(*callbacks, **parameters):
-    return estimator(*callbacks, **parameters).fit(X, Y, groups=GROUPS)
-
 
 FITS = {
     "fit": lambda model: model.fit(X, Y, groups=GROUPS),
@@ -382,125 +315,3 @@ def test_progress_bar_of_a_pipeline_shows_the_chains(wide, capsys):
     counts = bars(capsys.readouterr().out)
     assert counts["HierarchicalNormalRegressor - chain #0"] == 1
     assert not [name for name in DURING_FIT if name in vars(pipeline[-1])]
-
-
-class Terminal(io.StringIO):
-    def isatty(self):
-        return True
-
-
-def lines(shown):
-    """Return what is seen at each moment: carriage returns write over."""
-    return [line for row in shown.split("\n") for line in row.split("\r")]
-
-
-def test_verbose_says_one_line_in_a_file(capsys):
-    fit(verbose=1, chains=4)
-    assert re.fullmatch(CONCLUSION + "\n", capsys.readouterr().out)
-
-
-def test_verbose_says_what_diagnostics_say(capsys):
-    found = fit(verbose=1, chains=4).diagnostics_
-    shown = capsys.readouterr().out
-    assert f"in {found['seconds']:.1f} s: R-hat <= {found['max_rhat']:.3f}, " in shown
-    assert f"ESS >= {found['min_ess']:.0f}, " in shown
-
-
-def test_verbose_shows_a_bar_in_a_terminal(monkeypatch):
-    terminal = Terminal()
-    monkeypatch.setattr(sys, "stdout", terminal)
-    fit(verbose=1, draws=20_000, chains=1)
-    first, *between, last, nothing = lines(terminal.getvalue())
-    assert first == "Compiling ..."
-    shares = []
-    for line in between:
-        found = re.fullmatch(
-            r"\[(#*)(\.*)\] +(\d+)%  0:00:\d\d, (0:00:\d\d left, )?0 divergences *", line
-        )
-        assert len(found[1] + found[2]) == 20
-        assert len(found[1]) == int(found[3]) // 5
-        shares.append(int(found[3]))
-    assert shares == sorted(shares)
-    assert len(shares) >= 2
-    assert shares[-1] == 100
-    assert re.fullmatch(r"1 x 20000 draws in .*divergences *", last)
-    assert nothing == ""
-
-
-def test_line_in_a_terminal_leaves_nothing_of_a_longer_one(monkeypatch):
-    terminal = Terminal()
-    monkeypatch.setattr(sys, "stdout", terminal)
-    fit(verbose=1)
-    shown = lines(terminal.getvalue())[:-1]
-    assert all(len(b) >= len(a.rstrip()) for a, b in pairwise(shown))
-    assert max(map(len, shown)) < 80
-
-
-def test_fit_that_fails_ends_its_line(monkeypatch):
-    terminal = Terminal()
-    monkeypatch.setattr(sys, "stdout", terminal)
-    with pytest.raises(RuntimeError, match="so"):
-        fit(Recorder(("end", "draws"), raising(RuntimeError("so"))), verbose=1)
-    assert terminal.getvalue().endswith("\n")
-
-
-def test_fit_that_fails_says_nothing_in_a_file(capsys):
-    with pytest.raises(RuntimeError, match="so"):
-        fit(Recorder(("end", "draws"), raising(RuntimeError("so"))), verbose=1)
-    assert capsys.readouterr() == ("", "")
-
-
-def test_verbose_without_standard_output_says_nothing(monkeypatch):
-    monkeypatch.setattr(sys, "stdout", None)
-    fit(verbose=1)
-
-
-def test_verbose_replaces_one_output_in_a_notebook(monkeypatch):
-    """Its file keeps what was last shown, and no carriage returns."""
-    outputs = {}
-
-    class Handle:
-        def update(self, bundle, *, raw):
-            assert raw
-            outputs["shown"].append(bundle["text/plain"])
-
-    def display(bundle, *, raw, display_id):
-        assert raw
-        assert display_id
-        assert not outputs
-        outputs["shown"] = [bundle["text/plain"]]
-        return Handle()
-
-    stream = type("OutStream", (io.StringIO,), {"__module__": "ipykernel.iostream"})()
-    monkeypatch.setitem(sys.modules, "IPython", types.ModuleType("IPython"))
-    monkeypatch.setitem(sys.modules, "IPython.display", types.SimpleNamespace(display=display))
-    monkeypatch.setattr(sys, "stdout", stream)
-    fit(verbose=1, chains=4)
-    assert outputs["shown"][0] == "Compiling ..."
-    assert re.fullmatch(CONCLUSION, outputs["shown"][-1])
-    assert stream.getvalue() == ""
-
-
-def test_verbose_in_a_terminal_of_a_process():
-    pty = pytest.importorskip("pty")  # Unix only
-    script = """
-import numpy as np
-from skhbm import HierarchicalNormalRegressor
-y, groups = np.random.default_rng(0).standard_normal(60), np.arange(60) % 6
-HierarchicalNormalRegressor(random_state=0, verbose=1).fit(None, y, groups=groups)
-"""
-    ours, theirs = pty.openpty()
-    with subprocess.Popen(
-        [sys.executable, "-c", script], stdout=theirs, stderr=theirs
-    ) as child:
-        os.close(theirs)
-        shown = b""
-        with contextlib.suppress(OSError):  # how the end of a terminal is told
-            while block := os.read(ours, 65536):
-                shown += block
-        os.close(ours)
-    assert child.returncode == 0
-    first, *_, last, nothing = lines(shown.decode().replace("\r\n", "\n"))
-    assert first == "Compiling ..."
-    assert re.fullmatch(CONCLUSION, last.rstrip())
-    assert nothing == ""

@@ -1,0 +1,91 @@
+"""The posterior of several factors: its names, its dims and the data beside it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from marks import FEW_DRAWS
+from posteriors import dataset
+from reference import mcse
+from schools_and_years import SCHOOLS, STRUCTURES, YEARS, fitted, simulate, terms_of
+
+pytestmark = FEW_DRAWS
+
+
+@pytest.fixture(scope="module")
+def data():
+    return simulate()
+
+
+@pytest.fixture(scope="module", params=STRUCTURES)
+def structure(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def model(structure):
+    return fitted(structure)
+
+
+@pytest.fixture(scope="module")
+def terms(structure):
+    return terms_of(structure)
+
+
+def test_posterior_names_every_factor(model, structure, terms):
+    posterior = dataset(model)
+    dims = {"intercept": (), "coef": ("feature",)}
+    for f, names in terms.items():
+        dims[f"tau_{f}"] = (f"{f}_term",)
+        dims[f"effect_{f}"] = (f, f"{f}_term")
+        independent = structure == "slopes in both" and f == "school"
+        if len(names) > 1 and not independent:
+            dims[f"corr_{f}"] = (f"{f}_term", f"{f}_term_bis")
+        assert posterior[f"{f}_term"].to_numpy().tolist() == names
+    if structure.startswith("by group"):
+        dims["sigma"] = ("school",)
+    elif not structure.startswith("known"):
+        dims["sigma"] = ()
+    if structure == "by group":
+        dims |= {"log_sigma_mean": (), "log_sigma_sd": ()}
+    assert {k: v.dims[2:] for k, v in posterior.data_vars.items()} == dims
+    assert posterior["school"].to_numpy().tolist() == SCHOOLS.tolist()
+    assert posterior["year"].to_numpy().tolist() == YEARS.tolist()
+
+
+def test_attributes_are_dicts_by_factor(model, terms):
+    posterior = dataset(model)
+    assert {k: v.tolist() for k, v in model.groups_.items()} == {
+        "school": SCHOOLS.tolist(), "year": YEARS.tolist(),
+    }  # fmt: skip
+    assert model.n_groups_ == {"school": 5, "year": 5}
+    for f, names in terms.items():
+        scale = posterior[f"tau_{f}"].mean(["chain", "draw"]).to_numpy()
+        np.testing.assert_allclose(model.group_scale_[f], scale, rtol=1e-12)
+        effect = posterior[f"effect_{f}"]
+        for k, term in enumerate(["intercept", "x0", "x1"]):
+            population = posterior["intercept"] if k == 0 else posterior["coef"][..., k - 1]
+            draws = np.repeat(population.to_numpy()[..., None], 5, axis=2)
+            if term in names:
+                draws += effect.sel({f"{f}_term": term}).to_numpy()
+            actual = model.group_intercept_[f] if k == 0 else model.group_coef_[f][:, k - 1]
+            error = np.abs(actual - draws.mean(axis=(0, 1)))
+            assert np.all(error <= 5 * mcse(draws) + 1e-12)
+
+
+def test_data_of_the_tree_are_those_of_the_cells(data, model):
+    constant = model.posterior_["constant_data"].to_dataset()
+    cells = pd.DataFrame({**data.groups, "y": data.y, "w": 1.0})
+    if "known" in model.residual_scale:
+        cells["w"] = data.errors**-2.0
+    cells["y"] *= cells["w"]
+    found = cells.groupby(["school", "year"]).agg(
+        n=("y", "size"), y=("y", "sum"), w=("w", "sum")
+    )
+    index = pd.MultiIndex.from_arrays(
+        [constant[f"{f}_of_cell"].to_numpy() for f in ("school", "year")]
+    )
+    assert sorted(index) == sorted(found.index)
+    assert np.array_equal(constant["n"], found.loc[index, "n"])
+    observed = model.posterior_["observed_data"]["y_mean"].to_numpy()
+    expected = (found["y"] / found["w"]).loc[index]
+    np.testing.assert_allclose(observed, expected, rtol=1e-12)

@@ -1,0 +1,75 @@
+"""Diagnostics: what they hold, and what is warned of."""
+
+import pytest
+from marks import FEW_DRAWS
+from named_sites import STRUCTURES, fit, fitted
+from sklearn.exceptions import ConvergenceWarning
+
+from skhbm import HierarchicalNormalRegressor
+from skhbm.datasets import load_radon
+
+pytestmark = [
+    # PyTensor's own, at simulating from a model.
+    pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLAS:UserWarning"),
+    pytest.mark.filterwarnings("ignore:Numba will use object mode:UserWarning"),
+    *FEW_DRAWS,
+]
+
+
+@pytest.fixture(scope="module", params=STRUCTURES)
+def structure(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def model(structure):
+    return fitted(structure)
+
+
+@pytest.fixture(scope="module")
+def radon():
+    data = load_radon(as_frame=True)
+    model = HierarchicalNormalRegressor(random_state=0)
+    return model.fit(data.data, data.target, groups=data.groups)
+
+
+def test_diagnostics_have_their_keys(model):
+    assert set(model.diagnostics_) == {
+        "max_rhat", "max_rhat_parameter", "n_rhat_above", "n_parameters", "min_ess",
+        "min_ess_parameter", "n_divergences", "pareto_k", "seconds",
+    }  # fmt: skip
+    assert 0 < model.diagnostics_["seconds"] < 600
+    assert (
+        model.diagnostics_["max_rhat_parameter"].partition("[")[0]
+        in model.posterior_["posterior"]
+    )
+
+
+def test_chains_that_did_not_converge_are_warned_of():
+    message = (
+        r"\d of 5 parameters have R-hat > 1.01 \(largest \d\.\d+, (tau_site|coef|sigma|inter)"
+        r".*; smallest effective sample size \d+, \w+.*Increase `draws` and `tune`.* or give "
+        r"more informative `priors`"
+    )
+    with pytest.warns(ConvergenceWarning, match=message):
+        fit(draws=4, tune=2)
+
+
+def test_divergences_are_warned_of():
+    message = (
+        r"\d+ draws diverged. Increase .*`target_accept`, or give more informative `priors`"
+    )
+    with pytest.warns(ConvergenceWarning, match=message):
+        fit(draws=500, tune=1, target_accept=0.01)
+
+
+def test_diagnostics_of_a_model_that_did_not_converge_say_so():
+    model = fit(draws=4, tune=2)
+    assert model.diagnostics_["max_rhat"] > 1.01
+    assert model.diagnostics_["n_rhat_above"] >= 1
+
+
+def test_default_settings_converge_without_a_warning(radon):
+    assert radon.diagnostics_["max_rhat"] < 1.01
+    assert radon.diagnostics_["n_divergences"] == 0
+    assert radon.diagnostics_["min_ess"] > 1000

@@ -1,0 +1,208 @@
+"""Predictions with several factors are those of brute force, for known and new labels."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from marks import FEW_DRAWS
+from posteriors import dataset
+from reference import mcse
+from schools_and_years import LABELS, SCHOOLS, STRUCTURES, YEARS, fit, fitted, simulate
+from scipy import stats
+
+pytestmark = FEW_DRAWS
+
+
+@pytest.fixture(scope="module")
+def data():
+    return simulate()
+
+
+@pytest.fixture(scope="module", params=STRUCTURES)
+def structure(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def model(structure):
+    return fitted(structure)
+
+
+PROBABILITIES = np.array([0.02, 0.25, 0.5, 0.9, 0.995])
+
+
+class BruteForce:
+    """Predictions from the draws in `posterior_`: effects of new groups are drawn."""
+
+    def __init__(self, model, X, labels):
+        posterior, rng = dataset(model), np.random.default_rng(47)
+        draws = {name: values.to_numpy() for name, values in posterior.data_vars.items()}
+        shape = draws["intercept"].shape
+        self.mean = draws["intercept"][..., None] + draws["coef"] @ X.T
+        for f in labels:
+            terms = posterior[f"{f}_term"].to_numpy()
+            Z = np.column_stack(
+                [np.ones(len(X)) if t == "intercept" else X[:, int(t[1])] for t in terms]
+            )
+            tau, corr = draws[f"tau_{f}"], draws.get(f"corr_{f}", np.eye(len(terms)))
+            cov = corr * tau[..., :, None] * tau[..., None, :]
+            root = np.linalg.cholesky(cov)
+            known = {label: j for j, label in enumerate(posterior[f].to_numpy().tolist())}
+            new = {}
+            for i, label in enumerate(labels[f]):
+                key = f"missing {i}" if label is None else label
+                if key in known:
+                    effect = draws[f"effect_{f}"][:, :, known[key]]
+                else:
+                    z = rng.standard_normal((*shape, len(terms), 1))
+                    effect = new.setdefault(key, (root @ z)[..., 0])
+                self.mean[..., i] += effect @ Z[i]
+        self.sigma = self.scales(draws, labels["school"], shape, rng)
+        self.y = self.mean + self.sigma * rng.standard_normal(self.mean.shape)
+
+    @staticmethod
+    def scales(draws, schools, shape, rng):
+        if "sigma" not in draws:
+            return np.zeros((*shape, len(schools)))
+        sigma = draws["sigma"]
+        if sigma.ndim == 2:
+            return np.repeat(sigma[..., None], len(schools), axis=2)
+        if "log_sigma_mean" in draws:
+            z = rng.standard_normal(shape)
+            new = np.exp(draws["log_sigma_mean"] + draws["log_sigma_sd"] * z)
+        else:
+            new = np.abs(2 * rng.standard_normal(shape))
+        known = {label: j for j, label in enumerate(SCHOOLS.tolist())}
+        return np.stack([sigma[..., known[s]] if s in known else new for s in schools], axis=2)
+
+    def below(self, x):
+        """Probability of less than x in each draw; a known value is or is not less."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            smooth = stats.norm.cdf((x - self.mean) / self.sigma)
+        return np.where(self.sigma > 0, smooth, self.mean <= x)
+
+
+def average(values):
+    """Mean over draws and its Monte Carlo error, that of the package's own draws included."""
+    return values.mean(axis=(0, 1)), np.sqrt(2) * mcse(values)
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return np.random.default_rng(43).normal(0.5, 1.5, size=(len(LABELS["school"]), 2))
+
+
+@pytest.fixture(scope="module")
+def brute(model, rows):
+    return BruteForce(model, rows, LABELS)
+
+
+@pytest.fixture(scope="module")
+def predict(model, rows):
+    frame = pd.DataFrame(rows, columns=["x0", "x1"])
+    return lambda method, *args, **kwargs: getattr(model, method)(
+        frame, *args, groups=LABELS, **kwargs
+    )
+
+
+def test_mean_is_that_of_brute_force(predict, brute):
+    expected, error = average(brute.mean)
+    assert np.all(np.abs(predict("predict") - expected) <= 5 * error)
+
+
+def test_std_is_that_of_brute_force(predict, brute):
+    mean, std = predict("predict", return_std=True)
+    expected, error = average((brute.mean - mean) ** 2 + brute.sigma**2)
+    assert np.all(np.abs(std**2 - expected) <= 5 * error)
+
+
+def test_covariance_is_that_of_brute_force(predict, brute):
+    mean, cov = predict("predict", return_cov=True)
+    deviation = brute.mean - mean
+    for i in range(len(mean)):
+        expected, error = average(deviation[..., i, None] * deviation[..., :i])
+        assert np.all(np.abs(cov[i, :i] - expected) <= 5 * error)
+
+
+def test_moments_are_the_same_whatever_is_asked_for(predict):
+    """They are averaged in different orders: equal to rounding."""
+    mean, std = predict("predict", return_std=True)
+    same, cov = predict("predict", return_cov=True)
+    np.testing.assert_allclose(mean, predict("predict"), rtol=1e-10)
+    np.testing.assert_allclose(same, mean, rtol=1e-10)
+    np.testing.assert_allclose(np.diag(cov), std**2, rtol=1e-9)
+    assert np.array_equal(cov, cov.T)
+
+
+def test_rows_that_share_new_groups_covary(data, model):
+    """Only what they share adds to the covariance that the population gives all rows."""
+    X = pd.DataFrame(np.tile([0.4, -0.2], (4, 1)), columns=["x0", "x1"])
+    groups = {"school": ["new", "new", "other", "third"], "year": [1, 2, 1, 3]}
+    _, cov = model.predict(X, groups, return_cov=True)
+    posterior = dataset(model)
+    for f, (i, j) in {"school": (0, 1), "year": (0, 2)}.items():
+        terms = posterior[f"{f}_term"].to_numpy().tolist()
+        z = np.array([1.0 if t == "intercept" else X[t][0] for t in terms])
+        tau = posterior[f"tau_{f}"].to_numpy()
+        corr = posterior[f"corr_{f}"] if f"corr_{f}" in posterior else np.eye(len(terms))
+        shared = np.einsum("a,cda,cdab,cdb,b->cd", z, tau, np.broadcast_to(
+            corr, (*tau.shape, len(terms))), tau, z)  # fmt: skip
+        np.testing.assert_allclose(cov[i, j] - cov[0, 3], shared.mean(), rtol=1e-9)
+
+
+def test_mixture_has_its_probability_below_each_quantile(predict, brute):
+    quantiles = predict("predict_quantiles", quantiles=PROBABILITIES)
+    for k, p in enumerate(PROBABILITIES):
+        share, error = average(brute.below(quantiles[:, k]))
+        assert np.all(np.abs(share - p) <= 5 * error)
+
+
+def test_log_density_is_the_derivative_of_the_probability(predict):
+    """Quantiles of p and p + dp lie dp / density apart, to second order in dp."""
+    p, dp = 0.4, 1e-4
+    middle, low, high = predict("predict_quantiles", quantiles=[p, p - dp, p + dp]).T
+    density = np.exp(predict("log_predictive_density", middle))
+    # Where errors are known a mixture over draws may have no noise but that of its effects.
+    np.testing.assert_allclose(2 * dp / (high - low), density, rtol=1e-4)
+
+
+def test_samples_have_the_predicted_moments(model, predict):
+    n_samples = 3000
+    samples = predict("sample_y", n_samples=n_samples)
+    mean, cov = predict("predict", return_cov=True)
+    n_effective = min(n_samples, model.diagnostics_["min_ess"])
+    std = np.sqrt(np.diag(cov))
+    assert np.all(np.abs(samples.mean(axis=1) - mean) <= 5 * std / np.sqrt(n_effective))
+    deviation = samples - mean[:, None]
+    products = deviation[:, None] * deviation[None, :]
+    error = products.std(axis=2) / np.sqrt(n_effective)
+    assert np.all(np.abs(products.mean(axis=2) - cov) <= 5 * error)
+
+
+@pytest.mark.parametrize("absent", ["school", "year"])
+def test_a_factor_that_is_not_given_is_missing(model, rows, absent):
+    X = pd.DataFrame(rows, columns=["x0", "x1"])
+    given = {f: labels for f, labels in LABELS.items() if f != absent}
+    missing = {**LABELS, absent: np.full(len(rows), None)}
+    for some, all_ in zip(
+        model.predict(X, given, return_cov=True),
+        model.predict(X, missing, return_cov=True),
+        strict=True,
+    ):
+        assert np.array_equal(some, all_)
+    named = pd.Series(given[min(given)], name=min(given))
+    assert np.array_equal(model.predict(X, named), model.predict(X, missing))
+
+
+def test_known_errors_predict_the_effect_itself(data):
+    """There is no residual noise in a prediction: it is of what was measured."""
+    model = fit(data, residual_scale="known")
+    posterior = dataset(model)
+    assert "sigma" not in posterior
+    assert model.residual_scale_ is None
+    X = np.zeros((5, 2))
+    groups = {"school": SCHOOLS, "year": YEARS}
+    _, std = model.predict(X, groups, return_std=True)
+    draws = posterior["intercept"].to_numpy()[..., None]
+    draws = draws + posterior["effect_school"].to_numpy()[..., 0]
+    draws = draws + posterior["effect_year"].to_numpy()[..., 0]
+    assert np.all(np.abs(std - draws.std(axis=(0, 1))) <= 5 * mcse(draws, "sd"))
