@@ -51,7 +51,7 @@ class ConditionalEffects(Protocol):
         """
 
     def conditional_moments(self, codes: Int) -> tuple[Float, Float]:
-        """Return E[u] in each draw (n_draws, n_units, q), and the mean Cov[u] (n_units, q, q)."""
+        """Return E[u] in each draw (n_draws, n_units, q), and mean Cov[u] (n_units, q, q)."""
 
     def posterior_moments(self, codes: Int, center: Float) -> tuple[Float, Float, Float]:
         """Return E[u] (n, q), Cov[u] (n, q, q) and Cov[u, w] (n, q, n_fixed) over all draws.

@@ -28,8 +28,8 @@ __all__ = [
 ]
 
 #: Correlation of successive innovations of exact conditional draws (Adler's
-#: overrelaxation, Phys. Rev. D 23, 2901, 1981). It leaves each draw as it is and
-#: lets averages of the draws of a chain converge as those of 5/3 as many.
+#: overrelaxation, Phys. Rev. D 23, 2901, 1981). The distribution of each draw stays as it is,
+#: and averages over a chain converge like averages over 5/3 as many draws.
 OVERRELAXATION = -0.25
 
 
