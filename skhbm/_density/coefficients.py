@@ -1,8 +1,8 @@
 """Population coefficients: natural values, working values, and which are integrated out.
 
-Natural coefficients are c = (intercept, coef...), the intercept being that at the mean of X
-under its default prior and at x = 0 under an explicit one. Working coefficients, of
-standardised features and target, are w = shift + matrix @ c.
+Natural coefficients are c = (intercept, coef...). The default prior is for the intercept at the
+mean of X, an explicit prior for the intercept at x = 0. Working coefficients, of standardised
+features and response, are w = shift + matrix @ c.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ class Coefficients:
     normal : ndarray of bool of shape (n_fixed,)
         The coefficients that are integrated out.
     mean, sd : ndarray of shape (n_normal,)
-        Their priors.
+        Means and standard deviations of the priors of integrated coefficients.
     priors : tuple of Prior
-        The priors of the others.
+        The priors of the coefficients that are sampled.
     """
 
     shift: Float
@@ -56,7 +56,7 @@ class Coefficients:
 
     @property
     def offset(self) -> Float:
-        """Working coefficients with integrated ones at their prior mean, others at 0."""
+        """Working coefficients where c is the prior mean if integrated, else 0 (n_fixed,)."""
         return self.shift + self.matrix[:, self.normal] @ self.mean
 
     @property

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OneFactorDensity", "make_one_factor"]
 
-#: Variance of a log residual scale about which a group says nothing.
+#: Variance of the log residual scale of a group that says nothing about it.
 UNINFORMED = 1e8
 
 
@@ -50,7 +50,7 @@ class OneFactorDensity(TargetDensity):
         Kind of residual scale.
     units : ndarray of shape (q + 2,)
         Natural sizes of a working unit of each effect; the parameter of the LKJ prior, 0 when
-        effects are independent; the natural size of a working unit of the target.
+        effects are independent; the natural size of a working unit of the response.
     address : ndarray of shape (n_scalars,)
         Compiled prior of each univariate parameter, in the order of the vector.
     parameters : ndarray of shape (n_scalars, n_parameters)

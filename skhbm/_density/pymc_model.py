@@ -1,8 +1,8 @@
-"""Design and priors -> a `pm.Model` with named variables, dims and coords.
+"""The sampled model as a `pm.Model` with named variables, dims and coords.
 
-It is the model that is sampled: `skhbm._density.one_factor_kernel` evaluates the same density, after
-integrating out the coefficients whose prior is normal. Its observed node holds the
-statistics of y, and can be simulated: see `skhbm._density.pymc_statistics`.
+`skhbm._density.one_factor_kernel` evaluates the same density, after integrating out the
+coefficients whose prior is normal. The observed node of the model holds the statistics of y,
+and can be simulated: see `skhbm._density.pymc_statistics`.
 """
 
 from __future__ import annotations
@@ -31,10 +31,9 @@ def build_model(design: Design, priors: Priors) -> pm.Model:
     with pm.Model(coords=_coords(design)) as model:
         natural = _population(design, priors)
         sigma = pt.atleast_1d(_residual_scale(design, priors)) / design.scaling.y_scale
-        own = design.terms, design.levels.name
         cov = pt.zeros((0, 0))
         if design.terms.varying:
-            tau, root = _scales(*own, priors.tau, priors.eta)
+            tau, root = _scales(design.terms, design.levels.name, priors.tau, priors.eta)
             scaled = tau / design.scaling.effect_units(design.terms)
             cov = root @ root.T * pt.outer(scaled, scaled)
         effects = [
@@ -60,7 +59,7 @@ def _coords(design: Design) -> dict[str, Any]:
 
 
 def _population(design: Design, priors: Priors) -> Any:
-    """Return the natural coefficients, the intercept (where its prior is) first."""
+    """Return the natural coefficients, the intercept first and where its prior is."""
     terms = design.terms
     parts = []
     coef: Any = None

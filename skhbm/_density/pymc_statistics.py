@@ -1,7 +1,7 @@
 """The observed node of the PyMC model: the statistics of y, their density and simulation.
 
-With one grouping factor they are the columns of E and W that belong to y, with several the
-target of each pseudo-row (`skhbm._design.pseudo_rows`) and what pseudo-rows leave over.
+With one grouping factor they are the columns of E and W that belong to y, with several factors
+the response of each pseudo-row (`skhbm._design.pseudo_rows`) and what pseudo-rows leave over.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class StatisticsLogp(Op):
 
 
 def _run_perform(op: Any, node: Any = None, **kwargs: Any) -> Any:
-    """Let PyTensor's numba backend call `perform`, as it does by itself, but with a warning."""
+    """Let PyTensor's numba backend call `perform` without its warning."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         return generate_fallback_impl(op, node, **kwargs), None
@@ -85,7 +85,7 @@ register_funcify_and_cache_key(StatisticsLogp)(_run_perform)
 
 
 def observe_groups(design: Design, cov: Any, sigma: Any, working: Any) -> None:
-    """Observe the columns of E and W that belong to the target."""
+    """Observe the columns of E and W that belong to the response."""
     e_y, w_y = design.roots[:, :, -1], design.W[:, :, -1]
 
     def evaluate(cov: Float, sigma: Float, w: Float, value: Float) -> Any:
@@ -104,7 +104,7 @@ def observe_groups(design: Design, cov: Any, sigma: Any, working: Any) -> None:
 
 
 def observe_rows(design: Design, cov: Any, sigma: Any, working: Any, effects: Any) -> None:
-    """Observe the target of the pseudo-rows and what they leave over."""
+    """Observe the response of the pseudo-rows and what they leave over."""
     several: Any = design.several_factors
     pseudo_rows = several.pseudo_rows
     n_rows, rest = len(pseudo_rows.xy), pseudo_rows.rest[:, :, -1]
@@ -112,10 +112,10 @@ def observe_rows(design: Design, cov: Any, sigma: Any, working: Any, effects: An
     seen: dict[str, Any] = {}
 
     def likelihood(value: Float) -> GivenEffects:
-        # The same statistics again and again, but for those that are simulated.
+        # The statistics are the same in all evaluations until others are simulated.
         if not np.array_equal(seen.get("value", ()), value):
             y, w_y = value[:n_rows], value[n_rows:].reshape(rest.shape)
-            seen["likelihood"] = _with_target(design, sizes, y, w_y)
+            seen["likelihood"] = _with_response(design, sizes, y, w_y)
             seen["value"] = value.copy()
         return seen["likelihood"]
 
@@ -139,7 +139,7 @@ def _observe(
     signature: str,
     *parameters: Any,
 ) -> None:
-    """Add the observed node; `like`, its last argument, says how long a draw is."""
+    """Add the observed node; the length of its last argument is that of a draw."""
     op = StatisticsLogp(evaluate)
 
     def logp(value: Any, *arguments: Any) -> Any:
@@ -155,20 +155,20 @@ def _observe(
     )  # fmt: skip
 
 
-def _with_target(design: Design, sizes: list[int], y: Float, rest: Float) -> GivenEffects:
-    """Return the likelihood of other targets of the same pseudo-rows."""
+def _with_response(design: Design, sizes: list[int], y: Float, rest: Float) -> GivenEffects:
+    """Return the likelihood of other responses of the same pseudo-rows."""
     several: Any = design.several_factors
     pseudo_rows = several.pseudo_rows
     q = pseudo_rows.Q.shape[1]
     roots, W = design.roots.copy(), design.W.copy()
     e_y = np.zeros((len(roots), q))
-    np.add.at(e_y, pseudo_rows.group, pseudo_rows.Q * y[:, None])
+    np.add.at(e_y, pseudo_rows.group, pseudo_rows.Q * y[:, None])  # derivation (2)
     roots[:, :, -1] = e_y
     within = pseudo_rows.within.copy()
     within[:, -1] = y - np.sum(e_y[pseudo_rows.group] * pseudo_rows.Q, axis=1)
     part = pseudo_rows.group if len(W) > 1 else np.zeros_like(pseudo_rows.group)
     w_y = rest.copy()
-    # The target's part within groups is orthogonal to what its groups span.
+    # What is within groups is orthogonal to what the groups span.
     np.add.at(w_y, part, np.column_stack([within[:, :-1], within[:, -1]]) * within[:, -1:])
     W[:, :, -1] = W[:, -1, :] = w_y
     marginal = make_marginal(np.zeros(0), roots, np.ones(len(roots)), W, design.log_counts)
@@ -180,10 +180,10 @@ def _with_target(design: Design, sizes: list[int], y: Float, rest: Float) -> Giv
 def _simulate_groups(
     design: Design, cov: Float, sigma: Float, w: Float, rng: np.random.Generator
 ) -> Float:
-    """Simulate what rows with these X and groups would give.
+    """Simulate the statistics of rows with these X and groups.
 
-    In an orthonormal basis rows have independent noise, so E_y = E_x w + R u + noise
-    where a group spans something.
+    In an orthonormal basis rows have independent noise, so that E_y = E_x w + R u + noise where
+    a group spans something.
     """
     q = len(cov)
     R, E = np.split(design.roots, [q], axis=2)
@@ -201,14 +201,14 @@ def _simulate_rows(
     design: Design, cov: Float, sigma: Float, w: Float, effects: Float,
     rng: np.random.Generator,
 ) -> Float:  # fmt: skip
-    """Simulate the targets of the pseudo-rows, which have independent noise, and the rest."""
+    """Simulate the responses of pseudo-rows, which have independent noise, and the rest."""
     several: Any = design.several_factors
     pseudo_rows = several.pseudo_rows
-    own = rng.multivariate_normal(np.zeros(len(cov)), cov, size=design.n_groups, method="eigh")
+    zero, n_groups = np.zeros(len(cov)), design.n_groups
+    integrated = rng.multivariate_normal(zero, cov, size=n_groups, method="eigh")
     scale = np.broadcast_to(sigma, design.n_groups)[pseudo_rows.group]
-    y = pseudo_rows.xy[:, :-1] @ w + np.sum(
-        pseudo_rows.integrated * own[pseudo_rows.group], axis=1
-    )
+    of_group = integrated[pseudo_rows.group]
+    y = pseudo_rows.xy[:, :-1] @ w + np.sum(pseudo_rows.integrated * of_group, axis=1)
     first = 0
     for code, z, other in zip(pseudo_rows.codes, pseudo_rows.terms, design.others, strict=True):
         size = other.n_groups * z.shape[1]
@@ -224,13 +224,13 @@ def _simulate_rows(
 def _simulate_within(
     within: Float, rows: Float, sigma: Float, w: Float, rng: np.random.Generator
 ) -> Float:
-    """Simulate the target's column of cross-products (n, m, m) of so many rows (n,).
+    """Simulate the response's column of cross-products (n, m, m) of so many rows (n,).
 
-    W_xy = W_xx w + root(W_xx) noise, and the sum of squares of the rest is chi-square.
+    W_xy = W_xx w + root(W_xx) noise. What is left of the sum of squares is chi-square.
     """
     xx = within[:, :-1, :-1]
     values, vectors = np.linalg.eigh(xx)
-    # What a group does not span is zero but for rounding, relative to all groups.
+    # Eigenvalues of what a group does not span are rounding, relative to all groups.
     root = np.sqrt(np.where(values > 1e-12 * np.max(values, initial=0.0), values, 0.0))
     z = rng.standard_normal(root.shape) * (root > 0)
     degrees = np.maximum(rows - (root > 0).sum(axis=1), 0.0)

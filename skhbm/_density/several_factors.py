@@ -104,7 +104,7 @@ class SampledFactorDensity:
             units=self.units,
             priors=self.address,
             parameters=self.parameters,
-            information=coordinates.own,
+            information=coordinates.estimates,
             rotation=coordinates.rotation,
         )
 

@@ -54,7 +54,7 @@ def call_marginal(
 
 @intrinsic
 def call_prior(typingctx: Any, address: Any, x: Any, parameters: Any, out: Any) -> Any:
-    """Call a compiled prior; see `_priors.distributions.compiled_prior`."""
+    """Call a compiled prior; see `skhbm._priors.compiled`."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         _call(builder, ir.VoidType(), [DOUBLE, INTEGER, INTEGER], args)

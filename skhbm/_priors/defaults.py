@@ -1,6 +1,7 @@
 """The priors that the user gave, checked, and the defaults for the rest.
 
-Which distributions exist and what they take is asked of PyMC, unless they are the defaults'.
+PyMC is asked which distributions exist and what they take. Normal and half-normal priors do not
+need it.
 """
 
 from __future__ import annotations
@@ -45,15 +46,15 @@ def resolve_priors(priors: Mapping[str, Any] | None, design: Design) -> Priors:
     if "sigma" in given:
         sigma = _checked("sigma", given["sigma"])
         _check_positive("sigma", sigma)
-    own = tau.pop(design.integrated)
+    integrated = tau.pop(design.integrated)
     return Priors(
         intercept if terms.intercept else None,
         "intercept" not in given,
         coef,
-        own,
+        integrated,
         eta,
         None if terms.known or (terms.by_group and "sigma" not in given) else sigma,
-        tuple((one, eta) for one in tau),
+        tuple((scales, eta) for scales in tau),
     )
 
 
@@ -72,7 +73,7 @@ def _check_keys(given: Mapping[str, Any], design: Design) -> None:
         raise ValueError(msg)
     entries = given.get("tau")
     if isinstance(entries, Mapping):
-        # Each factor takes its own; an entry that none has is a mistake.
+        # A factor takes the entries of its terms; an entry of no factor is a mistake.
         names = sorted({name for factor in design.factors for name in factor.terms.varying})
         _refuse_unknown("tau", entries, names)
 
@@ -99,10 +100,10 @@ def _default_coef(design: Design) -> list[Prior]:
 
 
 def _default_tau(terms: Terms, scaling: Scaling) -> list[Prior]:
-    """Half-normal, WIDTH times the sd that would alone account for that of y.
+    """Return half-normal priors, of WIDTH times the sd that would alone account for that of y.
 
-    Beside varying slopes, the intercept at x = 0 also carries what they add up to
-    between there and the mean of X.
+    The intercept at x = 0 also carries what varying slopes add up to between there and the mean
+    of X.
     """
     scale = WIDTH * scaling.effect_units(terms)
     if terms.varying_intercept:
@@ -126,7 +127,7 @@ def _as_mapping(priors: Any) -> Mapping[str, Any]:
 def _entries(
     key: str, given: Any, names: tuple[str, ...], defaults: list[Prior]
 ) -> tuple[Any, ...]:
-    """Give every entry its own prior, that of all, or the default."""
+    """Return the prior of every entry: given for it, given for all, or the default."""
     if given is None or isinstance(given, Mapping):
         given = given or {}
         _refuse_unknown(key, given, names)

@@ -14,8 +14,9 @@ __all__ = ["Prior", "Priors", "hierarchical_priors", "is_normal"]
 
 #: Prior sd of the mean of log residual scales: a factor of e.
 LOG_MEAN_SD = 1.0
-#: Scale of the prior of their spread. The variance of a row of a new group, exp(2 m + 2 s^2) on
-#: average given the mean m and spread s, has an expectation only if this is below a half.
+#: Scale of the prior of the spread of log residual scales. The variance of a row of a new
+#: group, exp(2 m + 2 s^2) on average given the mean m and spread s, has an expectation only if
+#: this scale is below a half.
 LOG_SD_SCALE = 0.4
 
 
@@ -74,9 +75,9 @@ class Priors:
     eta : float
         Parameter of the LKJ prior of the correlations.
     sigma : Prior or None
-        None for the hierarchical prior of residual scales by group, or where they are known.
+        None for the hierarchical prior of residual scales by group, or with known errors.
     others : tuple of (tuple of Prior, float)
-        tau and eta of the factors whose effects are sampled.
+        Priors of tau and eta of the factors whose effects are sampled.
     """
 
     intercept: Any
@@ -89,7 +90,7 @@ class Priors:
 
 
 def hierarchical_priors(design: Design) -> list[Prior]:
-    """Priors of the mean and the sd of log sigma_j, where none is given for sigma."""
+    """Return the priors of mean and sd of log sigma_j, where none is given for sigma."""
     centre = float(np.log(design.scaling.y_scale))
     return [
         Prior("Normal", mu=centre, sigma=LOG_MEAN_SD),

@@ -1,15 +1,15 @@
-"""Draws of the hyperparameters without a Markov chain: Laplace's approximation, corrected.
+"""Draws from a density without a Markov chain: Laplace's approximation, corrected.
 
 A Student-t distribution is put at the mode of the density, with its curvature. Draws from this
 proposal are weighted by the ratio of the two densities, smoothed (`skhbm._sampling.psis`), and
 resampled: they are of the posterior itself, as far as Pareto k says that the weights can be
 trusted.
 
-Where the curvature at the mode misjudges the tails (the left one of log tau, if a standard
-deviation between groups may be zero), proposals are learned: the next one has the mean and
-covariance of the weighted draws so far. All draws stay in use, weighted by the
-density of the mixture of proposals that they came from (adaptive multiple importance sampling:
-Cornuet, Marin, Mira & Robert 2012, https://doi.org/10.1111/j.1467-9469.2011.00756.x).
+Where the curvature at the mode misjudges the tails (as of the log of a scale that may be zero),
+proposals are learned: the next proposal has the mean and covariance of the weighted draws so
+far. All draws stay in use, weighted by the density of the mixture of proposals that they came
+from (adaptive multiple importance sampling: Cornuet, Marin, Mira & Robert 2012,
+https://doi.org/10.1111/j.1467-9469.2011.00756.x).
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ __all__ = ["PILOT", "Weighted", "laplace"]
 
 #: Degrees of freedom of the proposals: tails heavier than those of the posterior.
 DEGREES = 5.0
-#: Share of the draws of a proposal that are so much wider.
+#: Share of the draws of a proposal from a wider distribution, and how much wider it is.
 SHARE, WIDER = 0.2, 3.0
-#: Draws of a proposal that is to be judged; at least, and for each dimension.
+#: Draws by which a proposal is judged: the least number, and a number for each dimension.
 PILOT, PILOT_BY_DIMENSION = 500, 50
 #: How often the proposal is learned anew at the most.
 ROUNDS = 4
-#: A proposal is good enough with k below, and an effective share of its draws above, these.
+#: A proposal is good enough with k below, and with an effective share of draws above these.
 GOOD_K, GOOD_SHARE = 0.5, 0.5
 #: Effective draws for each dimension that a covariance can be learned from.
 LEARNABLE = 5
@@ -53,7 +53,7 @@ FLATTEST = 1e-2
 
 
 class Weighted(NamedTuple):
-    """Draws of the hyperparameters, resampled to equal weights.
+    """Draws from a density, resampled to equal weights.
 
     Attributes
     ----------
@@ -73,10 +73,10 @@ class Weighted(NamedTuple):
 
 
 class _Proposal(NamedTuple):
-    """A multivariate Student-t distribution, and a share of a wider one about the same center.
+    """A mixture of a multivariate Student-t distribution and a wider one of the same center.
 
-    To the left the density of the log of a standard deviation falls exponentially at a rate
-    of one, however narrow it is.
+    The wider part is for densities that fall slowly to one side, however narrow they are: that
+    of the log of a standard deviation falls exponentially at a rate of 1 to the left.
     """
 
     center: Float
@@ -135,7 +135,7 @@ def laplace(
     sample, proposal = _learn_proposal(density, start, rng, threads)
     sample = _extend(sample, proposal, density, rng, n, threads)
     weights, k = sample.weights()
-    # In random order: draws of one proposal alone are not of the posterior.
+    # The order is random, since draws of a single proposal are not of the posterior.
     order = rng.permutation(len(weights))
     chosen = order[systematic(weights[order], n, rng)]
     # Moments are of use only if those of all draws were kept.

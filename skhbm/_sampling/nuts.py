@@ -101,7 +101,7 @@ def _wait(sampler: Any, seconds: float | None) -> Any:
 
 
 def _state(chains: Any) -> tuple[list[int], int]:
-    """Return what watchers are told of nutpie's account of the chains."""
+    """Return what watchers are told: nutpie keeps an account of the chains."""
     finished = [chain.finished_draws for chain in chains]
     return finished, sum(chain.divergences for chain in chains)
 
@@ -160,7 +160,7 @@ def _compiled_model(density: TargetDensity) -> Any:
 
 
 def _extract(trace: Any, draws: int) -> Draws:
-    """Read the draws after tuning from nutpie's Arrow batches, a chain each."""
+    """Read the draws after tuning from nutpie's Arrow batches, one for each chain."""
     import pyarrow as pa
 
     values = []

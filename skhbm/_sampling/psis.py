@@ -1,4 +1,4 @@
-"""Pareto-smoothed importance sampling: the one place that calls ArviZ's.
+"""Pareto-smoothed importance sampling, which ArviZ does.
 
 Vehtari, Simpson, Gelman, Yao & Gabry (2024), https://jmlr.org/papers/v25/19-556.html
 """
@@ -22,7 +22,7 @@ def pareto_smooth(log_ratios: Float, efficiency: float = 1.0) -> tuple[Float, Fl
     Parameters
     ----------
     log_ratios : ndarray of shape (n, n_draws)
-        Log importance ratios of the draws, up to a constant for each of n targets.
+        Log importance ratios of the draws, up to a constant for each of n distributions.
     efficiency : float
         Effective sample size of the draws over their number.
 
@@ -70,11 +70,11 @@ def systematic(weights: Float, n: int, rng: np.random.Generator) -> Int:
 
 
 def _smooth(array_stats: Any, ratios: Float, efficiency: float) -> tuple[Float, float]:
-    """Smooth one target's ratios; leave them, k = inf, where the tail cannot be fitted."""
+    """Smooth the ratios of a distribution; with k = inf leave a tail that cannot be fitted."""
     try:
         smoothed, k = array_stats.psislw(-ratios, r_eff=min(efficiency, 1.0), axis=-1)
     except ValueError:
-        # Fewer than five draws in the tail, or equal ones: a few draws many times.
+        # The tail has fewer than five draws, or a few draws many times.
         return ratios, np.inf
-    # Not a number where all but a few ratios underflow.
+    # If all but a few ratios underflow, k is not a number.
     return (ratios, np.inf) if np.isnan(k) else (smoothed, float(k))
