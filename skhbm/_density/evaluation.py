@@ -1,6 +1,6 @@
 """Many points at once: loops over the rows of an array in numba, on several threads.
 
-Its users import it where they need it: a process that only predicts does without numba.
+It is imported inside functions, so that a process that only predicts does without numba.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["evaluate_marginals", "log_densities", "natural_values"]
 
-#: Bytes of moments of coefficients that are kept at most.
+#: Moments of coefficients are kept up to this many bytes.
 MOMENTS = 2.5e8
 
 
@@ -32,8 +32,9 @@ def log_densities(target: Evaluated, x: Float, threads: int) -> tuple[Float, Flo
     logp : ndarray of shape (n,)
         Log densities, -inf where they are not finite.
     moments : ndarray of shape (n, k + 1, k + 1)
-        U of `_likelihood.marginal`: moments of the k coefficients that are integrated out, given each
-        point. None of them, of shape (0, k + 1, k + 1), if they would need much memory.
+        U of `_likelihood.marginal`: moments of the k coefficients that are integrated out,
+        given each point. There are none, and the shape is (0, k + 1, k + 1), if they would need
+        much memory.
     """
     table, address = target.table(gradient=False), target.callbacks()[0].address
     x, out = np.ascontiguousarray(x), np.empty(len(x))
@@ -58,16 +59,14 @@ def natural_values(target: Evaluated, x: Float) -> Float:
 
 @njit(**JIT)
 def evaluate_marginals(address, table, inputs, outputs):
-    """Fill outputs (n, n_outputs) with those of a likelihood at inputs (n, n_inputs).
-
-    Gradients are left out.
-    """
+    """Fill the outputs (n, n_outputs) of a likelihood at inputs (n, n_inputs), no gradients."""
     for i in range(len(inputs)):
         call_marginal(address, table, inputs[i].ctypes.data, outputs[i].ctypes.data, 0)
 
 
 @njit(**JIT)
 def _log_densities(address, table, x, out, moments):
+    """Fill log densities (n,) and, if there is room for them, moments at x (n, d)."""
     n, d = x.shape
     copy, gradient = table.copy(), np.empty(d)
     for i in range(n):
@@ -88,6 +87,7 @@ def _log_densities(address, table, x, out, moments):
 
 @njit(**JIT)
 def _natural_values(address, table, x, out):
+    """Fill out (n, d + 1) with what the callback of natural values gives at x (n, d)."""
     n, d = x.shape
     for i in range(n):
         call_density(address, d, d + 1, x[i].ctypes.data, out[i].ctypes.data, table)

@@ -76,11 +76,13 @@ class SampledFactor:
     def table(self, first: int) -> Any:
         """Return its record; `first` is the position of its effects among all."""
         coordinates = self.coordinates
+        *_, eta = self.units
         return make_record(
             FACTOR,
             n_terms=self.n_terms,
             n_correlations=self.n_correlations,
             n_groups=self.n_groups,
+            n_dim=self.n_dim,
             rotation_kind=coordinates.kind,
             n_parameters=self.parameters.shape[1],
             first=first,
@@ -89,6 +91,7 @@ class SampledFactor:
             parameters=self.parameters,
             information=coordinates.own,
             rotation=coordinates.rotation,
+            eta=eta,
         )
 
 
@@ -175,7 +178,7 @@ def _make_crossed(design: Design, head: Target, basis: Basis, sizes: list[int]) 
     E = design.roots[:, :, 1:] @ basis.columns
     classes = make_classes(design.roots[:, :, :1], E[:, :, :-1])
     own = np.ascontiguousarray(E[:, 0, -1])
-    slots = np.dstack([classes.roots, classes.targets(own)[:, None]])
+    slots = np.dstack([classes.roots, classes.responses(own)[:, None]])
     marginal = make_marginal(basis.mean, slots, classes.weight, basis.within, design.log_counts)
     return GivenEffects(marginal, forms, classes, own)
 
