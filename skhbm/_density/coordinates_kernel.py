@@ -1,7 +1,7 @@
 """From coordinates that are close to independent standard normals to effects, in numba.
 
-`skhbm._density.coordinates` states the formulas. The functions for one term are those for several,
-written out, in the estimates l and variances e.
+`skhbm._density.coordinates` states the formulas. The functions for one term, in the estimates l
+and variances e, are the functions for several terms written out.
 """
 
 from __future__ import annotations
@@ -13,29 +13,34 @@ from skhbm._numba.jit import JIT_INNER
 
 __all__ = ["place", "place_gradient", "place_terms", "place_terms_gradient"]
 
+#: Rows of the information on the effects of one term.
+ESTIMATE, VARIANCE = 0, 1
+
 
 @njit(**JIT_INNER)
-def place(own, tau, z, share, size, out):
+def place(information, tau, z, share, size, out):
     """Fill out (K,) with the effects of coordinates z (K,), and share and size (K,).
 
-    own (2, K) has the estimates l and the variances e; share is a, size sqrt(a e).
+    The information (2, K) has the estimates l and the variances e; share is a, size sqrt(a e).
     """
+    estimate, variance = information[ESTIMATE], information[VARIANCE]
     for i in range(len(z)):
-        share[i] = tau * tau / (tau * tau + own[1, i])
-        size[i] = np.sqrt(share[i] * own[1, i])
-        out[i] = share[i] * own[0, i] + size[i] * z[i]
+        share[i] = tau * tau / (tau * tau + variance[i])
+        size[i] = np.sqrt(share[i] * variance[i])
+        out[i] = share[i] * estimate[i] + size[i] * z[i]  # derivation (12)
 
 
 @njit(**JIT_INNER)
-def place_gradient(own, share, size, z, d, grad):
+def place_gradient(information, share, size, z, d, grad):
     """Pull derivatives d in the effects back to z.
 
-    Return the log Jacobian and the derivative in log tau, that of the Jacobian included.
+    Return the log Jacobian and the derivative in log tau, with the one of the Jacobian.
     """
+    estimate = information[ESTIMATE]
     logp, d_log_tau, product = 0.0, 0.0, 1.0
     for i in range(len(z)):
         grad[i] = d[i] * size[i]
-        through_size = 2.0 * share[i] * own[0, i] + size[i] * z[i]
+        through_size = 2.0 * share[i] * estimate[i] + size[i] * z[i]
         d_log_tau += (1.0 - share[i]) * (1.0 + d[i] * through_size)
         # One logarithm for four sizes.
         product *= size[i]
@@ -46,14 +51,17 @@ def place_gradient(own, share, size, z, d, grad):
 
 
 @njit(**JIT_INNER)
-def conditional(own, L, AL, F, P, c):
-    """Fill AL, F, P and c of a group with own = [A b] (q, q + 1): effects are P (c + z)."""
+def conditional(information, L, AL, F, P, c):
+    """Fill AL, F, P and c of a group with information [A b]: effects are P (c + z).
+
+    A is (q, q) and b (q,): derivation (12), where c is P'b.
+    """
     q = len(L)
     for a in range(q):
         for b in range(q):
             AL[a, b] = 0.0
             for k in range(b, q):
-                AL[a, b] += own[a, k] * L[k, b]
+                AL[a, b] += information[a, k] * L[k, b]
     for a in range(q):
         for b in range(a + 1):
             t = 1.0 if a == b else 0.0
@@ -71,44 +79,47 @@ def conditional(own, L, AL, F, P, c):
     for b in range(q):
         c[b] = 0.0
         for a in range(q):
-            c[b] += P[a, b] * own[a, q]
+            c[b] += P[a, b] * information[a, q]
 
 
 @njit(**JIT_INNER)
-def place_terms(own, L, z, out):
-    """Fill out (q, K) with the effects of coordinates z (q, K); own is (K, q, q + 1)."""
+def place_terms(information, L, z, out):
+    """Fill out (q, K) with the effects of coordinates z (q, K).
+
+    The information is (K, q, q + 1); see `conditional`.
+    """
     q, K = z.shape
     AL, F, P = np.empty((q, q)), np.zeros((q, q)), np.zeros((q, q))
     c = np.empty(q)
     for i in range(K):
-        conditional(own[i], L, AL, F, P, c)
+        conditional(information[i], L, AL, F, P, c)
         for a in range(q):
             out[a, i] = 0.0
             for b in range(q):
-                out[a, i] += P[a, b] * (c[b] + z[b, i])
+                out[a, i] += P[a, b] * (c[b] + z[b, i])  # derivation (12)
 
 
 @njit(**JIT_INNER)
-def place_terms_gradient(own, L, z, d, grad, dL):
+def place_terms_gradient(information, L, z, d, grad, dL):
     """Pull derivatives d (q, K) in the effects back to z, add those in L; return log Jacobian.
 
-    Reverse differentiation of `conditional`, that of the Cholesky factor after Murray (2016,
-    https://arxiv.org/abs/1602.07527, eq. 10).
+    This is reverse differentiation of `conditional`. The step through its Cholesky factor is
+    Murray's (2016, https://arxiv.org/abs/1602.07527, eq. 10).
     """
     q, K = z.shape
     AL, F, P = np.empty((q, q)), np.zeros((q, q)), np.zeros((q, q))
     c, H, dF, S = np.empty(q), np.empty((q, q)), np.empty((q, q)), np.empty((q, q))
     logp = 0.0
     for i in range(K):
-        conditional(own[i], L, AL, F, P, c)
+        conditional(information[i], L, AL, F, P, c)
         for b in range(q):
             grad[b, i] = 0.0
             for a in range(q):
                 grad[b, i] += P[a, b] * d[a, i]
-        # H = dP F^-1, dP being d (c + z)' + b grad'.
+        # H = dP F^-1, where dP = d (c + z)' + b grad'.
         for a in range(q):
             for b in range(q - 1, -1, -1):
-                t = d[a, i] * (c[b] + z[b, i]) + own[i, a, q] * grad[b, i]
+                t = d[a, i] * (c[b] + z[b, i]) + information[i, a, q] * grad[b, i]
                 for k in range(b + 1, q):
                     t -= H[a, k] * F[k, b]
                 H[a, b] = t / F[b, b]

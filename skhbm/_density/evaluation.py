@@ -1,4 +1,7 @@
-"""A density at many points at once: loops over the rows of an array in numba, in threads."""
+"""A density at many points at once: loops over the rows of an array in numba, in threads.
+
+Import this module inside functions, so that a process that only predicts does without numba.
+"""
 
 from __future__ import annotations
 
@@ -55,6 +58,7 @@ def natural_values(density: TargetDensity, x: Float) -> Float:
 
 @njit(**JIT)
 def _log_densities(address, table, x, out, moments):
+    """Fill log densities (n,) and, if there is room for them, moments at x (n, d)."""
     n, d = x.shape
     copy, gradient = table.copy(), np.empty(d)
     for i in range(n):
@@ -75,6 +79,7 @@ def _log_densities(address, table, x, out, moments):
 
 @njit(**JIT)
 def _natural_values(address, table, x, out):
+    """Fill out (n, d + 1) with what the callback of natural values gives at x (n, d)."""
     n, d = x.shape
     for i in range(n):
         call_density(address, d, d + 1, x[i].ctypes.data, out[i].ctypes.data, table)

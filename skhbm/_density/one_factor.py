@@ -11,6 +11,7 @@ from skhbm._density.one_factor_kernel import (
     HIERARCHICAL,
     INDEPENDENT,
     KNOWN,
+    LOG_RESIDUAL,
     SHARED,
     TABLE,
     density_callback,
@@ -55,7 +56,7 @@ class OneFactorDensity(TargetDensity):
         Compiled prior of each univariate parameter, in the order of the vector.
     parameters : ndarray of shape (n_scalars, n_parameters)
         Parameters of these priors.
-    log_residual : ndarray of shape (n_groups, 2)
+    log_residual : ndarray of LOG_RESIDUAL of shape (n_groups,)
         Log residual scale of each group, estimated from its rows alone, and the variance of
         this estimate.
     center, rotation : ndarray of shape (s,), (s, s)
@@ -72,7 +73,7 @@ class OneFactorDensity(TargetDensity):
     units: Float
     address: Int
     parameters: Float
-    log_residual: Float
+    log_residual: Any
     center: Float
     rotation: Float
     likelihood: Marginal
@@ -95,7 +96,8 @@ class OneFactorDensity(TargetDensity):
     def n_scales(self) -> int:
         """Number of unconstrained parameters of the residual scales."""
         n_groups = len(self.log_residual)
-        return (1, n_groups, n_groups + 2, 0)[self.kind]
+        sizes = {SHARED: 1, INDEPENDENT: n_groups, HIERARCHICAL: n_groups + 2, KNOWN: 0}
+        return sizes[self.kind]
 
     @property
     def n_dim(self) -> int:
@@ -140,9 +142,11 @@ class OneFactorDensity(TargetDensity):
     def table(self, *, gradient: bool = True) -> Any:
         """Return the record that the callbacks read; valid as long as this object lives."""
         likelihood = self.likelihood
+        *_, eta, response_unit = self.units
         return make_record(
             TABLE,
             kind=self.kind,
+            n_dim=self.n_dim,
             n_terms=self.n_terms,
             n_correlations=self.n_correlations,
             n_groups=len(self.log_residual),
@@ -160,6 +164,8 @@ class OneFactorDensity(TargetDensity):
             likelihood=likelihood.callback().address,
             likelihood_table=self.likelihood_table,
             with_gradient=int(gradient),
+            eta=eta,
+            response_unit=response_unit,
         )
 
     def callbacks(self) -> tuple[Any, Any]:
@@ -217,8 +223,8 @@ def _kind(terms: Terms, priors: Priors) -> int:
     return INDEPENDENT if priors.sigma else HIERARCHICAL
 
 
-def _log_residuals(design: Design, basis: Basis) -> Float:
-    """Estimate each group's log residual scale and the variance of the estimate (n_groups, 2).
+def _log_residuals(design: Design, basis: Basis) -> Any:
+    """Estimate each group's log residual scale and the variance of the estimate (n_groups,).
 
     The estimate is of the rows that the group's terms and the pooled regression leave over. The
     log of a chi-square on d degrees has variance close to 2 / d, the log of its root a quarter.
@@ -226,8 +232,10 @@ def _log_residuals(design: Design, basis: Basis) -> Float:
     rss = np.broadcast_to(basis.within[:, -1, -1], design.n.shape)
     informed = design.degrees >= 1
     degrees = np.where(informed, design.degrees, 1.0)
-    log_scale = np.log(design.scaling.y_scale) + 0.5 * np.log(rss / degrees)
-    return np.column_stack([log_scale, np.where(informed, 0.5 / degrees, UNINFORMED)])
+    out = np.empty(len(degrees), LOG_RESIDUAL)
+    out["estimate"] = np.log(design.scaling.y_scale) + 0.5 * np.log(rss / degrees)
+    out["variance"] = np.where(informed, 0.5 / degrees, UNINFORMED)
+    return out
 
 
 def _make_likelihood(design: Design, basis: Basis) -> Marginal:

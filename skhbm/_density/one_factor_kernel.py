@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 from numba import carray, cfunc, njit
 
+from skhbm._likelihood.marginal import split_inputs
 from skhbm._numba.jit import JIT_CALLBACK, JIT_INNER
 from skhbm._numba.pointers import as_pointer, call_marginal, call_prior
 from skhbm._numba.records import fields
@@ -34,29 +35,44 @@ __all__ = [
     "HIERARCHICAL",
     "INDEPENDENT",
     "KNOWN",
+    "LOG_RESIDUAL",
     "SCALAR",
     "SHARED",
     "TABLE",
+    "corr_cholesky",
+    "corr_gradient",
     "density_callback",
     "expand_callback",
 ]
 
 #: Kinds of residual scale.
 SHARED, INDEPENDENT, HIERARCHICAL, KNOWN = 0, 1, 2, 3
+#: Positions of the parameters of hierarchical residual scales, from the first of them.
+MEAN, SPREAD, FIRST_GROUP = 0, 1, 2
+#: Positions of the parameters of a normal prior, which are in the order of their names.
+MU, SIGMA = 0, 1
 #: What the callbacks read. `priors` are the addresses of the compiled priors of the univariate
 #: parameters, `parameters` the parameters of these. `likelihood` and `likelihood_table` are the
 #: address of a marginal likelihood and of its table; its gradient is left out where
-#: `with_gradient` is 0. `moments` is 0, or where U of `skhbm._likelihood.marginal` goes.
-TABLE = fields(
-    *("kind", "n_terms", "n_correlations", "n_groups", "n_sampled", "n_within"),
-    *("n_scalars", "n_parameters", "n_moments", "units", "priors", "parameters"),
-    *("log_residual", "center", "rotation", "likelihood", "likelihood_table"),
-    *("with_gradient", "moments"),
+#: `with_gradient` is 0. `moments` is 0, or where U of `skhbm._likelihood.marginal` goes. `eta`
+#: is the parameter of the LKJ prior, `response_unit` the size of the response's working unit.
+TABLE = np.dtype(
+    [
+        *fields(
+            *("kind", "n_dim", "n_terms", "n_correlations", "n_groups", "n_sampled"),
+            *("n_within", "n_scalars", "n_parameters", "n_moments", "units", "priors"),
+            *("parameters", "log_residual", "center", "rotation"),
+            *("likelihood", "likelihood_table", "with_gradient", "moments"),
+        ).descr,
+        ("eta", np.float64),
+        ("response_unit", np.float64),
+    ]
 )
 #: What a prior says of its parameter: the natural value and its derivative, the log density
 #: (Jacobian included) and its derivative, both in the unconstrained value.
 SCALAR = np.dtype([(name, np.float64) for name in ("value", "derivative", "logp", "gradient")])
-SCALAR_BYTES = SCALAR.itemsize
+#: A group's own estimate of its log residual scale, and the variance of the estimate.
+LOG_RESIDUAL = np.dtype([(name, np.float64) for name in ("estimate", "variance")])
 
 
 @cache
@@ -71,16 +87,6 @@ def expand_callback() -> Any:
     """Return `_expand` as a C callback, compiled once and cached on disk."""
     signature = "int64(uint64, uint64, CPointer(double), CPointer(double), voidptr)"
     return cfunc(signature, **JIT_CALLBACK)(_expand)
-
-
-@njit(**JIT_INNER)
-def n_scales(kind, n_groups):
-    """Return the number of parameters of the residual scales."""
-    if kind == SHARED:
-        return 1
-    if kind == INDEPENDENT:
-        return n_groups
-    return n_groups + 2 if kind == HIERARCHICAL else 0
 
 
 @njit(**JIT_INNER)
@@ -136,10 +142,9 @@ def _density(n_dim, x_, grad_, logp_, table_):
     """Evaluate log density and gradient, in the form that nutpie's `LogpFunc` calls."""
     table = carray(table_, (1,), TABLE)[0]
     q, s = table.n_terms, table.n_sampled
-    first_scale = q + table.n_correlations
-    first_coef = first_scale + n_scales(table.kind, table.n_groups)
+    first_scale, first_coef = q + table.n_correlations, table.n_dim - s
     x, grad, out = carray(x_, (n_dim,)), carray(grad_, (n_dim,)), carray(logp_, (1,))
-    natural = np.empty(first_coef + s)
+    natural = np.empty(table.n_dim)
     scalars = np.empty(table.n_scalars, SCALAR)
     C = np.zeros((q, q))
     logp = natural_values(x, table, natural, scalars, C)
@@ -160,15 +165,13 @@ def _density(n_dim, x_, grad_, logp_, table_):
     if table.moments != 0:
         U = carray(as_pointer(table.moments), (table.n_moments,), np.float64)
         U[:] = outputs[len(outputs) - table.n_moments :]
-    end = 1 + q * q + table.n_within
-    cov, sigma = inputs[: q * q].reshape((q, q)), inputs[q * q : q * q + table.n_within]
-    d_cov, d_sigma = outputs[1 : 1 + q * q].reshape((q, q)), outputs[1 + q * q : end]
+    cov, sigma, _ = split_inputs(inputs, q, table.n_within)
+    d_cov, d_sigma, d_given = split_inputs(outputs[1 : 1 + len(inputs)], q, table.n_within)
     logp += effects_gradient(table, x, scalars, C, cov, d_cov, grad)
     logp += residual_gradient(
         table, x[first_scale:], scalars, sigma, d_sigma, grad[first_scale:]
     )
-    coefficient_gradient(table, scalars, outputs[end:], grad[first_coef:])
-
+    coefficient_gradient(table, scalars, d_given, grad[first_coef:])
     out[0] = logp
     finite = np.isfinite(logp)
     for i in range(n_dim):
@@ -176,20 +179,20 @@ def _density(n_dim, x_, grad_, logp_, table_):
     return 0 if finite else 1
 
 
-def _expand(n_dim, n_natural, x, natural, table_):
+def _expand(n_dim, n_natural, x_, natural_, table_):
     """Evaluate the natural values, in the form that nutpie's `ExpandFunc` calls.
 
-    The last of them is what the companions add to the log density.
+    The last value is what the companions add to the log density.
     """
     table = carray(table_, (1,), TABLE)[0]
     scalars = np.empty(table.n_scalars, SCALAR)
     C = np.zeros((table.n_terms, table.n_terms))
-    unconstrained, out = carray(x, (n_dim,)), carray(natural, (n_natural,))
+    x, natural = carray(x_, (n_dim,)), carray(natural_, (n_natural,))
     last = n_natural - 1
-    natural_values(unconstrained, table, out[:last], scalars, C)
-    out[last] = 0.0
+    natural_values(x, table, natural[:last], scalars, C)
+    natural[last] = 0.0
     for i in range(last, n_dim):
-        out[last] -= 0.5 * unconstrained[i] * unconstrained[i]
+        natural[last] -= 0.5 * x[i] * x[i]
     return 0
 
 
@@ -200,11 +203,11 @@ def natural_values(x, table, natural, scalars, C):
     `scalars` is filled with what the priors say of these, C with the Cholesky factor of the
     correlations.
     """
-    q, r, n_groups, s = table.n_terms, table.n_correlations, table.n_groups, table.n_sampled
-    n_scalars, width = table.n_scalars, table.n_parameters
-    log_residual = carray(as_pointer(table.log_residual), (n_groups, 2), np.float64)
+    q, r, s, n_scalars = table.n_terms, table.n_correlations, table.n_sampled, table.n_scalars
+    log_residual = carray(as_pointer(table.log_residual), (table.n_groups,), LOG_RESIDUAL)
     priors = carray(as_pointer(table.priors), (n_scalars,), np.int64)
-    parameters = carray(as_pointer(table.parameters), (n_scalars, width), np.float64)
+    shape = (n_scalars, table.n_parameters)
+    parameters = carray(as_pointer(table.parameters), shape, np.float64)
     center = carray(as_pointer(table.center), (s,), np.float64)
     rotation = carray(as_pointer(table.rotation), (s, s), np.float64)
     first_scale, first_coef = q + r, len(natural) - s
@@ -221,50 +224,54 @@ def natural_values(x, table, natural, scalars, C):
             t = center[c]
             for b in range(s):
                 t += rotation[c, b] * x[first_coef + b]
-        if hierarchical and i == q:
-            mean, size, _, _ = mean_moments(log_residual, parameters[q], scalars[q + 1].value)
+        if hierarchical and i == q + MEAN:
+            spread = scalars[q + SPREAD].value
+            mean, size, _, _ = mean_moments(log_residual, parameters[i], spread)
             t = mean + size * t
             logp += np.log(size)
-        call_prior(
-            priors[i],
-            t,
-            table.parameters + 8 * width * i,
-            scalars.ctypes.data + SCALAR_BYTES * i,
-        )
+        call_prior(priors[i], t, parameters[i].ctypes.data, scalars[i:].ctypes.data)
         natural[at] = scalars[i].value
         logp += scalars[i].logp
     corr_cholesky(x[q:first_scale], q, C, natural[q:first_scale])
     if hierarchical:
-        mean, spread = scalars[q].value, scalars[q + 1].value
-        for j in range(n_groups):
-            e = log_residual[j, 1]
-            share = spread * spread / (spread * spread + e)
-            log_sigma = share * log_residual[j, 0] + (1.0 - share) * mean
-            log_sigma += np.sqrt(share * e) * x[first_scale + 2 + j]
-            natural[first_scale + 2 + j] = np.exp(log_sigma)
+        group_scales(log_residual, scalars[q:], x[first_scale:], natural[first_scale:])
     return logp
+
+
+@njit(**JIT_INNER)
+def group_scales(log_residual, scalars, x, natural):
+    """Fill the groups' hierarchical residual scales; see `hierarchical_gradient`.
+
+    All but log_residual begin with the parameters of the residual scales.
+    """
+    mean, spread = scalars[MEAN].value, scalars[SPREAD].value
+    for j in range(len(log_residual)):
+        e = log_residual[j].variance
+        share = spread * spread / (spread * spread + e)
+        log_sigma = share * log_residual[j].estimate + (1.0 - share) * mean
+        log_sigma += np.sqrt(share * e) * x[FIRST_GROUP + j]
+        natural[FIRST_GROUP + j] = np.exp(log_sigma)
 
 
 @njit(**JIT_INNER)
 def likelihood_inputs(table, natural, scalars, C, inputs):
     """Fill the inputs of the likelihood, in working units: cov, sigma, given coefficients."""
-    q, n_within, s = table.n_terms, table.n_within, table.n_sampled
-    units = carray(as_pointer(table.units), (q + 2,), np.float64)
-    cov = inputs[: q * q].reshape((q, q))
+    q, s = table.n_terms, table.n_sampled
+    units = carray(as_pointer(table.units), (q,), np.float64)
+    cov, sigma, given = split_inputs(inputs, q, table.n_within)
     for a in range(q):
         for b in range(q):
             cov[a, b] = 0.0
             for c in range(q):
                 cov[a, b] += C[a, c] * C[b, c]
             cov[a, b] *= scalars[a].value / units[a] * (scalars[b].value / units[b])
-    first = q + table.n_correlations + (2 if table.kind == HIERARCHICAL else 0)
-    for j in range(n_within):
-        sigma = 1.0 / units[q + 1]
+    first = q + table.n_correlations + (FIRST_GROUP if table.kind == HIERARCHICAL else 0)
+    for j in range(len(sigma)):
+        sigma[j] = 1.0 / table.response_unit
         if table.kind != KNOWN:
-            sigma *= natural[first + j]
-        inputs[q * q + j] = sigma
+            sigma[j] *= natural[first + j]
     for c in range(s):
-        inputs[q * q + n_within + c] = natural[len(natural) - s + c]
+        given[c] = natural[len(natural) - s + c]
 
 
 @njit(**JIT_INNER)
@@ -274,7 +281,7 @@ def effects_gradient(table, x, scalars, C, cov, d_cov, grad):
     The covariance is D C C' D with D = diag(tau / unit).
     """
     q, r = table.n_terms, table.n_correlations
-    units = carray(as_pointer(table.units), (q + 2,), np.float64)
+    units = carray(as_pointer(table.units), (q,), np.float64)
     dC = np.zeros((q, q))
     for a in range(q):
         d_log_tau = 0.0
@@ -288,7 +295,7 @@ def effects_gradient(table, x, scalars, C, cov, d_cov, grad):
         grad[a] = tau.gradient + d_log_tau * tau.derivative / tau.value
     if r == 0:
         return 0.0
-    return corr_gradient(x[q : q + r], q, units[q], dC, grad[q : q + r])
+    return corr_gradient(x[q : q + r], q, table.eta, dC, grad[q : q + r])
 
 
 @njit(**JIT_INNER)
@@ -297,15 +304,9 @@ def residual_gradient(table, x, scalars, sigma, d_sigma, grad):
 
     x and grad begin with the parameters of the residual scales.
     """
-    q, n_groups = table.n_terms, table.n_groups
-    unit = carray(as_pointer(table.units), (q + 2,), np.float64)[q + 1]
+    q, unit = table.n_terms, table.response_unit
     if table.kind == HIERARCHICAL:
-        width = table.n_parameters
-        parameters = carray(as_pointer(table.parameters), (q + 1, width), np.float64)
-        log_residual = carray(as_pointer(table.log_residual), (n_groups, 2), np.float64)
-        return hierarchical_gradient(
-            x, scalars[q:], parameters[q], log_residual, sigma, unit, d_sigma, grad
-        )
+        return hierarchical_gradient(table, x, scalars[q:], sigma, d_sigma, grad)
     if table.kind != KNOWN:
         for j in range(table.n_within):
             scale = scalars[q + j]
@@ -331,56 +332,62 @@ def coefficient_gradient(table, scalars, d_given, grad):
 def mean_moments(log_residual, prior, spread):
     """Return mean M and sd V of the mean of log sigma_j given their sd, and derivatives.
 
-    If the groups' own estimates l_j with variances e_j, and the prior of the mean, were all
-    that is known of it: 1 / V^2 = 1 / prior[1]^2 + sum 1 / (spread^2 + e_j). The mean
-    then has a coordinate that is close to an independent standard normal, even where one large
-    group pins it, the more the smaller the spread. The derivatives are those of M and of log V
-    in the log of the spread.
+    They are the moments of the mean if there were nothing but its prior, with sd p, and the
+    groups' estimates l_j with variances e_j: 1 / V^2 = 1 / p^2 + sum 1 / (spread^2 + e_j). The
+    mean then has a coordinate that is close to an independent standard normal, even where one
+    large group pins it, the more the smaller the spread. The derivatives are in the log of the
+    spread, of M and of log V.
     """
-    precision = 1.0 / (prior[1] * prior[1])
-    total, d_precision, d_total = precision * prior[0], 0.0, 0.0
+    precision = 1.0 / (prior[SIGMA] * prior[SIGMA])
+    total, d_precision, d_total = precision * prior[MU], 0.0, 0.0
     for j in range(len(log_residual)):
-        w = 1.0 / (spread * spread + log_residual[j, 1])
+        w = 1.0 / (spread * spread + log_residual[j].variance)
         dw = -2.0 * spread * spread * w * w
         precision += w
-        total += w * log_residual[j, 0]
+        total += w * log_residual[j].estimate
         d_precision += dw
-        d_total += dw * log_residual[j, 0]
+        d_total += dw * log_residual[j].estimate
     mean = total / precision
     d_mean = (d_total - mean * d_precision) / precision
     return mean, 1.0 / np.sqrt(precision), d_mean, -0.5 * d_precision / precision
 
 
 @njit(**JIT_INNER)
-def hierarchical_gradient(x, scalars, prior, log_residual, sigma, sigma_unit, d_sigma, grad):
+def hierarchical_gradient(table, x, scalars, sigma, d_sigma, grad):
     """Add log sigma_j ~ Normal(mean, spread) with its gradient; return its log density.
 
-    The mean is M + V x_0, see `mean_moments`, whose log Jacobian is added elsewhere.
+    The mean is M + V x_0, see `mean_moments`; `natural_values` adds its log Jacobian.
 
     log sigma_j = E_j + S_j x_j, where E_j and S_j^2 are the mean and variance that
     log sigma_j has given (mean, spread) if its likelihood were normal about the group's own
     estimate l_j with variance e_j: a = spread^2 / (spread^2 + e_j), E_j = a l_j + (1 - a)
-    mean, S_j^2 = a e_j. The x_j are then close to independent standard normals
-    whether groups are large (where the centred form is good) or small (the non-centred).
+    mean, S_j^2 = a e_j. The x_j are then close to independent standard normals whether groups
+    are large (where the centred form is good) or small (where the non-centred form is).
     """
-    mean, spread = scalars[0].value, scalars[1].value
+    log_residual = carray(as_pointer(table.log_residual), (table.n_groups,), LOG_RESIDUAL)
+    shape = (table.n_scalars, table.n_parameters)
+    parameters = carray(as_pointer(table.parameters), shape, np.float64)
+    mean, spread = scalars[MEAN].value, scalars[SPREAD].value
     logp = 0.0
     d_mean, d_log_spread = 0.0, 0.0
     for j in range(len(log_residual)):
-        estimate, e = log_residual[j, 0], log_residual[j, 1]
+        estimate, e = log_residual[j].estimate, log_residual[j].variance
         share = spread * spread / (spread * spread + e)
         size = np.sqrt(share * e)
-        log_sigma = np.log(sigma[j] * sigma_unit)
+        log_sigma = np.log(sigma[j] * table.response_unit)
         r = (log_sigma - mean) / spread
         logp += np.log(size / spread) - 0.5 * r * r
         d = d_sigma[j] * sigma[j] - r / spread
         d_mean += d * (1.0 - share) + r / spread
         d_log_spread += r * r - share
-        d_log_spread += d * (1.0 - share) * (2.0 * share * (estimate - mean) + size * x[2 + j])
-        grad[2 + j] = d * size
-    d_mean = scalars[0].gradient + d_mean * scalars[0].derivative
+        through_share = 2.0 * share * (estimate - mean) + size * x[FIRST_GROUP + j]
+        d_log_spread += d * (1.0 - share) * through_share
+        grad[FIRST_GROUP + j] = d * size
+    d_mean = scalars[MEAN].gradient + d_mean * scalars[MEAN].derivative
+    prior = parameters[table.n_terms + MEAN]
     _, size, through_mean, through_size = mean_moments(log_residual, prior, spread)
-    d_log_spread += d_mean * (through_mean + size * x[0] * through_size) + through_size
-    grad[0] = d_mean * size
-    grad[1] = scalars[1].gradient + d_log_spread / spread * scalars[1].derivative
+    d_log_spread += d_mean * (through_mean + size * x[MEAN] * through_size) + through_size
+    grad[MEAN] = d_mean * size
+    d_spread = d_log_spread / spread
+    grad[SPREAD] = scalars[SPREAD].gradient + d_spread * scalars[SPREAD].derivative
     return logp

@@ -93,11 +93,13 @@ class SampledFactorDensity:
     def table(self, first: int) -> Any:
         """Return its record; `first` is the position of its effects among all."""
         coordinates = self.coordinates
+        *_, eta = self.units
         return make_record(
             FACTOR,
             n_terms=self.n_terms,
             n_correlations=self.n_correlations,
             n_groups=self.n_groups,
+            n_dim=self.n_dim,
             rotation_kind=coordinates.kind,
             n_parameters=self.parameters.shape[1],
             first=first,
@@ -106,6 +108,7 @@ class SampledFactorDensity:
             parameters=self.parameters,
             information=coordinates.estimates,
             rotation=coordinates.rotation,
+            eta=eta,
         )
 
 
@@ -216,6 +219,6 @@ def _make_likelihood(design: Design, head: OneFactorDensity, sizes: list[int]) -
     E = design.roots[:, :, 1:] @ basis.columns
     classes = make_classes(design.roots[:, :, :1], E[:, :, :-1])
     response = np.ascontiguousarray(E[:, 0, -1])
-    slots = np.dstack([classes.roots, classes.targets(response)[:, None]])
+    slots = np.dstack([classes.roots, classes.responses(response)[:, None]])
     marginal = make_marginal(basis.mean, slots, classes.weight, basis.within, design.log_counts)
     return GivenEffects(marginal, forms, classes, response)

@@ -20,7 +20,7 @@ from skhbm._density.coordinates_kernel import (
     place_terms,
     place_terms_gradient,
 )
-from skhbm._density.one_factor_kernel import SCALAR, SCALAR_BYTES, corr_cholesky, corr_gradient
+from skhbm._density.one_factor_kernel import SCALAR, corr_cholesky, corr_gradient
 from skhbm._density.one_factor_kernel import TABLE as HEAD
 from skhbm._likelihood.given_effects import TABLE as LIKELIHOOD
 from skhbm._likelihood.given_effects import patch, pull_back, shift, workspace
@@ -39,6 +39,8 @@ __all__ = [
 
 #: Kinds of rotations of the groups of a factor.
 DENSE, REFLECTION = 0, 1
+#: Positions in `rotation` (q, 2, ...) of what takes effects to coordinates, and back.
+TO_COORDINATES, TO_EFFECTS = 0, 1
 #: What the callbacks read. `head_density` and `head_expand` are the addresses of the callbacks
 #: of the integrated factor, `factors` that of the records of the others. `moments` is as in the
 #: table of one factor.
@@ -47,10 +49,15 @@ TABLE = fields(
     *("likelihood_table", "factors", "moments"),
 )
 #: What the callbacks read of a factor whose effects are sampled; `first` is the position of its
-#: effects among all.
-FACTOR = fields(
-    *("n_terms", "n_correlations", "n_groups", "rotation_kind", "n_parameters", "first"),
-    *("units", "priors", "parameters", "information", "rotation"),
+#: effects among all, `eta` the parameter of the LKJ prior.
+FACTOR = np.dtype(
+    [
+        *fields(
+            *("n_terms", "n_correlations", "n_groups", "n_dim", "n_parameters", "first"),
+            *("rotation_kind", "units", "priors", "parameters", "information", "rotation"),
+        ).descr,
+        ("eta", np.float64),
+    ]
 )
 
 
@@ -125,35 +132,38 @@ def effects_prior(u, tau, C, d_u, d_log_tau, dC):
 
 
 @njit(**JIT_INNER)
-def place_factor(factor, x, scalars, C, corr, effects, shares, sizes):
-    """Fill what the priors say of tau, the correlations, and effects (K, q), working units.
+def rotations(factor):
+    """Return the rotations (q, 2, K, K), or the axes (q, 2, 1, K) of reflections."""
+    q, K = factor.n_terms, factor.n_groups
+    rows = 1 if factor.rotation_kind == REFLECTION else K
+    return carray(as_pointer(factor.rotation), (q, 2, rows, K), np.float64)
 
-    And shares and sizes (q, K) of the coordinates. Return the log prior of tau.
+
+@njit(**JIT_INNER)
+def coordinates(factor, x):
+    """Return a view of the coordinates (q, K) in the factor's part x of a vector."""
+    q, K = factor.n_terms, factor.n_groups
+    first = q + factor.n_correlations
+    return x[first : first + q * K].reshape((q, K))
+
+
+@njit(**JIT_INNER)
+def place_factor(factor, x, scalars, C, corr, effects, shares, sizes):
+    """Fill what the priors say of tau, the correlations, and effects (K, q) in working units.
+
+    Shares and sizes (q, K) of the coordinates are filled, too. Return the log prior of tau.
     """
-    q, r, K, kind, width = (
-        factor.n_terms,
-        factor.n_correlations,
-        factor.n_groups,
-        factor.rotation_kind,
-        factor.n_parameters,
-    )
-    units = carray(as_pointer(factor.units), (q + 1,), np.float64)
+    q, r, K = factor.n_terms, factor.n_correlations, factor.n_groups
+    units = carray(as_pointer(factor.units), (q,), np.float64)
     priors = carray(as_pointer(factor.priors), (q,), np.int64)
+    parameters = carray(as_pointer(factor.parameters), (q, factor.n_parameters), np.float64)
     scalar = carray(as_pointer(factor.information), (2, K), np.float64)
     blocks = carray(as_pointer(factor.information), (K, q, q + 1), np.float64)
-    V = carray(
-        as_pointer(factor.rotation), (q, 2, 1 if kind == REFLECTION else K, K), np.float64
-    )
-    z = x[q + r : q + r + q * K].reshape((q, K))
+    V, z = rotations(factor), coordinates(factor, x)
     rotated, column, L = np.empty((q, K)), np.empty(K), np.empty((q, q))
     logp = 0.0
     for t in range(q):
-        call_prior(
-            priors[t],
-            x[t],
-            factor.parameters + 8 * width * t,
-            scalars.ctypes.data + SCALAR_BYTES * t,
-        )
+        call_prior(priors[t], x[t], parameters[t].ctypes.data, scalars[t:].ctypes.data)
         logp += scalars[t].logp
     corr_cholesky(x[q : q + r], q, C, corr)
     if q == 1:
@@ -162,7 +172,7 @@ def place_factor(factor, x, scalars, C, corr, effects, shares, sizes):
         effect_root(scalars, units, C, L)
         place_terms(blocks, L, z, rotated)
     for t in range(q):
-        rotate(kind, V[t, 1], rotated[t], column)
+        rotate(factor.rotation_kind, V[t, TO_EFFECTS], rotated[t], column)
         for k in range(K):
             effects[k, t] = column[k]
     return logp
@@ -178,16 +188,12 @@ def effect_root(scalars, units, C, L):
 
 @njit(**JIT_INNER)
 def factor_gradient(factor, x, scalars, C, effects, d_effects, shares, sizes, grad):
-    """Add a factor's prior and Jacobian to the density; fill the gradient in its part of x."""
-    q, r, K, kind = factor.n_terms, factor.n_correlations, factor.n_groups, factor.rotation_kind
-    units = carray(as_pointer(factor.units), (q + 1,), np.float64)
+    """Return a factor's log prior and Jacobian; fill the gradient in its part of x."""
+    q, r, K = factor.n_terms, factor.n_correlations, factor.n_groups
+    units = carray(as_pointer(factor.units), (q,), np.float64)
     scalar = carray(as_pointer(factor.information), (2, K), np.float64)
     blocks = carray(as_pointer(factor.information), (K, q, q + 1), np.float64)
-    V = carray(
-        as_pointer(factor.rotation), (q, 2, 1 if kind == REFLECTION else K, K), np.float64
-    )
-    z = x[q + r : q + r + q * K].reshape((q, K))
-    d_z = grad[q + r : q + r + q * K].reshape((q, K))
+    V, z, d_z = rotations(factor), coordinates(factor, x), coordinates(factor, grad)
     tau, d_log_tau, dC = np.empty(q), np.zeros(q), np.zeros((q, q))
     for t in range(q):
         tau[t] = scalars[t].value / units[t]
@@ -196,7 +202,7 @@ def factor_gradient(factor, x, scalars, C, effects, d_effects, shares, sizes, gr
     for t in range(q):
         for k in range(K):
             column[k] = d_effects[k, t]
-        rotate(kind, V[t, 0], column, rotated[t])
+        rotate(factor.rotation_kind, V[t, TO_COORDINATES], column, rotated[t])
     if q == 1:
         jacobian, d = place_gradient(scalar, shares[0], sizes[0], z[0], rotated[0], d_z[0])
         logp += jacobian
@@ -212,7 +218,7 @@ def factor_gradient(factor, x, scalars, C, effects, d_effects, shares, sizes, gr
     for t in range(q):
         grad[t] = scalars[t].gradient + d_log_tau[t] * scalars[t].derivative / scalars[t].value
     if r > 0:
-        logp += corr_gradient(x[q : q + r], q, units[q], dC, grad[q : q + r])
+        logp += corr_gradient(x[q : q + r], q, factor.eta, dC, grad[q : q + r])
     return logp
 
 
@@ -231,23 +237,23 @@ def _several_factors_density(n_dim, x_, grad_, logp_, table_):
     logp = 0.0
     at = n_head
     for f in range(n_factors):
-        q, r, K = factors[f].n_terms, factors[f].n_correlations, factors[f].n_groups
+        q, K = factors[f].n_terms, factors[f].n_groups
         first, last = factors[f].first, factors[f].first + K * q
         logp += place_factor(
             factors[f],
             x[at:],
             scalars[f],
             C[f],
-            np.empty(r),
+            np.empty(factors[f].n_correlations),
             effects[first:last].reshape((K, q)),
             shares[first:last].reshape((q, K)),
             sizes[first:last].reshape((q, K)),
         )
-        at += q + r + K * q
+        at += factors[f].n_dim
     status = head_density(table, likelihood, x, grad, out, effects, d_effects)
     at = n_head
     for f in range(n_factors):
-        q, r, K = factors[f].n_terms, factors[f].n_correlations, factors[f].n_groups
+        q, K = factors[f].n_terms, factors[f].n_groups
         first, last = factors[f].first, factors[f].first + K * q
         logp += factor_gradient(
             factors[f],
@@ -260,7 +266,7 @@ def _several_factors_density(n_dim, x_, grad_, logp_, table_):
             sizes[first:last].reshape((q, K)),
             grad[at:],
         )
-        at += q + r + K * q
+        at += factors[f].n_dim
     for i in range(at, n_dim):
         logp -= 0.5 * x[i] * x[i]
         grad[i] = -x[i]
@@ -275,7 +281,7 @@ def _several_factors_density(n_dim, x_, grad_, logp_, table_):
 def head_density(table, likelihood, x, grad, out, effects, d_effects):
     """Evaluate the density of the integrated factor given the effects of the others.
 
-    The derivatives in the effects are filled in, too. Return its status.
+    Fill the derivatives in the effects, and return the status of the call.
     """
     form = np.empty(likelihood[0].n_forms)
     response, W, adjoint = workspace(likelihood[0])
@@ -288,15 +294,15 @@ def head_density(table, likelihood, x, grad, out, effects, d_effects):
         table.head_density, table.n_head, x.ctypes.data, grad.ctypes.data, out.ctypes.data,
         head.ctypes.data,
     )  # fmt: skip
-    pull_back(patched[0], adjoint, form, d_effects)
-    # numba frees an array after its last use, and an address is none.
+    pull_back(patched, adjoint, form, d_effects)
+    # Reading it keeps the copy alive: numba frees an array after its last use.
     return status if head[0].kind >= 0 else 1
 
 
 def _several_factors_expand(n_dim, n_natural, x_, natural_, table_):
     """Evaluate the natural values, in the form that nutpie's `ExpandFunc` calls.
 
-    The last of them is what the companions add to the log density.
+    The last value is what the companions add to the log density.
     """
     table = carray(table_, (1,), TABLE)[0]
     n_head, n_factors = table.n_head, table.n_factors
@@ -308,18 +314,18 @@ def _several_factors_expand(n_dim, n_natural, x_, natural_, table_):
     )  # fmt: skip
     at = n_head
     for f in range(n_factors):
-        q, r, K = factors[f].n_terms, factors[f].n_correlations, factors[f].n_groups
-        units = carray(as_pointer(factors[f].units), (q + 1,), np.float64)
+        q, K = factors[f].n_terms, factors[f].n_groups
+        units = carray(as_pointer(factors[f].units), (q,), np.float64)
         scalars, C = np.empty(q, SCALAR), np.zeros((q, q))
-        effects = natural[at + q + r : at + q + r + K * q].reshape((K, q))
-        corr = natural[at + q : at + q + r]
-        spare = np.empty((2, q, K))
-        place_factor(factors[f], x[at:], scalars, C, corr, effects, spare[0], spare[1])
+        effects = coordinates(factors[f], natural[at:]).reshape((K, q))
+        corr = natural[at + q : at + q + factors[f].n_correlations]
+        shares, sizes = np.empty((q, K)), np.empty((q, K))
+        place_factor(factors[f], x[at:], scalars, C, corr, effects, shares, sizes)
         for t in range(q):
             natural[at + t] = scalars[t].value
             for k in range(K):
                 effects[k, t] *= units[t]
-        at += q + r + K * q
+        at += factors[f].n_dim
     natural[at] = 0.0
     for i in range(at, n_dim):
         natural[at] -= 0.5 * x[i] * x[i]

@@ -37,14 +37,14 @@ __all__ = [
     "workspace",
 ]
 
-#: What the callback reads: the record of the marginal likelihood comes first, so that the address
-#: of this one is that of the marginal's, too. `marginal` is the address of its callback.
+#: What the callback reads. The fields of the marginal likelihood's record come first, so that
+#: its callback can read this record as its own. `marginal` is the address of that callback.
 TABLE = np.dtype(
     [
         *MARGINAL_TABLE.descr,
         *fields(
             *("n_forms", "n_entries", "n_effects", "start", "column", "value", "within"),
-            *("n_squares", "width", "n_classes"),
+            *("n_shifts", "n_squares", "width", "n_classes"),
             *("of_group", "first", "has_rest", "Q", "unshifted", "marginal"),
         ).descr,
     ]
@@ -80,8 +80,9 @@ class GivenEffects(NamedTuple):
         values: dict[str, Any] = {
             name: marginal[name][0] for name in MARGINAL_TABLE.names or ()
         }
-        values |= {"n_forms": len(forms.start) - 1, "n_entries": len(forms.value)}
-        values |= {"n_squares": len(forms.within), **forms._asdict()}
+        n_forms, n_squares, W = len(forms.start) - 1, len(forms.within), self.marginal.W
+        values |= {"n_forms": n_forms, "n_entries": len(forms.value), "n_squares": n_squares}
+        values |= {"n_shifts": n_forms - len(W) * W.shape[1] - n_squares, **forms._asdict()}
         if classes is not None:
             values |= {"width": classes.Q.shape[1], "n_classes": len(classes.has_rest)}
             values |= {"of_group": classes.of_group, "first": classes.first, "Q": classes.Q}
@@ -124,13 +125,14 @@ def workspace(table):
 
 
 @njit(**JIT_INNER)
-def patch(table, response, W, adjoint):
+def patch(tables, response, W, adjoint):
     """Return a copy of the record (1,) whose marginal has these arrays.
 
-    numba frees an array after its last use, and an address is none: the copy and `adjoint`
-    must be used again after the call that they are made for.
+    numba frees an array after its last use, and neither an address nor a record of an array is
+    a use of it. After the call that the copy is made for, both the copy and `adjoint` must be
+    used again as arrays, as `pull_back` does.
     """
-    patched = table.copy()
+    patched = tables.copy()
     patched[0].response = response.ctypes.data
     patched[0].W = W.ctypes.data
     patched[0].adjoint = adjoint.ctypes.data
@@ -139,8 +141,8 @@ def patch(table, response, W, adjoint):
 
 @njit(**JIT_INNER)
 def fill_slots(table, d, response):
-    """Fill the targets of the slots of classes, E_y being less d (n_groups,)."""
-    n_blocks, n_shifts = table.n_blocks, table.n_forms - table.n_columns - table.n_squares
+    """Fill the responses of the slots of classes, where E_y is less d (n_groups,)."""
+    n_blocks, n_shifts = table.n_blocks, table.n_shifts
     width, n_classes = table.width, table.n_classes
     of_group = carray(as_pointer(table.of_group), (n_shifts,), np.int64)
     first = carray(as_pointer(table.first), (n_classes + 1,), np.int64)
@@ -168,7 +170,7 @@ def fill_slots(table, d, response):
 @njit(**JIT_INNER)
 def pull_back_slots(table, p, d_response, form):
     """Turn the forms d (n_groups,) into the derivatives in them; see `pull_back`."""
-    n_blocks, n_shifts = table.n_blocks, table.n_forms - table.n_columns - table.n_squares
+    n_blocks, n_shifts = table.n_blocks, table.n_shifts
     width, n_classes = table.width, table.n_classes
     of_group = carray(as_pointer(table.of_group), (n_shifts,), np.int64)
     first = carray(as_pointer(table.first), (n_classes + 1,), np.int64)
@@ -176,7 +178,7 @@ def pull_back_slots(table, p, d_response, form):
     Q = carray(as_pointer(table.Q), (n_shifts, width), np.float64)
     unshifted = carray(as_pointer(table.unshifted), (n_shifts,), np.float64)
     response = carray(as_pointer(table.response), (n_blocks, 1, LANES), np.float64)
-    # The norm t of what is left, e - QQ'e, has the derivative (e - QQ'e) / t.
+    # The norm t of the rest, e - QQ'e, has the derivative (e - QQ'e) / t.
     of_rest = np.zeros(n_classes)
     for c in range(n_classes):
         i = first[c + 1] - 1
@@ -195,13 +197,12 @@ def pull_back_slots(table, p, d_response, form):
 
 @njit(**JIT_INNER)
 def shift(table, effects, form, response, W):
-    """Fill the forms, and response and W as they are given the effects."""
+    """Fill the forms, and response and W given the effects: derivation (11)."""
     q, m, n_within, n_blocks = table.n_terms, table.n_columns, table.n_within, table.n_blocks
-    n_forms, n_entries = table.n_forms, table.n_entries
+    n_forms, n_entries, n_shifts = table.n_forms, table.n_entries, table.n_shifts
     start = carray(as_pointer(table.start), (n_forms + 1,), np.int64)
     column = carray(as_pointer(table.column), (n_entries,), np.int32)
     value = carray(as_pointer(table.value), (n_entries,), np.float64)
-    n_shifts = n_forms - n_within * m - table.n_squares
     within = carray(as_pointer(table.within), (table.n_squares,), np.int64)
     old_response = carray(as_pointer(table.response), (n_blocks, q, LANES), np.float64)
     old_W = carray(as_pointer(table.W), (n_within, m, m), np.float64)
@@ -220,7 +221,8 @@ def shift(table, effects, form, response, W):
         x = form[n_shifts + n_within * m + i]
         W[within[i], m - 1, m - 1] += x * x
     response[:] = old_response
-    # Divisions are by a constant, not by q, which would cost more than all the rest.
+    # The loops are over groups and terms: to divide each form's position by q would cost more
+    # than all the rest.
     squares = 0.0
     for j in range(n_shifts // max(q, 1)):
         for a in range(q):
@@ -235,27 +237,30 @@ def shift(table, effects, form, response, W):
     if table.n_classes > 0:
         fill_slots(table, form, response)
     for g in range(n_within):
-        # The cross-products of a perfect fit are zero, and rounding may be negative.
+        # The cross-products of a perfect fit are zero, and rounding may make them negative.
         W[g, m - 1, m - 1] = max(W[g, m - 1, m - 1], 1e-16 * old_W[g, m - 1, m - 1])
         for a in range(m - 1):
             W[g, m - 1, a] = W[g, a, m - 1]
 
 
 @njit(**JIT_INNER)
-def pull_back(table, adjoint, form, d_effects):
-    """Fill the derivatives in the effects, given those in response and W; overwrite the forms."""
+def pull_back(patched, adjoint, form, d_effects):
+    """Fill the derivatives in the effects, given those in response and W; overwrite the forms.
+
+    `patched` (1,) is what `patch` returned.
+    """
+    table = patched[0]
     q, m, n_within, n_blocks = table.n_terms, table.n_columns, table.n_within, table.n_blocks
-    n_forms, n_entries = table.n_forms, table.n_entries
+    n_forms, n_entries, n_shifts = table.n_forms, table.n_entries, table.n_shifts
     start = carray(as_pointer(table.start), (n_forms + 1,), np.int64)
     column = carray(as_pointer(table.column), (n_entries,), np.int32)
     value = carray(as_pointer(table.value), (n_entries,), np.float64)
-    n_shifts = n_forms - n_within * m - table.n_squares
     within = carray(as_pointer(table.within), (table.n_squares,), np.int64)
     size = n_blocks * q * LANES
     d_response = adjoint[:size].reshape((n_blocks, q, LANES))
     last, precision = adjoint[size : size + m], adjoint[size + m :]
-    # The derivatives in W are -precision * last in its last column, half of it in its last
-    # entry, which has minus the squares of the shifts.
+    # The derivatives in W are -precision * last in its last column, and half of it in the last
+    # entry of the column, from which the squares of the shifts are subtracted.
     if table.n_classes > 0:
         pull_back_slots(table, precision[0] * last[m - 1], d_response, form)
     else:
@@ -278,9 +283,9 @@ def pull_back(table, adjoint, form, d_effects):
 
 
 def _given_effects(table_, inputs_, outputs_, with_gradient):
-    """Do as the marginal likelihood does, with the effects of other factors after its inputs.
+    """Evaluate the marginal likelihood given the effects, which come after its own inputs.
 
-    Outputs: log density; gradient in the order of the inputs; U.
+    Outputs: the log density; its gradient in the order of the inputs; U.
     """
     tables = carray(as_pointer(table_), (1,), TABLE)
     table = tables[0]
@@ -302,4 +307,4 @@ def _given_effects(table_, inputs_, outputs_, with_gradient):
     outputs[1 + n_inputs + n_effects :] = marginal[1 + n_inputs :]
     if with_gradient != 0:
         d_effects = outputs[1 + n_inputs : 1 + n_inputs + n_effects]
-        pull_back(patched[0], adjoint, form, d_effects)
+        pull_back(patched, adjoint, form, d_effects)

@@ -1,7 +1,7 @@
 """The algebra of the marginal likelihood, group by group, in numba.
 
-`skhbm._likelihood.marginal` states the formulas. Groups are processed `LANES` at a time, the lane being
-the last axis of every array (`skhbm._numba.lanes`).
+`skhbm._likelihood.marginal` states the formulas. Groups are processed `LANES` at a time, the
+lane being the last axis of every array (`skhbm._numba.lanes`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from skhbm._numba.lanes import LANES, at_least, load, root, splat, store, total
 
 __all__ = ["add_crossproduct", "between_gradient", "integrate", "response_adjoint", "whiten"]
 
-#: Products of pivots grow to about this.
+#: The logarithm of a product of pivots is taken when the product is larger than this.
 LARGE = 1e100
 
 
@@ -41,8 +41,8 @@ def whiten(cov, sigma, roots, response, weight, Y):
                 for b in range(q):
                     x += load(Y, (g, a, b)) * cov[b, c]
                 store(RC, (a, c), x)
-        # Row a of the Cholesky factor F of B, then row a of Y by forward substitution; the
-        # rows of R that were solved already are read from the roots.
+        # Row a of the Cholesky factor F of B, then row a of Y by forward substitution,
+        # derivation (4). Rows of R above it are solved already in Y: the roots still have them.
         for a in range(q):
             for b in range(a):
                 x = splat(0.0)
@@ -56,7 +56,7 @@ def whiten(cov, sigma, roots, response, weight, Y):
                 x += load(RC, (a, c)) * (load(roots, (g, a, c)) * d)
             for c in range(a):
                 x -= load(F, (a, c)) * load(F, (a, c))
-            # Rounding may take it below one where a group is fitted all but perfectly.
+            # Rounding may take a pivot below one where a group is fitted all but perfectly.
             pivot = root(at_least(x, splat(1.0)))
             store(F, (a, a), pivot)
             store(pivots, (0,), load(pivots, (0,)) * pivot)
@@ -72,10 +72,10 @@ def whiten(cov, sigma, roots, response, weight, Y):
 
 @njit(**JIT_INNER)
 def log_product(pivots, weight, g):
-    """Return the weighted sum of the logs of pivots up to block g, if they are to be taken.
+    """Return the weighted sum of the logs of pivots up to block g, or 0 to take them later.
 
-    They cost more than all else. Where each lane is one group they wait until the product of
-    its pivots, which are all at least one, is large.
+    Logarithms cost more than all else. Where each lane is one group they wait until the product
+    of the lane's pivots, which are all at least one, is large.
     """
     largest = 0.0
     for l in range(LANES):
@@ -113,15 +113,15 @@ def add_crossproduct(Y, K):
 
 @njit(**JIT_INNER)
 def integrate(K, mean, given, U, F, d_given):
-    """Integrate g ~ Normal(-mean, I) out of exp(-v'Kv/2), v = (g, given, -1).
+    """Integrate g ~ Normal(-mean, I) out of exp(-v'Kv/2), v = (g, given, -1): derivation (9).
 
-    Fills U (k + 1, k + 1), whose leading rows are the inverse of the Cholesky factor of the
+    Fill U (k + 1, k + 1), whose leading rows are the inverse of the Cholesky factor of the
     precision of g and whose last row is (mean of g, 1); the adjoint F (m, m) with
-    d log density / dK = -F/2; the derivative in given. Returns minus the log density:
-    half the residual sum of squares, penalty included, plus half the log determinant.
+    d log density / dK = -F/2; and the derivative in given. Return minus the log density: half
+    the residual sum of squares, penalty included, plus half the log determinant.
     """
     m, k = len(K), len(mean)
-    # v = H (g, 1): the identity beside rest = (given, -1).
+    # v = H (g, 1), where H has the identity and, below it, the column rest = (given, -1).
     rest = np.full(m - k, -1.0)
     for a in range(m - 1 - k):
         rest[a] = given[a]
@@ -187,7 +187,7 @@ def invert_lower(A, U):
 
 @njit(**JIT_INNER)
 def between_gradient(cov, F, weight, Y, d_cov, d_log_sigma):
-    """Add the gradients through the B_j.
+    """Add the gradients of the log density through the B_j.
 
     With S_j = Y_j F Y_j' - I (I times the weight) and G_j = V_j' S_j V_j:
     d logp / d cov = sum_j G_j / 2 and
@@ -200,8 +200,8 @@ def between_gradient(cov, F, weight, Y, d_cov, d_log_sigma):
     d_scale = np.empty((1, LANES))
     acc = np.zeros((q, q, LANES))
     for g in range(n_blocks):
-        # Y F Y' = half Y' + Y half', half being Y times the lower triangle of F with half
-        # of its diagonal.
+        # Y F Y' is half Y' + Y half' where `half` is Y times the lower triangle of F, with
+        # half of its diagonal.
         for a in range(q):
             for c in range(m):
                 x = load(Y, (g, a, q + c)) * (0.5 * F[c, c])
@@ -242,8 +242,8 @@ def between_gradient(cov, F, weight, Y, d_cov, d_log_sigma):
 def response_adjoint(cov, sigma, F, roots, response, Y, out):
     """Fill out (n_blocks, q, LANES) with the derivatives of log p in E_y.
 
-    They are -B_j^-1 E_j f / sigma_j^2, f being the last column of F, and with
-    t = Y_j f = F_j^-1 E_j f / sigma_j it is B_j^-1 E_j f = E_j f - R_j cov V_j' t.
+    They are -B_j^-1 E_j f / sigma_j^2, where f is the last column of F. With
+    t = Y_j f = F_j^-1 E_j f / sigma_j, B_j^-1 E_j f equals E_j f - R_j cov V_j' t.
     """
     n_blocks, q, _, _ = Y.shape
     m = len(F)

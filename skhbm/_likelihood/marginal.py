@@ -1,13 +1,13 @@
 """The marginal likelihood of the hyperparameters, its gradient, in numba.
 
-Group effects and normally distributed population coefficients are integrated
-out. Nothing here knows about priors of scales, PyMC, or rows of data.
+Group effects and normally distributed population coefficients are integrated out. Nothing here
+knows about priors of scales, PyMC, or rows of data.
 
-The data come as the roots of `skhbm._design.roots`: per group j a q x q matrix R_j with
-R_j'R_j = Z_j'Z_j and the q x m matrix E_j = Q_j'[X y], Q_j being an orthonormal
-basis of the span of Z_j. What is left of the cross-products of [X y], the within
-part W, does not involve the effects. R_j and E_j stand side by side in `roots`. With
-residuals of scale sigma_j and effects of covariance `cov`, derivation (4) and (5) are
+The data come as the roots of `skhbm._design.roots`, derivation (2): for each group j a q x q
+matrix R_j with R_j'R_j = Z_j'Z_j, and the q x m matrix E_j = Q_j'[X y], where Q_j is an
+orthonormal basis of the span of Z_j. The rest of the cross-products of [X y], the within part
+W, does not involve the effects. R_j and E_j stand side by side in `roots`. With residuals of
+scale sigma_j and effects of covariance `cov`, derivation (4) and (5) are
 
     B_j = I + R_j cov R_j' / sigma_j^2 = F_j F_j',
     V_j = F_j^-1 R_j / sigma_j,         Y_j = F_j^-1 E_j / sigma_j,
@@ -40,9 +40,9 @@ if TYPE_CHECKING:
     from skhbm._types import Float
 
 
-__all__ = ["TABLE", "Marginal", "make_marginal", "marginal_callback"]
+__all__ = ["TABLE", "Marginal", "make_marginal", "marginal_callback", "split_inputs"]
 
-#: What the callback reads. `adjoint` is 0, or where the derivatives in the response go.
+#: What the callback reads. `adjoint` is 0, or where derivatives in the response and W go.
 TABLE = fields(
     *("n_terms", "n_columns", "n_integrated", "n_within", "n_blocks"),
     *("mean", "roots", "response", "weight", "W", "counts", "adjoint"),
@@ -53,8 +53,8 @@ class Marginal(NamedTuple):
     """The marginal likelihood of one design, ready to be called from compiled code.
 
     Of the m columns of X and y the first k are those of coefficients g ~ Normal(-mean, I),
-    which are integrated out, the last is the response, and the others have coefficients that are
-    given: w = (g, given).
+    which are integrated out, the last is the response, and the others have coefficients that
+    are given: w = (g, given).
 
     Attributes
     ----------
@@ -141,31 +141,26 @@ def _marginal(table_, inputs_, outputs_, with_gradient):
     """
     table = carray(as_pointer(table_), (1,), TABLE)[0]
     q, m, k = table.n_terms, table.n_columns, table.n_integrated
-    n_within, n_blocks, s = table.n_within, table.n_blocks, m - 1 - k
+    n_within, n_blocks = table.n_within, table.n_blocks
+    n_inputs = q * q + n_within + m - 1 - k
     mean = carray(as_pointer(table.mean), (k,), np.float64)
     roots = carray(as_pointer(table.roots), (n_blocks, q, q + m - 1, LANES), np.float64)
     response = carray(as_pointer(table.response), (n_blocks, q, LANES), np.float64)
     weight = carray(as_pointer(table.weight), (n_blocks, LANES), np.float64)
     W = carray(as_pointer(table.W), (n_within, m, m), np.float64)
     counts = carray(as_pointer(table.counts), (n_within,), np.float64)
-    at = 8 * q * q
-    cov = carray(as_pointer(inputs_), (q, q), np.float64)
-    sigma = carray(as_pointer(inputs_ + at), (n_within,), np.float64)
-    given = carray(as_pointer(inputs_ + at + 8 * n_within), (s,), np.float64)
-    logp = carray(as_pointer(outputs_), (1,), np.float64)
-    d_cov = carray(as_pointer(outputs_ + 8), (q, q), np.float64)
-    at += outputs_ + 8
-    d_sigma = carray(as_pointer(at), (n_within,), np.float64)
-    d_given = carray(as_pointer(at + 8 * n_within), (s,), np.float64)
-    U = carray(as_pointer(at + 8 * (n_within + s)), (k + 1, k + 1), np.float64)
+    inputs = carray(as_pointer(inputs_), (n_inputs,), np.float64)
+    outputs = carray(as_pointer(outputs_), (1 + n_inputs + (k + 1) ** 2,), np.float64)
+    cov, sigma, given = split_inputs(inputs, q, n_within)
+    d_cov, d_sigma, d_given = split_inputs(outputs[1 : 1 + n_inputs], q, n_within)
+    U = outputs[1 + n_inputs :].reshape((k + 1, k + 1))
 
     Y = np.empty((n_blocks, q, q + m, LANES))
-    K = np.zeros((m, m))
-    logp[0] = -whiten(cov, sigma, roots, response, weight, Y)
-    add_crossproduct(Y, K)
-    logp[0] = add_within(W, counts, sigma, K, logp[0])
-    F = np.zeros((m, m))
-    logp[0] -= integrate(K, mean, given, U, F, d_given)
+    K, F = np.zeros((m, m)), np.zeros((m, m))
+    logp = -whiten(cov, sigma, roots, response, weight, Y)
+    add_crossproduct(Y, K)  # derivation (4)
+    logp = add_within(W, counts, sigma, K, logp)
+    outputs[0] = logp - integrate(K, mean, given, U, F, d_given)  # derivation (5)
     if with_gradient == 0:
         return
     d_cov[:] = 0.0
@@ -179,6 +174,17 @@ def _marginal(table_, inputs_, outputs_, with_gradient):
 
 
 @njit(**JIT_INNER)
+def split_inputs(values, q, n_within):
+    """Return views of what values hold of cov (q, q), sigma and given, or of derivatives."""
+    size = q * q
+    return (
+        values[:size].reshape((q, q)),
+        values[size : size + n_within],
+        values[size + n_within :],
+    )
+
+
+@njit(**JIT_INNER)
 def add_within(W, counts, sigma, K, logp):
     """Add the within parts to K; return logp less counts times log sigma."""
     m = len(K)
@@ -187,13 +193,13 @@ def add_within(W, counts, sigma, K, logp):
         precision = 1.0 / (sigma[j] * sigma[j])
         for a in range(m):
             for b in range(m):
-                K[a, b] += W[j, a, b] * precision
+                K[a, b] += W[j, a, b] * precision  # derivation (4)
     return logp
 
 
 @njit(**JIT_INNER)
 def within_gradient(W, counts, sigma, F, d_sigma):
-    """Turn derivatives in log sigma between groups into derivatives in sigma of all."""
+    """Turn derivatives through the B_j in log sigma into the whole derivatives in sigma."""
     m = len(F)
     for j in range(len(W)):
         d_sigma[j] -= counts[j]
@@ -205,9 +211,9 @@ def within_gradient(W, counts, sigma, F, d_sigma):
 
 @njit(**JIT_INNER)
 def write_rest(address, F, sigma):
-    """Write what follows the derivatives in the response, of use to whoever shifts it.
+    """Write the last column of F (m,), where -F / 2 is the derivative in K, and 1 / sigma^2.
 
-    That is the last column of F (m,), -F / 2 being the derivative in K, and 1 / sigma^2.
+    They follow the derivatives in the response: `skhbm._likelihood.given_effects` needs both.
     """
     m, n_within = len(F), len(sigma)
     rest = carray(as_pointer(address), (m + n_within,), np.float64)

@@ -1,4 +1,4 @@
-"""Work in threads: how many of them, slices of an array for each, and what must be done alone."""
+"""Work in threads: their number, a slice of an array for each, and what must be done alone."""
 
 from __future__ import annotations
 
