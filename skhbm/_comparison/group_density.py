@@ -1,13 +1,15 @@
 """The density of each group's rows given each draw, the group's effects integrated out.
 
 With the roots and the within part W_j of `skhbm._design.roots` and v = (-w, 1), what is left of
-a group's target in an orthonormal basis is e_j = E_j v between and ss_j = v'W_j v within. Then
+a group's response in an orthonormal basis is e_j = E_j v between and ss_j = v'W_j v within.
+Then
 
     B_j = I + R_j L L'R_j' / sigma_j^2 = F F',    y = F^-1 e_j / sigma_j,
     log p(y_j | w, L, sigma_j) = -n_j log(2 pi sigma_j^2) / 2 - log|B_j| / 2
                                  - (y'y + ss_j / sigma_j^2) / 2.
 
-`skhbm._likelihood.marginal` has the sum over groups, and integrates the coefficients w out.
+This is derivation (5) for a single group. `skhbm._likelihood.marginal` has the sum over groups,
+and integrates the coefficients w out.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from skhbm._numba.jit import JIT, njit
-from skhbm._posterior.effects import add_outer_product
+from skhbm._posterior.effects import add_outer_product, scale_of
 from skhbm._posterior.posterior import flat
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ NOTHING = 40.0
 
 
 class Left(NamedTuple):
-    """What is left of the target of groups in each draw, in working units.
+    """What is left of the response of groups in each draw, in working units.
 
     Attributes
     ----------
@@ -68,7 +70,7 @@ def group_log_densities(
     Returns
     -------
     ndarray of shape (n_groups, n_draws)
-        Zero for a group without rows. If errors are known, they are densities of the targets
+        Zero for a group without rows. If errors are known, they are densities of the responses
         over their errors.
     """
     R, E = np.split(parts.roots, [posterior.tau.shape[2]], axis=2)
@@ -123,7 +125,7 @@ def _quadratics(v, W, out):
 
 @njit(**JIT)
 def density_root(L, R, sigma, RL, F):
-    """Fill F (q, q) with the Cholesky factor of B, and RL with R L / sigma."""
+    """Fill F (q, q) with the Cholesky factor of B, and RL with R L / sigma: derivation (4)."""
     q = len(L)
     for a in range(q):
         for b in range(q):
@@ -138,7 +140,10 @@ def density_root(L, R, sigma, RL, F):
 
 @njit(**JIT)
 def _log_density(L, R, sigma, between, within, n, RL, F, y):
-    """Return the log density of a group in one draw, up to 2 pi; RL, F and y are room."""
+    """Return the log density of a group in one draw, up to 2 pi: derivation (5).
+
+    RL, F and y are room for what is computed on the way.
+    """
     density_root(L, R, sigma, RL, F)
     half_logdet, quadratic = 0.0, within / (sigma * sigma)
     for a in range(len(L)):
@@ -158,7 +163,7 @@ def _fill(L, sigma, R, between, within, n, out):
     F, RL, y = np.empty((q, q)), np.empty((q, q)), np.empty(q)
     for j in range(len(n)):
         for s in range(n_draws):
-            scale = sigma[s, 0] if sigma.shape[1] == 1 else sigma[s, j]
+            scale = scale_of(sigma, s, j)
             out[j, s] = _log_density(
                 L[s], R[j], scale, between[j, :, s], within[j, s], n[j], RL, F, y
             )
@@ -166,11 +171,11 @@ def _fill(L, sigma, R, between, within, n, out):
 
 @njit(**JIT)
 def _integrate(L, start, mean, spread, R, between, within, n, out):
-    """Fill out like `_fill`, each sigma integrated out, log sigma being normal.
+    """Fill out as `_fill` does, each sigma integrated out, whose log is normal.
 
-    Trapezoidal sums in t = log sigma, both ways from a draw. The curvature of the log density
-    at its mode is at most about 1 / spread^2 + 2n; with a step of one standard deviation,
-    sums of normal densities are exact to 1e-8.
+    Trapezoidal sums in t = log sigma go both ways from a draw. The curvature of the log density
+    at its mode is at most about 1 / spread^2 + 2n. Sums of normal densities, with a step of one
+    standard deviation, are exact to 1e-8.
     """
     n_draws, q, _ = L.shape
     F, RL, y = np.empty((q, q)), np.empty((q, q)), np.empty(q)

@@ -1,7 +1,7 @@
 """The density of rows given each draw, when the effects of some factors are sampled.
 
 Groups are of the factor that is integrated out. Once the drawn effects of other factors are
-taken off the target, the rows of a group are independent of the rows of other groups. But
+taken off the response, the rows of a group are independent of the rows of other groups. But
 levels without draws have effects t ~ Normal(0, S) that tie groups together. With K, the
 block-diagonal matrix of the roots of S,
 
@@ -27,7 +27,7 @@ from skhbm._design.linear_forms import first_effects
 from skhbm._design.pseudo_rows import make_pseudo_rows
 from skhbm._design.roots import make_parts
 from skhbm._numba.jit import JIT, njit
-from skhbm._posterior.effects import covariance_roots, row_offsets
+from skhbm._posterior.effects import covariance_roots, row_offsets, scale_of
 from skhbm._posterior.posterior import flat
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def group_rows(posterior: Posterior, statistics: GroupedStatistics) -> GroupRows
 
 
 def left_by_effects(posterior: Posterior, rows: GroupRows) -> Left:
-    """Take coefficients and drawn effects off the target of the groups."""
+    """Take coefficients and drawn effects off the response of the groups."""
     return _left(posterior, rows)[0]
 
 
@@ -178,9 +178,9 @@ def _undrawn_terms(posterior: Posterior, rows: GroupRows) -> tuple[Float, Float]
 
 @njit(**JIT)
 def _project(Q, starts, values):
-    """Return Q_j' values (n_groups, q, k) of each group, and take that part off values (n, k).
+    """Return Q_j' values (n_groups, q, k) of each group; leave the rest in values (n, k).
 
-    Its rows begin at starts.
+    The rows of the groups begin at starts.
     """
     (n, q), k = Q.shape, values.shape[1]
     out = np.zeros((len(starts), q, k))
@@ -201,8 +201,8 @@ def _project(Q, starts, values):
 def _add_groups(L, sigma, R, between, QZ, residual, rest, starts, A, b):
     """Add the sums over groups to A (s, d, d) and b (s, d).
 
-    QZ (n_groups, q, d) and rest (n_rows, d) are the effects' terms between and within groups,
-    whose rows begin at starts.
+    QZ (n_groups, q, d) and rest (n_rows, d) are the effects' terms between and within groups.
+    The rows of the groups begin at starts.
     """
     n_draws, q, _ = L.shape
     d = rest.shape[1]
@@ -217,7 +217,7 @@ def _add_groups(L, sigma, R, between, QZ, residual, rest, starts, A, b):
                     for c in range(d):
                         within[a, c] += rest[i, a] * rest[i, c]
         for s in range(n_draws):
-            scale = sigma[s, 0] if sigma.shape[1] == 1 else sigma[s, j]
+            scale = scale_of(sigma, s, j)
             density_root(L[s], R[j], scale, RL, F)
             # Y and y by forward substitution.
             for a in range(q):

@@ -1,7 +1,7 @@
-"""numba's `njit`, but that numba is imported when a function is first called.
+"""A decorator like numba's `njit`, which imports numba when a function is first called.
 
-Its import and first call take some 0.2 s each: a server that predicts
-one row needs neither.
+The import of numba and its first call take some 0.2 s each, which a server that predicts one
+row does not need.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Kernel:
 
     @property
     def _numba_type_(self) -> Any:
-        """What numba asks a name in a compiled function for."""
+        """The type that numba asks a name in a compiled function for."""
         return self.compiled._numba_type_
 
 

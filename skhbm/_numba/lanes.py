@@ -1,12 +1,12 @@
-"""`LANES` doubles as one number of numba's: its arithmetic is that of vector instructions.
+"""`LANES` doubles as a single number of numba's, with the arithmetic of vector instructions.
 
 LLVM leaves loops over a few lanes of arrays as they are, one double after another, as long as
-the arrays might overlap. Numbers that live in registers cannot. In compiled functions
+the arrays might overlap. Numbers that live in registers cannot overlap. In compiled functions
 
     x = load(array, (i, j)), store(array, (i, j), x)
 
-read and write array[i, j, :], with + - * / between lanes and with floats, `splat(float)`,
-`root(x)`, `at_least(x, y)` and `total(x)`, the sum over lanes. No sum is reordered, and no
+read and write array[i, j, :]. There are + - * / between lanes and with floats, `splat(float)`,
+`root(x)`, `at_least(x, y)`, and `total(x)`, the sum over lanes. No sum is reordered, and no
 multiplication fused with an addition: results do not depend on the instruction set.
 """
 
@@ -71,9 +71,9 @@ def splat(typingctx: Any, x: Any) -> Any:
     """Return a float in all lanes."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        one = builder.insert_element(ir.Constant(VECTOR, ir.Undefined), args[0], _lane(0))
+        first = builder.insert_element(ir.Constant(VECTOR, ir.Undefined), args[0], _lane(0))
         zeros = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-        return builder.shuffle_vector(one, ir.Constant(VECTOR, ir.Undefined), zeros)
+        return builder.shuffle_vector(first, ir.Constant(VECTOR, ir.Undefined), zeros)
 
     return LANES_TYPE(types.float64), codegen
 
@@ -93,7 +93,7 @@ def root(typingctx: Any, x: Any) -> Any:
 
 @intrinsic
 def at_least(typingctx: Any, x: Any, least: Any) -> Any:
-    """Return `least` where a lane is less than that; what is not a number stays."""
+    """Return `least` where a lane is less than `least`; a lane that is not a number stays."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         less = builder.fcmp_ordered("<", *args)
@@ -116,7 +116,7 @@ def total(typingctx: Any, x: Any) -> Any:
 
 
 def _pointer(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-    """Return the address of the first lane as that of a vector."""
+    """Return the address of the first lane as the address of a vector."""
     kind, indices = signature.args[0], cgutils.unpack_tuple(builder, args[1])
     array = context.make_array(kind)(context, builder, args[0])
     wide = [

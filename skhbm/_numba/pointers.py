@@ -1,7 +1,7 @@
-"""Addresses in numba: what lies there, and calls of the functions that do.
+"""Addresses in compiled code: pointers, and calls of functions by their addresses.
 
-A density, a likelihood or a prior is compiled once and called by address: none is compiled
-again into each of its callers, and which one is called may depend on the model.
+A density, a likelihood or a prior is compiled once and called by address. None is compiled
+again into each of its callers, and the model decides which function is called.
 """
 
 from __future__ import annotations
@@ -64,6 +64,6 @@ def call_prior(typingctx: Any, address: Any, x: Any, parameters: Any, out: Any) 
 
 
 def _call(builder: Any, result: Any, arguments: list[Any], args: Any) -> Any:
-    """Call the function at the address args[0] with what comes after it."""
+    """Call the function at the address args[0] with the arguments that follow."""
     function = builder.inttoptr(args[0], ir.FunctionType(result, arguments).as_pointer())
     return builder.call(function, args[1:])

@@ -3,13 +3,13 @@
 Given the coefficients w, the covariance L L' of the effects and the scale sigma_j,
 
     M_j = I + L'R_j'R_j L / sigma_j^2 = F F',    P_j = L F^-T,
-    Cov[u_j] = P_j P_j',    E[u_j] = P_j P_j' R_j' (E_y - E_x w) / sigma_j^2,
+    Cov[u_j] = P_j P_j',    E[u_j] = P_j P_j' R_j' (E_y - E_x w) / sigma_j^2.
 
-E_y being less a shift where effects of other factors are given
-
-(Lindley & Smith 1972, eq. 12, through the Cholesky factor of M_j as in Bates et al. 2015,
-section 5.4, so that nothing cancels as the effects' variance goes to zero).
-All is in working units; axes are draws (s), groups (j), terms (q).
+These are formulas (6) and (8) of the derivation in the user guide. Where effects of other
+factors are given, they shift E_y: formula (11). The moments are eq. 12 of Lindley & Smith
+(1972). They are computed from the Cholesky factor of M_j as in section 5.4 of Bates et al.
+(2015), so that nothing cancels as the effects' variance goes to zero. All is in working units;
+axes are draws (s), groups (j), terms (q).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ __all__ = [
     "row_offsets",
 ]
 
-#: For so many groups numba is not called, which takes a while the first time.
+#: For up to so many groups NumPy serves: the first call of numba in a process takes a while.
 FEW = 4
 
 
@@ -59,8 +59,9 @@ def covariance_roots(cov: Float) -> Float:
 def add_outer_product(F, x):
     """Change F (q, q), lower triangular, so that F F' has x x' added, by rotations.
 
-    Formed as a matrix, I + L'A L / sigma^2 would lose its smaller eigenvalues, which are at
-    least one, beside those of a group that is fitted all but perfectly. x is overwritten.
+    The eigenvalues of I + L'A L / sigma^2 are at least one. If this matrix were formed, the
+    smaller eigenvalues would be lost beside the larger ones where a group is fitted all but
+    perfectly. x is overwritten.
     """
     q = len(x)
     for a in range(q):
@@ -72,9 +73,15 @@ def add_outer_product(F, x):
             x[b] = cos * x[b] - sin * t
 
 
+@njit(**JIT_INNER)
+def scale_of(sigma, s, j):
+    """Return the residual scale of group j in draw s from sigma (n_draws, 1 or n_groups)."""
+    return sigma[s, 0] if sigma.shape[1] == 1 else sigma[s, j]
+
+
 @njit(**JIT)
 def effect_root(L, sigma, roots, P):
-    """Fill P (q, q) with P P' = Cov[u_j], roots (q, q + m) being those of the group."""
+    """Fill P (q, q), where P P' = Cov[u_j], from the roots (q, q + m) of the group."""
     q = len(L)
     F = np.eye(q)
     x = np.empty(q)
@@ -84,8 +91,8 @@ def effect_root(L, sigma, roots, P):
             for c in range(b, q):
                 x[b] += roots[a, c] * L[c, b]
             x[b] /= sigma
-        add_outer_product(F, x)
-    # P = L F^-T: forward substitution along the columns.
+        add_outer_product(F, x)  # derivation (6)
+    # P = L F^-T, by forward substitution along the columns: derivation (8).
     for i in range(q):
         for b in range(q):
             t = L[i, b]
@@ -96,7 +103,7 @@ def effect_root(L, sigma, roots, P):
 
 @njit(**JIT)
 def effect_mean(P, sigma, w, shift, roots, u):
-    """Fill u (q,) with E[u_j], E_y being less shift (q,)."""
+    """Fill u (q,) with E[u_j], where E_y is less the shift (q,): derivation (8)."""
     q, width = roots.shape
     for i in range(q):
         u[i] = 0.0
@@ -125,10 +132,10 @@ def effect_draws(L, sigma, w, shift, roots, codes, z):
         for i in range(n):
             j = codes[i]
             if j >= 0:
-                scale = sigma[s, 0] if sigma.shape[1] == 1 else sigma[s, j]
-                own = shift[s % len(shift), i % shift.shape[1]]
+                scale = scale_of(sigma, s, j)
                 effect_root(L[s], scale, roots[j], P)
-                effect_mean(P, scale, w[s], own, roots[j], u)
+                shift_of = shift[s % len(shift), i % shift.shape[1]]
+                effect_mean(P, scale, w[s], shift_of, roots[j], u)
             else:
                 P[:] = L[s]
                 u[:] = 0.0
@@ -141,9 +148,9 @@ def effect_draws(L, sigma, w, shift, roots, codes, z):
 
 @njit(**JIT)
 def pooling_factors(L, sigma, roots, groups):
-    """Return diag(Cov[u_j] Sigma^-1) = 1 - diag(Cov[u_j] A_j) / sigma_j^2.
+    """Return diag(Cov[u_j] Sigma^-1) = 1 - diag(Cov[u_j] A_j) / sigma_j^2 (s, n, q).
 
-    For one term 1 / (1 + n_j tau^2 / sigma_j^2). Shape (s, len(groups), q).
+    For a varying intercept alone it is 1 / (1 + n_j tau^2 / sigma_j^2).
     """
     n_draws, q, _ = L.shape
     out = np.empty((n_draws, len(groups), q))
@@ -151,17 +158,17 @@ def pooling_factors(L, sigma, roots, groups):
     for k in range(len(groups)):
         j = groups[k]
         for s in range(n_draws):
-            scale = sigma[s, 0] if sigma.shape[1] == 1 else sigma[s, j]
+            scale = scale_of(sigma, s, j)
             effect_root(L[s], scale, roots[j], P)
             for i in range(q):
-                known = 0.0
+                said = 0.0
                 for a in range(q):
                     rp = 0.0
                     for c in range(q):
                         for b in range(q):
                             rp += roots[j, a, c] * P[c, b] * P[i, b]
-                    known += rp * roots[j, a, i]
-                out[s, k, i] = min(max(1.0 - known / (scale * scale), 0.0), 1.0)
+                    said += rp * roots[j, a, i]
+                out[s, k, i] = min(max(1.0 - said / (scale * scale), 0.0), 1.0)
     return out
 
 
@@ -175,8 +182,7 @@ def mean_covariances(L, sigma, roots, codes):
         j = codes[i]
         for s in range(n_draws):
             if j >= 0:
-                scale = sigma[s, 0] if sigma.shape[1] == 1 else sigma[s, j]
-                effect_root(L[s], scale, roots[j], P)
+                effect_root(L[s], scale_of(sigma, s, j), roots[j], P)
             else:
                 P[:] = L[s]
             for a in range(q):
@@ -188,11 +194,11 @@ def mean_covariances(L, sigma, roots, codes):
 
 @njit(**JIT)
 def row_mixture(L, sigma, w, shift, roots, fixed, varying, codes, units, mean, variance):
-    """Add to mean and variance (n_rows, s) those of the linear predictor of each row and draw.
+    """Add the moments of the rows' linear predictors to mean and variance (n_rows, s).
 
     A negative code is a group that was not seen, as in `effect_draws`. `units` are the
-    positions of the rows' groups in shift; rows of one unit that follow each other share the
-    moments of its effects.
+    positions of the rows' groups in shift. The moments of the effects are computed once for
+    rows of a unit that follow each other.
     """
     n_draws, q, _ = L.shape
     wT = w.T.copy()
@@ -203,10 +209,10 @@ def row_mixture(L, sigma, w, shift, roots, fixed, varying, codes, units, mean, v
         if i == 0 or units[i] != units[i - 1]:
             for s in range(n_draws):
                 if j >= 0:
-                    scale = sigma[s, 0] if sigma.shape[1] == 1 else sigma[s, j]
-                    own = shift[s % len(shift), units[i] % shift.shape[1]]
+                    scale = scale_of(sigma, s, j)
                     effect_root(L[s], scale, roots[j], P)
-                    effect_mean(P, scale, w[s], own, roots[j], u)
+                    shift_of = shift[s % len(shift), units[i] % shift.shape[1]]
+                    effect_mean(P, scale, w[s], shift_of, roots[j], u)
                 else:
                     P[:] = L[s]
                     u[:] = 0.0
@@ -243,8 +249,8 @@ def add_square(factors, values, out):
 def row_offsets(effects, first, terms, widths, out):
     """Add z'u of the sampled effects (s, n_effects) to out (n_rows, s).
 
-    first (n_rows, n_others) has the position of the first effect of each row's group, negative
-    for one that was not seen; terms are the z of all factors side by side.
+    `first` (n_rows, n_others) has the position of the first effect of each row's group. It is
+    negative for a group that was not seen. `terms` are the z of all factors side by side.
     """
     for i in range(len(out)):
         at = 0
@@ -259,12 +265,15 @@ def row_offsets(effects, first, terms, widths, out):
 def group_shifts(
     effects: Float, start: Int, index: Int, value: Float, groups: Int, q: int
 ) -> Float:
-    """Return forms of the sampled effects (s, n_effects), q of each group (s, n, q)."""
+    """Return the shifts of E_y of groups (s, n, q) by sampled effects: derivation (11).
+
+    They are linear forms of the effects (s, n_effects), q of them for each group.
+    """
     out = np.zeros((len(effects), len(groups), q))
     if len(groups) > FEW:
         _fill_shifts(effects, start, index, value, groups, out)
         return out
-    # The same sums in the same order: the last digits do not depend on what is asked.
+    # Both ways add in the same order: the last digits do not depend on the number of groups.
     for k, group in enumerate(groups):
         for a in range(q):
             for e in range(start[group * q + a], start[group * q + a + 1]):
@@ -274,7 +283,7 @@ def group_shifts(
 
 @njit(**JIT)
 def _fill_shifts(effects, start, index, value, groups, out):
-    """Add the forms of groups to out (s, n, q)."""
+    """Add the shifts of groups to out (s, n, q)."""
     n_draws, n, q = out.shape
     for s in range(n_draws):
         for k in range(n):

@@ -1,8 +1,9 @@
 """Characteristic functions of mixtures of normals, without a sine or exponential per term.
 
-At equidistant frequencies the terms of a component are exp(i k a - k^2 b): each is the one
-before times a ratio, and ratios fall by a constant factor. Loops over components have no bound
-that the compiler knows, so that it makes vector instructions of them; no sum is reordered.
+At equidistant frequencies the terms of a component are exp(i k a - k^2 b). Each term is the
+previous term times a ratio, and ratios fall by a constant factor. The compiler does not know
+the bounds of loops over components, so that it makes vector instructions of them. No sum is
+reordered.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from skhbm._numba.jit import JIT, njit
 
 __all__ = ["REACH", "characteristic_function"]
 
-#: Standard deviations that a normal is within, and at which its transform is negligible: 6e-14.
+#: All but 6e-14 of a normal distribution, and of its transform, is within so many sds.
 REACH = 7.5
-#: Frequencies after which powers are computed afresh, so that rounding does not add up.
+#: After so many frequencies powers are computed afresh, so that rounding does not add up.
 STRIDE = 64
-#: Components whose powers are computed side by side.
+#: The powers of so many components are computed side by side.
 TILE = 128
 
 
@@ -27,8 +28,9 @@ TILE = 128
 def characteristic_function(mean, sd, centre, h, narrowest, most):
     """Return mean_s exp(i k h (mean_s - centre) - (k h sd_s)^2 / 2) for k = 1, 2, ...
 
-    Real and imaginary parts (2, n), up to the k whose terms are negligible, narrowest being the
-    least sd; none if that is `most` or more. h |mean_s - centre| may be up to 2 pi, h sd_s one.
+    They are real and imaginary parts (2, n), up to the k whose terms are negligible.
+    `narrowest` is the least sd. There are none if `most` terms or more were needed. h |mean_s -
+    centre| may be up to 2 pi, h sd_s up to one.
     """
     needed = REACH / (h * narrowest)
     n = 1 + int(needed) if needed < most else 0
@@ -51,7 +53,7 @@ def characteristic_function(mean, sd, centre, h, narrowest, most):
 
 @njit(**JIT)
 def _narrow_enough(mean, sd, widest, some):
-    """Fill some (2, n) with means and sds of components that are not wider; return how many."""
+    """Fill some (2, n) with means and sds of components up to `widest`; return their number."""
     count = 0
     for s in range(len(mean)):
         if sd[s] <= widest:
@@ -78,8 +80,8 @@ def _add_components(mean, sd, centre, h, low, total):
 def _start(mean, sd, centre, h, powers):
     """Fill powers (5, TILE) for k = 1; see `_advance`.
 
-    Taylor series of an eighth of the angle a, which is below pi / 4, and a quarter of b, which
-    is below 1 / 8, are exact to rounding.
+    An eighth of the angle a is below pi / 4, and a quarter of b is below 1 / 8. Their Taylor
+    series are exact to rounding.
     """
     powers[:] = 0.0
     for l in range(len(mean)):
@@ -126,7 +128,7 @@ def _start(mean, sd, centre, h, powers):
 def _advance(powers, total):
     """Add z_k = exp(i k a - k^2 b) to total (2, TILE), and go on to k + 1.
 
-    Powers are the real and imaginary parts of z_k and of z_(k+1) / z_k, and exp(-2 b).
+    `powers` has the real and imaginary parts of z_k and of z_(k+1) / z_k, and exp(-2 b).
     """
     for l in range(powers.shape[1]):
         x, y, re, im = powers[0, l], powers[1, l], powers[2, l], powers[3, l]
@@ -140,7 +142,7 @@ def _advance(powers, total):
 
 @njit(**JIT)
 def _restart(mean, sd, centre, h, k, powers):
-    """Fill powers for any k."""
+    """Fill powers (5, TILE) for any k; see `_advance`."""
     powers[:] = 0.0
     for l in range(len(mean)):
         a, b = h * (mean[l] - centre), 0.5 * (h * sd[l]) ** 2

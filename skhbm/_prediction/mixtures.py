@@ -1,21 +1,22 @@
 """Mixtures of normals with equal weights: log densities, quantiles, ranked probability scores.
 
-A row's predictive distribution is one, with a component for each of thousands of draws. For
-quantiles and scores it is condensed to its characteristic function about the mean c,
+A row's predictive distribution is such a mixture, with a component for each of thousands of
+draws. For quantiles and scores it is condensed to its characteristic function about the mean c,
 
     phi_k = mean_s exp(i k h (m_s - c) - (k h sd_s)^2 / 2),    h = 2 pi / P.
 
-The Fourier series, of period P, of a step and of a distance give for X, its independent copy
-X' and x = c + u
+Let X' be an independent copy of X, and x = c + u. The Fourier series of a step and of a
+distance, of period P, give
 
     Pr(X <= x) = 1/2 + u / P - sum_k Im(phi_k exp(-i k h u)) / (pi k),
     E|X - x|   = P/6 + (u^2 + Var X) / P - P / pi^2 sum_k Re(phi_k exp(-i k h u)) / k^2,
     E|X - X'|  = P/6 + 2 Var X / P - P / pi^2 sum_k |phi_k|^2 / k^2,
 
-the last two by |v| = P/6 + v^2 / P - P / pi^2 sum_k cos(k h v) / k^2, which holds for |v| <= P.
-(The first is that of Davies 1973, https://doi.org/10.1093/biomet/60.2.415, with the term of
-k = 0.) They are exact but for what is farther than P from x or X', and what the sums leave out.
-A dozen terms are enough for 12 digits, unless some component is far narrower than the mixture.
+The first series is due to Davies (1973, https://doi.org/10.1093/biomet/60.2.415), here with the
+term of k = 0. The other two follow from |v| = P/6 + v^2 / P - P / pi^2 sum_k cos(k h v) / k^2,
+which holds for |v| <= P. They neglect what is farther than P from x or X', and the terms that
+the sums leave out. A dozen terms are enough for 12 digits, unless some component is far
+narrower than the mixture.
 """
 
 from __future__ import annotations
@@ -34,15 +35,15 @@ if TYPE_CHECKING:
 
 __all__ = ["add_noise", "log_densities", "quantiles", "ranked_scores"]
 
-#: Standard deviations from the means within which quantiles are sought in the series.
+#: The series serve for quantiles within so many standard deviations from the means.
 SPAN = 3.0
-#: Terms that cost as much as to solve for quantiles with all components.
+#: So many terms cost as much as to solve for quantiles with all components.
 MOST = 512
-#: Densities, over one by the spread, at which the series do not give quantiles to 11 digits.
+#: Where density times spread is less, the series do not give quantiles to 11 digits.
 SPARSE = 0.01
-#: Terms of a component that cost as much as a pair of components.
+#: So many terms of a component cost as much as a pair of components.
 PAIR = 10.0
-#: Terms per component up to which series are computed at all.
+#: Series are computed if they have no more than so many terms per component.
 MOST_PER_COMPONENT = 16
 
 
@@ -50,16 +51,17 @@ MOST_PER_COMPONENT = 16
 def add_noise(variance, noise, new, codes, extra, narrowest):
     """Turn variances (n, n_draws) of linear predictors into standard deviations of y.
 
-    noise (1 or n_groups, n_draws) has the residual scales, new (n_draws,) those of a group that
-    was not seen, extra (n,) known errors.
+    noise (1 or n_groups, n_draws) has the residual scales, new (n_draws,) the scales of a group
+    that was not seen, extra (n,) known errors.
     """
     for i in range(len(codes)):
-        own = new if codes[i] < 0 else noise[codes[i] % len(noise)]
-        _add_squares(variance[i], own, extra[i] ** 2, narrowest)
+        scale = new if codes[i] < 0 else noise[codes[i] % len(noise)]
+        _add_squares(variance[i], scale, extra[i] ** 2, narrowest)
 
 
 @njit(**JIT_INNER)
 def _add_squares(variance, scale, extra, narrowest):
+    """Turn variances (n_draws,) into roots of their sums with scale^2 and extra."""
     for s in range(len(variance)):
         total = variance[s] + scale[s] * scale[s] + extra
         variance[s] = max(math.sqrt(total), narrowest)
@@ -87,7 +89,7 @@ def log_densities(mean, sd, y):
 
 @njit(**JIT)
 def quantiles(mean, sd, probabilities, scores):
-    """Return quantiles (n, n_quantiles) of mixtures; scores are those of a standard normal."""
+    """Return quantiles (n, n_quantiles) of mixtures; `scores` are a standard normal's."""
     out = np.empty((len(mean), len(scores)))
     for i in range(len(mean)):
         m, scale = mean[i], sd[i]
@@ -97,7 +99,7 @@ def quantiles(mean, sd, probabilities, scores):
         phi = characteristic_function(m, scale, centre, h, narrowest, MOST)
         for k in range(len(scores)):
             p, z = probabilities[k], scores[k]
-            # The mixture's quantile is between those of its components.
+            # The quantile of the mixture is between the quantiles of its components.
             low = centre - farthest + min(z * narrowest, z * widest)
             high = centre + farthest + max(z * narrowest, z * widest)
             x, resolved = min(max(centre + spread * z, low), high), False
@@ -114,7 +116,7 @@ def quantiles(mean, sd, probabilities, scores):
 def ranked_scores(mean: Float, sd: Float, y: Float) -> Float:
     """Return the continuous ranked probability scores (n,) of mixtures (n, n_draws) at y.
 
-    They are E|X - y| - E|X - X'| / 2: Gneiting & Raftery 2007, eq. 21.
+    They are E|X - y| - E|X - X'| / 2, eq. 21 of Gneiting & Raftery (2007).
     """
     to_y, between = _distances(mean, sd, y)
     for i in np.flatnonzero(between < 0.0):
@@ -126,7 +128,7 @@ def ranked_scores(mean: Float, sd: Float, y: Float) -> Float:
 
 @njit(**JIT)
 def _distances(mean, sd, y):
-    """Return E|X - y| and E|X - X'| (n,), the latter negative where pairs cost less."""
+    """Return E|X - y| and E|X - X'| (n,); the latter is -1 where a sum of pairs costs less."""
     to_y, between = np.empty(len(y)), np.full(len(y), -1.0)
     for i in range(len(y)):
         m, scale = mean[i], sd[i]
@@ -147,7 +149,7 @@ def _distances(mean, sd, y):
 
 @njit(**JIT_INNER)
 def _worth(sd, h, farthest, widest):
-    """Whether the series cost less than pairs that are not well apart."""
+    """Whether the series cost less than the sum over pairs that are not well apart."""
     terms = 0.0
     for s in range(len(sd)):
         terms += REACH / (h * sd[s])
@@ -176,7 +178,7 @@ def _extent(mean, sd):
 def _solve(mean, sd, centre, h, phi, p, x, low, high, spread):
     """Solve Pr(X <= x) = p by guarded Newton steps; return x and the density there.
 
-    Probabilities are those of the series, or where phi is empty sums over components.
+    Probabilities come from the series or, where phi is empty, from sums over components.
     """
     density = 0.0
     for _ in range(100):
@@ -256,8 +258,8 @@ def _distance(mean, sd, y):
 def _pair_distance(mean, sd):
     """Return E|X - X'|, pair by pair, of components in the order of their means.
 
-    Grimit, Gneiting, Berrocal & Johnson 2006, eq. 5, has the sum. That of pairs which are well
-    apart is of differences of means.
+    The sum is eq. 5 of Grimit, Gneiting, Berrocal & Johnson (2006). The distance of a pair that
+    is well apart is the difference of its means.
     """
     n, widest, total = len(mean), np.max(sd), 0.0
     for s in range(n):

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["merge_cells", "reduce_rows", "sum_by_group"]
 
-#: So many times more rows than groups, and than in a chunk, are worth two threads.
+#: Two threads are worth it from so many times the rows of a chunk, and the number of groups.
 HALVED = 4
-#: Rows converted to float64 at a time: the only copy of X that is made.
+#: Rows that are converted to float64 at a time. No other copy of X is made.
 CHUNK = 65_536
 
 
@@ -29,10 +29,12 @@ def reduce_rows(
     """Accumulate n, means and centred cross-products of coded rows, in chunks.
 
     X (n_samples, n_features) may have any float dtype and memory order. Rows are counted from
-    the first one of their group, so that the running mean has the digits of their spread, not
-    of their offset: it would stop moving once a step is less than its last digit.
+    the first row of their group, so that the running mean has the digits of their spread, not
+    of their offset. A mean that had the digits of the offset would stop moving once a step is
+    less than its last digit.
 
-    Many rows of fewer groups are two halves, whatever the number of CPUs, each in a thread.
+    Where there are many more rows than groups, two threads reduce a half each, whatever the
+    number of CPUs.
     """
     rows, d = len(y), X.shape[1] + 1
     halves = 2 if rows >= HALVED * max(n_groups, CHUNK) else 1
@@ -50,9 +52,9 @@ def reduce_rows(
         for start in range(half.start, half.stop, CHUNK):
             some = slice(start, min(start + CHUNK, half.stop))
             chunk = np.ascontiguousarray(X[some], dtype=np.float64)
-            target = np.ascontiguousarray(y[some], dtype=np.float64)
+            response = np.ascontiguousarray(y[some], dtype=np.float64)
             weight = np.zeros(0) if weights is None else weights[some]
-            _accumulate(chunk, target, codes[some], weight, first, *part)
+            _accumulate(chunk, response, codes[some], weight, first, *part)
 
     in_slices(accumulate, rows, halves)
     n, mean, cross = parts[0]
@@ -66,7 +68,7 @@ def reduce_rows(
 
 @njit(**JIT)
 def _first_rows(codes, n_groups):
-    """Return the first row of each group (n_groups,), -1 of one without rows."""
+    """Return the first row of each group (n_groups,), -1 for a group without rows."""
     first = np.full(n_groups, -1)
     left = n_groups
     for i in range(len(codes)):
@@ -80,9 +82,9 @@ def _first_rows(codes, n_groups):
 
 @njit(**JIT)
 def _accumulate(X, y, codes, weights, first, n, mean, cross):
-    """Update the lower triangles with each row (West 1979, Welford's with weights).
+    """Update n, means and lower triangles with each row, by Welford's method.
 
-    Means are those of the differences from `first`.
+    West (1979) has it with weights. The means are of differences from `first`.
     """
     p = X.shape[1]
     delta = np.empty(p + 1)
@@ -104,9 +106,10 @@ def _accumulate(X, y, codes, weights, first, n, mean, cross):
 
 @njit(**JIT)
 def merge_cells(where, weight, mean, cross, total_weight, total_mean, total_cross):
-    """Merge each cell into the total of which it is a part, by the pairwise update.
+    """Merge each cell into the total of which it is a part: derivation (1).
 
-    Of Chan, Golub & LeVeque (1983); totals are changed in place, and stay symmetric.
+    It is the pairwise update of Chan, Golub & LeVeque (1983). Totals are changed in place, and
+    stay symmetric.
     """
     d = mean.shape[1]
     delta = np.empty(d)
@@ -120,6 +123,7 @@ def merge_cells(where, weight, mean, cross, total_weight, total_mean, total_cros
             total_mean[t, a] += share * delta[a]
         for a in range(d):
             for b in range(a + 1):
+                # derivation (1)
                 total_cross[t, a, b] += cross[c, a, b] + spread * delta[a] * delta[b]
                 total_cross[t, b, a] = total_cross[t, a, b]
 
