@@ -1,4 +1,4 @@
-"""Checks of parameters: those of the constructor, at fit, and arguments of methods."""
+"""Check the parameters of a constructor, at fit, and the arguments of methods."""
 
 from __future__ import annotations
 
@@ -72,9 +72,9 @@ def for_factor(parameter: str, value: Any, factor: str, factors: list[str]) -> A
     unknown = [key for key in value if key not in factors]
     if unknown:
         what = "grouping factors are" if len(factors) > 1 else "only grouping factor is"
-        known = factors if len(factors) > 1 else repr(factors[0])
+        valid = factors if len(factors) > 1 else repr(factors[0])
         msg = (
-            f"`{parameter}` has entries for {unknown[:5]}, but the {what} {known}. Name the "
+            f"`{parameter}` has entries for {unknown[:5]}, but the {what} {valid}. Name the "
             "columns or Series of `groups` like the entries, or rename these."
         )
         raise ValueError(msg)
@@ -100,7 +100,7 @@ def as_count(value: Any, name: str) -> int:
 
 
 def as_list(names: Any) -> list[Any]:
-    """Return a name, or another single thing, or several as a list, unchecked; None is none."""
+    """Return a name or names as a list, unchecked; None is no name."""
     if names is None:
         return []
     return [names] if isinstance(names, str) or not np.iterable(names) else list(names)

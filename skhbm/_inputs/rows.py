@@ -1,4 +1,4 @@
-"""Checked rows: those of a fit, and new ones whose groups are coded as in the fit."""
+"""Checked rows of a fit, and new rows whose groups are coded as in the fit."""
 
 from __future__ import annotations
 

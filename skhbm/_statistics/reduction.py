@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["merge_cells", "reduce_rows", "sum_by_group"]
 
-#: So many times more rows than groups, and than in a chunk, are worth two threads.
+#: Two threads are worth it from so many times more rows than groups, and than in a chunk, on.
 HALVED = 4
-#: Rows converted to float64 at a time: the only copy of X that is made.
+#: Rows that are converted to float64 at a time, which is the only copy of X.
 CHUNK = 65_536
 
 
@@ -106,7 +106,8 @@ def _accumulate(X, y, codes, weights, first, n, mean, cross):
 def merge_cells(where, weight, mean, cross, total_weight, total_mean, total_cross):
     """Merge each cell into the total of which it is a part, by the pairwise update.
 
-    Of Chan, Golub & LeVeque (1983); totals are changed in place, and stay symmetric.
+    The update is that of Chan, Golub & LeVeque (1983). Totals are changed in place, and stay
+    symmetric.
     """
     d = mean.shape[1]
     delta = np.empty(d)
@@ -120,6 +121,7 @@ def merge_cells(where, weight, mean, cross, total_weight, total_mean, total_cros
             total_mean[t, a] += share * delta[a]
         for a in range(d):
             for b in range(a + 1):
+                # derivation (1)
                 total_cross[t, a, b] += cross[c, a, b] + spread * delta[a] * delta[b]
                 total_cross[t, b, a] = total_cross[t, a, b]
 
