@@ -55,7 +55,7 @@ def read_fit_rows(
     y_err: Any,
     fitted: tuple[Levels, ...] | None = None,
 ) -> FitRows:
-    """Check the rows of a fit, or more rows beside those whose factors are `fitted`."""
+    """Check the rows of a fit, or more rows for a fit with the factors `fitted`."""
     X = with_columns(X, groups)
     if X is not None:
         validate_data(estimator, X=X, reset=fitted is None, skip_check_array=True)

@@ -92,7 +92,7 @@ def _as_objects(X: Any) -> Any:
 def as_fitted(columns: Any, factors: tuple[Levels, ...]) -> list[tuple[str | None, Any]]:
     """Bring (name, labels) into the order of the factors of the fit, None where not given.
 
-    Named factors are found by their names; those without are taken in order.
+    Named factors are found by their names; factors without names are taken in order.
     """
     names = [levels.name for levels in factors]
     nameless = [f"group{i}" for i in range(len(columns))]

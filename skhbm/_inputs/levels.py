@@ -44,7 +44,7 @@ class Levels:
         object.__setattr__(self, "_code_of", code_of)
 
     def __getstate__(self) -> list[Any]:
-        """Leave out what is made of the labels: codes by label, which can be of any type."""
+        """Leave out the codes by label, which are made of the labels and can be of any type."""
         return [self.labels, self.name]
 
     def __setstate__(self, state: list[Any]) -> None:

@@ -153,7 +153,7 @@ def _count_rows(X: Any, columns: Any) -> int:
 
 
 def _check_given(estimator: Any, columns: Any) -> None:
-    """Warn, or refuse if new_groups says so, if a model with groups is given none."""
+    """Warn if a model with groups is given none, or refuse if `new_groups` is "error"."""
     if columns:
         return
     if estimator.new_groups == "error":

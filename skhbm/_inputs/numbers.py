@@ -62,6 +62,6 @@ def _are_numbers(values: Any) -> bool:
 
 
 def _shortened(error: BaseException) -> str:
-    """Return the first sentence of what NumPy says, which quotes values of any length."""
+    """Return the first sentence of NumPy's message, which quotes values of any length."""
     words = str(error).split(". ")[0].removesuffix(".")
     return f"{words if len(words) < 200 else words[:199] + '…'}."

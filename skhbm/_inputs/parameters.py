@@ -35,7 +35,7 @@ _COUNTS = {"draws": 4, "tune": 1, "chains": 1}
 
 
 def check_parameters(estimator: Any) -> None:
-    """Raise ValueError or TypeError at the first parameter that cannot be."""
+    """Raise ValueError or TypeError at the first parameter that is not valid."""
     name = type(estimator).__name__
     for parameter, choices in _CHOICES.items():
         value = getattr(estimator, parameter)
@@ -138,7 +138,7 @@ def as_probabilities(values: Any, name: str) -> Float:
 
 
 def as_random_state(value: Any) -> np.random.RandomState:
-    """Return what scikit-learn's `check_random_state` makes of a seed."""
+    """Return the generator of a seed, or a generator itself, as scikit-learn does."""
     try:
         return check_random_state(value)
     except (TypeError, ValueError):

@@ -64,7 +64,7 @@ class Rows:
         return np.maximum(self.keys, -1)
 
     def of_factor(self, factor: int, integrated: int) -> Int:
-        """Return the keys (n,) in one of all factors, in the user's order."""
+        """Return the keys (n,) in a factor, counted in the user's order."""
         keys = [*self.others]
         keys.insert(integrated, self.keys)
         return keys[factor]
