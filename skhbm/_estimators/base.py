@@ -1,8 +1,9 @@
 """What all estimators do: fit, sample, add rows, condition; no mathematics.
 
-A final class of this package has a signature and says of its response what is abstract here.
-Roles (`fitted`, `predicting`, `comparing`, `tables`, `saving`) are classes over this one, which
-declares all that they may call. No method is overridden once it is implemented.
+A final class, as in `normal`, has a signature and implements what is abstract here for its
+response. The roles (`fitted`, `predicting`, `comparing`, `tables`, `saving`) are classes over
+`BaseHierarchicalEstimator`, which declares all that they may call. No method is overridden once
+it is implemented.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ ROUTED = ("fit", "partial_fit", "predict", "score")
 class BaseHierarchicalEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     """A model of rows in groups, fitted by draws from its posterior."""
 
-    # Parameters, which the constructor of a final class sets: scikit-learn reads its signature.
+    # The constructor of a final class sets these parameters: scikit-learn reads its signature.
     group_features: Any
     varying_slopes: Any
     varying_intercept: Any
@@ -66,7 +67,7 @@ class BaseHierarchicalEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     random_state: Any
     verbose: int
 
-    # What a fit learns. Names of the columns of X are there if they are strings.
+    # A fit sets these attributes, the names of the columns of X only if they are strings.
     n_features_in_: int
     feature_names_in_: NDArray[Any]
     diagnostics_: dict[str, Any]
@@ -75,10 +76,10 @@ class BaseHierarchicalEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     _priors: Priors
     _sample_stats: dict[str, Any]
     _origin: Origin | None
-    #: What was computed when it was asked for, by name.
+    #: Results that were computed when they were asked for, by name.
     _lazy: dict[str, Any]
 
-    # For the link in the HTML representation.
+    # The link in the HTML representation is made of this name.
     _doc_link_module = "skhbm"
 
     # scikit-learn reads these when metadata routing is enabled.
@@ -101,7 +102,7 @@ class BaseHierarchicalEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     def _make_design(
         self, fitted: Self, statistics: GroupedStatistics, *, more_to_come: bool
     ) -> Design:
-        """Return what varies by which factor, checked; an unfitted copy knows the columns."""
+        """Return what varies by which factor; the unfitted copy has the columns of X."""
 
     @abstractmethod
     def _make_priors(self, design: Design) -> Priors:
@@ -111,7 +112,10 @@ class BaseHierarchicalEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     def _infer(
         self, design: Design, priors: Priors, **settings: Any
     ) -> tuple[Posterior, dict[str, Any], tuple[float, float] | None]:
-        """Draw from the posterior: it, statistics of draws, Pareto k and size of weights."""
+        """Draw the posterior; return it, statistics of draws, and Pareto k and size of weights.
+
+        The last is None if the draws have no weights.
+        """
 
     @abstractmethod
     def _set_response(self, posterior: Posterior) -> None:
@@ -172,8 +176,8 @@ class BaseHierarchicalEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         """Merge more rows with those of earlier fits and sample the posterior of all.
 
         The posterior is that of one fit on all rows, whatever the batches and their order: rows
-        are kept as :class:`GroupedStatistics`, which add exactly. The first call is a fit, but
-        that variances which its rows cannot tell are a warning.
+        are kept as :class:`GroupedStatistics`, which add exactly. The first call is a fit,
+        except that it warns of variances which its rows cannot tell, and does not fail.
 
         Parameters
         ----------
@@ -193,14 +197,14 @@ class BaseHierarchicalEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         started = time.perf_counter()
         check_parameters(self)
         fitted = self._unfitted_copy()
-        known = self._statistics if self.__sklearn_is_fitted__() else None
-        if known is not None:
+        before = self._statistics if self.__sklearn_is_fitted__() else None
+        if before is not None:
             fitted._keep_columns(self)
-        factors = None if known is None else known.factors
+        factors = None if before is None else before.factors
         batch = statistics_of_rows(
             read_fit_rows(fitted, X, y, groups, sample_weight, y_err, factors)
         )
-        statistics = batch if known is None else known + batch
+        statistics = batch if before is None else before + batch
         rows = _rows(X, y, groups, sample_weight)
         return self._fit(fitted, statistics, started, rows, more_to_come=True)
 
@@ -350,7 +354,7 @@ class BaseHierarchicalEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         try:
             self._sample(fitted, statistics, design, priors, started, rows)
         except BaseException:
-            # What scikit-learn keeps here for callbacks stays if their teardown is interrupted.
+            # scikit-learn's attributes for callbacks stay if their teardown is interrupted.
             self.__dict__ = unchanged
             raise
         self.__dict__ = fitted.__dict__
@@ -387,7 +391,7 @@ class BaseHierarchicalEstimator(CallbackSupportMixin, BaseEstimator, ABC):
             posterior, sample_stats, weights = self._infer(
                 design, priors, **self._settings(watchers)
             )
-            # R-hat of chains that do not move is infinite, or none: they have not converged.
+            # Chains that do not move have not converged: their R-hat is infinite or NaN.
             with np.errstate(divide="ignore", invalid="ignore"):
                 diagnostics = diagnose(posterior, sample_stats["diverging"], weights)
             fitted._set_fitted(posterior, statistics, priors, sample_stats)
@@ -398,7 +402,7 @@ class BaseHierarchicalEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         )
 
     def _settings(self, watchers: Sequence[Watcher]) -> dict[str, Any]:
-        """Return how to draw; a generator of random numbers moves on."""
+        """Return how to draw; a seed is taken from a generator of random numbers."""
         from skhbm._numba.threads import n_threads
 
         return {
@@ -439,7 +443,7 @@ class BaseHierarchicalEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         self._set_response(posterior)
 
     def _by_factor(self, function: Callable[[int], Any], without: Any = None) -> Any:
-        """Return what a function says of the factor, or a dict if there are several."""
+        """Return the value of a function for the factor, or a dict if there are several."""
         check_is_fitted(self)
         names = [levels.name for levels in self._statistics.factors]
         if not names:
@@ -474,13 +478,13 @@ class BaseHierarchicalEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         return page_template()
 
     def _get_fitted_attr_html(self, doc_link: str = "") -> Any:
-        """Show the fitted attributes that are there: to show properties would compute them."""
+        """Show the attributes that are set: to show properties would compute them."""
         table = super()._get_fitted_attr_html.__func__(SimpleNamespace(**vars(self)), doc_link)
         table.estimator_class = type(self)
         return table
 
     def __sklearn_is_fitted__(self) -> bool:
-        """Whether there is a posterior."""
+        """Tell whether there is a posterior."""
         return "_posterior" in vars(self)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -490,7 +494,7 @@ class BaseHierarchicalEstimator(CallbackSupportMixin, BaseEstimator, ABC):
 
 
 def _rows(X: Any, y: Any, groups: Any, sample_weight: Any) -> dict[str, Any]:
-    """Return what callbacks are told of the rows: the metadata are those that `score` takes."""
+    """Return the rows as callbacks get them, with the metadata that `score` takes."""
     metadata = {"groups": groups, "sample_weight": sample_weight}
     given = {name: value for name, value in metadata.items() if value is not None}
     return {"X": X, "y": y, "metadata": given}

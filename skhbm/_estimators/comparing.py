@@ -1,4 +1,4 @@
-"""The methods of the estimator that models are compared with: cross-validation by its draws."""
+"""The methods of an estimator to compare models by: cross-validation by its draws."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the documentation of an estimator is, for the link in its HTML representation."""
+"""The address of an estimator's documentation, for the link in its HTML representation."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from importlib.metadata import PackageNotFoundError, metadata
 
 __all__ = ["page_template"]
 
-#: Where the site has an estimator's page, in scikit-learn's words.
+#: The place of an estimator's page on the site, with scikit-learn's placeholders.
 PAGE = "generated/{estimator_module}.{estimator_name}.html"
 
 
 def page_template() -> str:
     """Return the address of an estimator's page on the site that the package's metadata name.
 
-    It is empty, and there is no link, if they name none: ``Documentation`` in the table
-    ``[project.urls]`` of pyproject.toml is the one place that says where the site is.
+    ``Documentation`` in the table ``[project.urls]`` of pyproject.toml is the only place that
+    names the site. Without it the address is empty, and there is no link.
     """
     try:
         urls = metadata("skhbm").get_all("Project-URL", [])

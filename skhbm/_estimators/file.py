@@ -1,4 +1,4 @@
-"""A fitted estimator <-> one file of arrays and JSON."""
+"""Write a fitted estimator to one file of arrays and JSON, and read it back."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def write_estimator_file(path: Any, estimator: Any) -> None:
         If what was fitted has been changed.
     """
     about, arrays = _pack(estimator)
-    # What is written can be read: of a file that cannot one hears too late.
+    # A file that cannot be read would be noticed too late: it is read before it is written.
     try:
         _unpack(type(estimator), about, dict(arrays))
     except Exception as error:
@@ -118,7 +118,7 @@ def _pack(estimator: Any) -> tuple[dict[str, Any], Arrays]:
 
 
 def _describe(estimator: Any) -> dict[str, Any]:
-    """Return what needs no arrays: parameters, columns, priors, diagnostics."""
+    """Return parameters, columns, priors and diagnostics, which need no arrays."""
     kind, names = type(estimator), getattr(estimator, "feature_names_in_", None)
     return {
         "class": f"{kind.__module__}.{kind.__qualname__}",
@@ -156,7 +156,7 @@ def _unpack(kind: type[Any], about: dict[str, Any], arrays: Arrays) -> Any:
 
 
 def _construct(kind: type[Any], parameters: Any, name: Any) -> Any:
-    """Return an estimator with these parameters, defaults for those it did not have then."""
+    """Return an estimator with these parameters; later ones have their defaults."""
     require(isinstance(parameters, dict), "parameters")
     taken = {key: decode(value) for key, value in parameters.items()}
     unknown = sorted(set(taken) - set(signature(kind).parameters))
@@ -182,7 +182,7 @@ def _set_columns(
 
 
 def _sample_stats(names: Any, arrays: Arrays, posterior: Posterior) -> Arrays:
-    """Return what the sampler said of each draw."""
+    """Return the sampler's statistics of each draw, checked."""
     require(names == list(arrays), "the names of sample_stats")
     require(all(array.dtype.kind in "biuf" for array in arrays.values()), "sample_stats")
     return {name: check_shape(array, posterior.shape) for name, array in arrays.items()}

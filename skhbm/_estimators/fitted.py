@@ -1,4 +1,4 @@
-"""What a fitted estimator says of itself: attributes, tables, posterior."""
+"""The attributes, tables and posterior of a fitted estimator."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ class Fitted(BaseHierarchicalEstimator):
         check_is_fitted(self)
         import pandas as pd
 
-        known, n_factors = self._moments(), len(self._posterior.design.factors)
+        moments, n_factors = self._moments(), len(self._posterior.design.factors)
         tables = [
-            pd.DataFrame(shrinkage_columns(self._posterior, known, factor, INTERVAL))
+            pd.DataFrame(shrinkage_columns(self._posterior, moments, factor, INTERVAL))
             for factor in range(n_factors)
         ]
         return tables[0] if n_factors == 1 else pd.concat(tables, ignore_index=True)
@@ -189,13 +189,12 @@ class Fitted(BaseHierarchicalEstimator):
         """Return the moments, computed once, of the coded groups or of all."""
         if "moments" not in self._lazy:
             self._lazy["moments"] = start_moments(self._posterior)
-        known: GroupMoments = self._lazy["moments"]
-        if not np.all(known.done if codes is None else known.done[codes] | (codes < 0)):
-            wanted = (
-                np.flatnonzero(~known.done) if codes is None else np.unique(codes[codes >= 0])
-            )
-            add_moments(known, self._posterior, wanted)
-        return known
+        moments: GroupMoments = self._lazy["moments"]
+        done = moments.done
+        if not np.all(done if codes is None else done[codes] | (codes < 0)):
+            wanted = np.flatnonzero(~done) if codes is None else np.unique(codes[codes >= 0])
+            add_moments(moments, self._posterior, wanted)
+        return moments
 
     def _table(self, columns: Any, name: str) -> pd.DataFrame:
         """Return a table whose rows have names."""

@@ -16,7 +16,7 @@ __all__ = ["check_enough", "check_statistics", "set_columns"]
 
 
 def check_statistics(estimator: Any, statistics: Any) -> None:
-    """Check statistics that are given instead of rows; set what is known of the columns."""
+    """Check statistics that are given instead of rows; set what they tell of the columns."""
     if not isinstance(statistics, GroupedStatistics):
         msg = (
             "`statistics` must be GroupedStatistics, as from GroupedStatistics.from_arrays. "

@@ -1,6 +1,6 @@
 """Parameters of an estimator as JSON, which keeps their types.
 
-What JSON has no type for is an object with the name of the type: ``{"tuple": [1, 2]}``.
+A value that JSON has no type for is an object named for its type: ``{"tuple": [1, 2]}``.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ __all__ = ["decode", "encode_parameters"]
 
 #: Kinds of NumPy's dtypes of arrays in parameters, which are columns of X or masks.
 ARRAY_KINDS = "biufUO"
-#: Lists in lists, a tuple being two.
+#: The deepest nesting of lists; a tuple counts as two.
 DEEPEST = 40
-#: Columns in a range at most.
+#: The most columns in a range.
 LONGEST = 10**6
 #: Numbers in the state of a Mersenne Twister.
 KEY = 624
@@ -54,17 +54,17 @@ def _encode(value: Any, depth: int = 0) -> Any:
     if depth > DEEPEST // 2:
         raise TypeError(depth)
 
-    def each(entries: Any) -> list[Any]:
+    def encoded(entries: Any) -> list[Any]:
         return [_encode(entry, depth + 1) for entry in entries]
 
     if isinstance(value, list):
-        return each(value)
+        return encoded(value)
     if isinstance(value, tuple):
-        return {"tuple": each(value)}
+        return {"tuple": encoded(value)}
     if isinstance(value, range):
         return {"range": [value.start, value.stop, value.step]}
     if isinstance(value, Mapping):
-        return {"dict": [each(item) for item in value.items()]}
+        return {"dict": [encoded(item) for item in value.items()]}
     if isinstance(value, Prior):
         return {"Prior": encode_prior(value)}
     if isinstance(value, np.random.RandomState):
@@ -107,7 +107,7 @@ def _decode_array(content: Any) -> Any:
     require(isinstance(values, list) and kind.kind in ARRAY_KINDS, "an array")
     require(all(type(value) in JSON_TYPES for value in values), "an array")
     if kind.kind == "U":
-        # As long as its longest entry, whatever the file says.
+        # The strings are as long as the longest entry, whatever length the file names.
         require(all(type(value) is str for value in values), "an array of strings")
         return np.array(values, dtype=str)
     array = np.empty(len(values), dtype=kind)

@@ -1,4 +1,4 @@
-"""The methods of the estimator that predict."""
+"""The methods of an estimator that predict."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["Predicting"]
 
 
 class Predicting(Fitted):
-    """What a fitted estimator says of new rows."""
+    """Predictions of new rows by a fitted estimator."""
 
     def predict(
         self,
@@ -64,8 +64,8 @@ class Predicting(Fitted):
             msg = "At most one of `return_std` and `return_cov` can be requested."
             raise ValueError(msg)
         rows = read_new_rows(self, X, groups)
-        known = self._moments(rows.codes)
-        mean, std = predictive.moments(self._posterior, known, rows, with_sd=return_std)
+        moments = self._moments(rows.codes)
+        mean, std = predictive.moments(self._posterior, moments, rows, with_sd=return_std)
         if return_cov:
             return mean, predictive.covariance(self._posterior, rows)
         return (mean, std) if return_std else mean
@@ -103,7 +103,7 @@ class Predicting(Fitted):
     ) -> Float:
         """Predict quantiles of the posterior predictive distribution.
 
-        Of the mixture, over draws, of the normal distribution that y has given each.
+        The distribution is the mixture, over draws, of the normals that y has given each draw.
 
         Parameters
         ----------

@@ -1,8 +1,8 @@
-"""Who watches the chains: scikit-learn's callbacks, and the line that `verbose` shows.
+"""Watchers of the chains: scikit-learn's callbacks, and the line that `verbose` shows.
 
 Each watcher is called by the thread that waits for the sampler, ten times a second, with the
-number of finished draws of each chain, those of tuning included, and of divergences. What it
-raises stops the chains.
+number of finished draws of each chain, tuning included, and of divergences. An exception of a
+watcher stops the chains.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ChainTasks", "ProgressLine"]
 
-#: Tasks that a chain is divided into. One for each draw would cost more than drawing it.
+#: Tasks that a chain is divided into. A task for each draw would cost more than the draw.
 BLOCKS = 50
 #: Characters of the bar of `verbose`.
 BAR = 20
@@ -45,7 +45,7 @@ class ChainTasks:
         self._blocks: list[Any] = [None] * chains
         self._ended = [0] * chains
 
-    def __call__(self, finished: Sequence[int], divergences: int) -> None:  # noqa: ARG002  # that of all watchers
+    def __call__(self, finished: Sequence[int], divergences: int) -> None:  # noqa: ARG002  # watchers are called with both
         """Begin and end the tasks that have begun and ended."""
         for chain, draws in enumerate(finished):
             self._advance(chain, draws)
@@ -74,7 +74,7 @@ class ChainTasks:
         task.call_on_fit_task_begin(**self._arguments)
 
     def _end(self, task: Any) -> None:
-        # A wish to stop is not followed: a posterior needs the draws of all chains.
+        # Callbacks that ask to stop are not obeyed: a posterior needs the draws of all chains.
         task.call_on_fit_task_end(**self._arguments)
 
 
@@ -106,11 +106,11 @@ class ProgressLine:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """End the line, also that of a fit that failed."""
+        """End the line, also if the fit has failed."""
         self._screen.end()
 
     def __call__(self, finished: Sequence[int], divergences: int) -> None:
-        """Show a bar, the time that it took and will take, and divergences."""
+        """Show a bar, the time so far and the time left, and divergences."""
         share = sum(finished) / (self._draws * len(finished))
         if not self._screen.live or share == 0:
             return
@@ -126,7 +126,7 @@ class ProgressLine:
         )
 
     def conclude(self, shape: tuple[int, int], diagnostics: dict[str, Any]) -> None:
-        """Let the line say what was sampled, and how well."""
+        """Show what was sampled, and how well."""
         rhat = f"R-hat <= {diagnostics['max_rhat']:.3f}"
         bad = f"{diagnostics['n_divergences']} divergences"
         if diagnostics["pareto_k"] is not None:
@@ -175,7 +175,7 @@ class _Notebook:
             self._handle.update(bundle, raw=True)
 
     def end(self) -> None:
-        """Nothing: an output ends by itself."""
+        """Do nothing: an output ends by itself."""
 
 
 def _is_notebook(stream: Any) -> bool:

@@ -1,4 +1,4 @@
-"""The methods of the estimator that write it to a file and read it back."""
+"""The methods of an estimator that write it to a file and read it back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The methods of the estimator that take tables: of an engine, in files, larger than memory."""
+"""The methods of an estimator that take tables of an engine or in files, of any size."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OnTables"]
 
-#: The columns that predictions get.
+#: Names of the columns of predictions.
 PREDICTION, STD = "prediction", "prediction_std"
 
 
@@ -86,7 +86,7 @@ class OnTables(BaseHierarchicalEstimator):
         wanted = as_columns(frame, target, names, factors, weight, y_err)
         fitted = self._unfitted_copy()
         set_columns(fitted, len(columns), columns or None)
-        # What names can tell is told before the engine is asked to sum.
+        # Mistakes that names alone show are refused before the engine is asked to sum.
         check_names(wanted.groups)
         terms_of_names(fitted, wanted.groups, known_errors=y_err is not None)
         statistics = GroupedStatistics._of_columns(frame, wanted)
@@ -185,7 +185,7 @@ class OnTables(BaseHierarchicalEstimator):
 
 
 def _split(group_features: Any, columns: list[str], groups: Any) -> tuple[list[str], list[str]]:
-    """Return the names of features and of grouping factors, told by `group_features`."""
+    """Return the names of features and of factors, which `group_features` tells apart."""
     if groups is not None:
         msg = (
             f"Group labels were given twice, as `groups` and as {group_features!r} of "

@@ -1,8 +1,8 @@
 """One file of arrays and JSON: a zip of ``.npy`` members beside ``about.json``.
 
 Nothing is pickled, so that reading a file can run no code, whoever has written it. NumPy reads
-the arrays too: ``numpy.load(path)["mean"]``. Members are stored as they are, so that
-no file holds more than its size says.
+the arrays too: ``numpy.load(path)["mean"]``. Members are stored uncompressed: a small file
+cannot unpack to a large one.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def read_archive[T](path: Any, kind: Kind, make: Callable[[dict[str, Any], Array
             _check_version(about, kind)
             require(all(name.endswith(".npy") for name in members), "the names of its members")
             arrays = {n.removesuffix(".npy"): _as_array(data) for n, data in members.items()}
-            # Numbers that no fit can have may overflow on the way to being refused.
+            # Numbers that no fit can have may overflow before they are refused.
             with np.errstate(all="ignore"):
                 made = make(about, arrays)
             require(not arrays, "the number of its members")

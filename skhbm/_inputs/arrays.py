@@ -1,4 +1,4 @@
-"""X, y and weights of any accepted kind -> validated arrays; one sentence per mistake."""
+"""Validate X, y, weights and known errors of any accepted kind, with a sentence per mistake."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ __all__ = [
     "count_rows",
 ]
 
-#: Errors below this or above its inverse have weights that overflow when multiplied.
+#: The weights of known errors below this, or above its inverse, overflow when multiplied.
 LEAST_ERROR = 1 / LARGEST
-#: Most rows that a double counts one by one.
+#: The most rows that a double counts one by one.
 MOST = 2.0**53
 
 
@@ -162,6 +162,6 @@ def as_errors(y_err: Any, n_samples: int) -> Float | None:
 
 
 def _is_scalar(value: Any) -> bool:
-    """Whether a value has no axis; NumPy would make an array of it, if it can."""
+    """Tell whether a value has no axis; NumPy would make an array of it, if it can."""
     no_axis = not hasattr(value, "__len__") or getattr(value, "shape", None) == ()
     return isinstance(value, str) or no_axis

@@ -1,4 +1,4 @@
-"""Columns of X by name, index or mask; group columns apart from features."""
+"""Find columns of X by name, index or mask, and split group columns from features."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["check_names", "feature_names", "read_fit_rows"]
 
-#: Variables and dimensions of `posterior_`: what a grouping factor cannot be named.
+#: Variables and dimensions of `posterior_`, whose names no grouping factor can have.
 RESERVED = frozenset(
     [
         *("chain", "draw", "feature", "intercept", "coef", "sigma", "n", "x_mean", "y_mean"),
@@ -39,7 +39,7 @@ RESERVED = frozenset(
     ]
 )
 
-#: What a factor gives its name to: no other one can have these.
+#: Variables and dimensions that are named for a factor: no other factor can have their names.
 DERIVED = (
     *("tau_{}", "corr_{}", "corr_{}_cholesky", "effect_{}"),
     *("{}_term", "{}_term_bis", "{}_of_cell"),
@@ -55,7 +55,7 @@ def read_fit_rows(
     y_err: Any,
     fitted: tuple[Levels, ...] | None = None,
 ) -> FitRows:
-    """Check the rows of a fit, or more rows beside those whose factors are `fitted`."""
+    """Check the rows of a fit, or more rows for a fit with the factors `fitted`."""
     X = with_columns(X, groups)
     if X is not None:
         validate_data(estimator, X=X, reset=fitted is None, skip_check_array=True)

@@ -1,4 +1,4 @@
-"""Labels of rows: they come as `groups=` or as columns of X that `group_features` names."""
+"""Labels of rows, which come as `groups=` or as columns of X that `group_features` names."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def split_channels(estimator: Any, X: Any, groups: Any) -> tuple[Any, Any]:
 def with_columns(X: Any, groups: Any) -> Any:
     """Return X as something with rows and columns, labels among numbers kept.
 
-    None if it has no columns, while there are groups to fit intercepts of.
+    The result is None if X has no columns, and groups are given whose intercepts can vary.
     """
     if X is None:
         return None
@@ -71,7 +71,7 @@ def with_columns(X: Any, groups: Any) -> Any:
         mixed = _as_objects(X)
         X = mixed if mixed.ndim == 2 else X
     if len(getattr(X, "shape", ())) != 2:
-        # check_array says what is wrong with any other number of dimensions.
+        # The message of check_array names any other number of dimensions.
         return as_numbers(X, "X")
     names = [name for name in getattr(X, "columns", ()) if isinstance(name, str)]
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -92,7 +92,7 @@ def _as_objects(X: Any) -> Any:
 def as_fitted(columns: Any, factors: tuple[Levels, ...]) -> list[tuple[str | None, Any]]:
     """Bring (name, labels) into the order of the factors of the fit, None where not given.
 
-    Named factors are found by their names; those without are taken in order.
+    Named factors are found by their names; factors without names are taken in order.
     """
     names = [levels.name for levels in factors]
     nameless = [f"group{i}" for i in range(len(columns))]
@@ -126,5 +126,6 @@ def check_same_factor(columns: Any, factors: tuple[Levels, ...]) -> None:
 
 
 def refuse_no_columns(estimator: Any) -> None:
+    """Refuse rows without columns if the fit had some."""
     msg = f"X is None, but the model was fitted with {estimator.n_features_in_} columns."
     raise ValueError(msg)

@@ -1,4 +1,4 @@
-"""Group labels of any hashable kind <-> codes 0, 1, ...
+"""Levels of grouping factors: labels of any hashable kind and their codes 0, 1, ...
 
 Labels are mapped and checked here before anything else sees them: compiled code does
 not check bounds, and would read foreign memory through a wrong code without a word.
@@ -44,7 +44,7 @@ class Levels:
         object.__setattr__(self, "_code_of", code_of)
 
     def __getstate__(self) -> list[Any]:
-        """Leave out what is made of the labels: codes by label, which can be of any type."""
+        """Leave out the codes by label, which are made of the labels and can be of any type."""
         return [self.labels, self.name]
 
     def __setstate__(self, state: list[Any]) -> None:
@@ -59,8 +59,8 @@ class Levels:
     def encode(self, groups: ArrayLike, n_samples: int) -> tuple[Int, list[Hashable], int]:
         """Return keys (n_samples,), the labels that were not seen, and how many are missing.
 
-        Keys of seen labels are their codes. Each unseen label has a negative key of its
-        own, and so has each row without a label, which may be of any group.
+        Keys of seen labels are their codes. Unseen labels, and rows without a label, which may
+        be of any group, have different negative keys.
         """
         codes, uniques = _factorize(as_labels(groups, n_samples, missing_is_error=False))
         labels = hashables(uniques)
@@ -85,18 +85,18 @@ class Levels:
         return Levels(_sorted_uniques(both), self.name)
 
     def codes_of(self, labels: Iterable[Hashable]) -> Int:
-        """Return the codes of labels that are known."""
+        """Return the codes of labels that all are levels."""
         return np.array([self._code_of[label] for label in labels], dtype=np.int64)
 
     def codes_among(self, more: Levels) -> Int:
-        """Return the code that each level has among more levels, in the order of its own."""
+        """Return the codes (n_levels,) that these levels have among more levels."""
         return np.arange(len(self)) if more is self else more.codes_of(self._code_of)
 
 
 def encode_levels(labels: Any, n_samples: int, name: str | None = None) -> tuple[Levels, Int]:
     """Find the levels of validated labels and code each (n_samples,).
 
-    None is one group for all rows.
+    Labels that are None make one group of all rows.
     """
     if labels is None:
         levels = Levels(np.zeros(1, dtype=np.int64), name or "group")
@@ -252,7 +252,7 @@ def as_labels(
 
 def _as_array(groups: Any) -> NDArray[Any]:
     """Convert to an ndarray without losing what labels are: no mixing of kinds."""
-    # Series of polars and arrays of pyarrow: a null among integers would make them floats.
+    # NumPy would make floats of integers of polars or pyarrow that have a null among them.
     for method in ("to_list", "to_pylist"):
         if hasattr(groups, method):
             groups = getattr(groups, method)()
@@ -267,7 +267,7 @@ def _array_of(labels: list[Any]) -> NDArray[Any]:
     """Return integers as such and anything else as objects."""
     if labels and {type(label) for label in labels} == {int}:
         numbers = np.asarray(labels)
-        # Those below and above 2^63 together would become floats.
+        # Integers below and above 2^63 together would become floats.
         if numbers.dtype.kind in "iu":
             return numbers
     array = np.empty(len(labels), dtype=object)

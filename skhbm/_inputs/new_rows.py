@@ -1,4 +1,4 @@
-"""What a fitted estimator is given -> rows of known and new groups, coded as in its fit."""
+"""Check the rows that a fitted estimator is given; code their groups as in its fit."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def read_observed(
 def read_scored(
     estimator: Any, X: Any, y: Any, groups: Any, y_err: Any
 ) -> tuple[Rows, Float, Float | None]:
-    """Return rows, their target, and the errors that a target has where they are known."""
+    """Return rows to score, their target, and its known errors if there are any."""
     rows = read_new_rows(estimator, X, groups)
     target, errors = read_observed(estimator, len(rows), y, y_err)
     if errors is None and estimator._statistics.known_errors:
@@ -90,7 +90,7 @@ def read_scored(
 
 
 def read_more_rows(estimator: Any, X: Any, y: Any, groups: Any, y_err: Any = None) -> FitRows:
-    """Return rows of groups of the fit or new ones, whose target is known."""
+    """Return rows of groups of the fit, or of new groups, with their target."""
     check_is_fitted(estimator)
     X, columns = _split_new(estimator, X, groups)
     features, target, _ = as_rows(X, y, None, estimator)
@@ -153,7 +153,7 @@ def _count_rows(X: Any, columns: Any) -> int:
 
 
 def _check_given(estimator: Any, columns: Any) -> None:
-    """Warn, or refuse if new_groups says so, if a model with groups is given none."""
+    """Warn if a model with groups is given none, or refuse if `new_groups` is "error"."""
     if columns:
         return
     if estimator.new_groups == "error":

@@ -1,4 +1,4 @@
-"""What is given for numbers -> arrays of floats that can be squared, or a sentence why not."""
+"""Make arrays of floats that can be squared, or say in a sentence why that is not possible."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def as_numbers(values: Any, name: str, advice: str = "", **options: Any) -> Any:
             f"`{name}` must be numeric{advice}. Got {type(values).__name__}{what}: "
             f"{_shortened(error)}"
         )
-        # scikit-learn's checks want NumPy's TypeError of what is no number at all.
+        # scikit-learn's checks want NumPy's TypeError for values that are no numbers at all.
         raise (TypeError if isinstance(error, TypeError) else ValueError)(msg) from None
 
 
@@ -62,6 +62,6 @@ def _are_numbers(values: Any) -> bool:
 
 
 def _shortened(error: BaseException) -> str:
-    """Return the first sentence of what NumPy says, which quotes values of any length."""
+    """Return the first sentence of NumPy's message, which quotes values of any length."""
     words = str(error).split(". ")[0].removesuffix(".")
     return f"{words if len(words) < 200 else words[:199] + '…'}."

@@ -1,4 +1,4 @@
-"""Checks of parameters: those of the constructor, at fit, and arguments of methods."""
+"""Check the parameters of a constructor, at fit, and the arguments of methods."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _COUNTS = {"draws": 4, "tune": 1, "chains": 1}
 
 
 def check_parameters(estimator: Any) -> None:
-    """Raise ValueError or TypeError at the first parameter that cannot be."""
+    """Raise ValueError or TypeError at the first parameter that is not valid."""
     name = type(estimator).__name__
     for parameter, choices in _CHOICES.items():
         value = getattr(estimator, parameter)
@@ -72,9 +72,9 @@ def for_factor(parameter: str, value: Any, factor: str, factors: list[str]) -> A
     unknown = [key for key in value if key not in factors]
     if unknown:
         what = "grouping factors are" if len(factors) > 1 else "only grouping factor is"
-        known = factors if len(factors) > 1 else repr(factors[0])
+        valid = factors if len(factors) > 1 else repr(factors[0])
         msg = (
-            f"`{parameter}` has entries for {unknown[:5]}, but the {what} {known}. Name the "
+            f"`{parameter}` has entries for {unknown[:5]}, but the {what} {valid}. Name the "
             "columns or Series of `groups` like the entries, or rename these."
         )
         raise ValueError(msg)
@@ -100,7 +100,7 @@ def as_count(value: Any, name: str) -> int:
 
 
 def as_list(names: Any) -> list[Any]:
-    """Return a name, or another single thing, or several as a list, unchecked; None is none."""
+    """Return a name or names as a list, unchecked; None is no name."""
     if names is None:
         return []
     return [names] if isinstance(names, str) or not np.iterable(names) else list(names)
@@ -138,7 +138,7 @@ def as_probabilities(values: Any, name: str) -> Float:
 
 
 def as_random_state(value: Any) -> np.random.RandomState:
-    """Return what scikit-learn's `check_random_state` makes of a seed."""
+    """Return the generator of a seed, or a generator itself, as scikit-learn does."""
     try:
         return check_random_state(value)
     except (TypeError, ValueError):

@@ -1,7 +1,7 @@
 """The estimator inside pipelines and searches, and X as it arrives there.
 
-Scorers and displays are given what the user gave to scikit-learn. It has `predict`, but not
-the methods of the estimator inside that predict a distribution.
+Scorers and displays are given the estimator that the user gave to scikit-learn. A pipeline or
+search has `predict`, but not the methods of the estimator inside that predict a distribution.
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ def _transformed(pipeline: Pipeline, X: Any, groups: Any) -> Any:
 
 
 def _routes_groups(estimator: Any) -> bool:
-    """Whether scikit-learn hands on `groups` that predict is given."""
+    """Tell whether scikit-learn hands on `groups` that predict is given."""
     if not get_config()["enable_metadata_routing"]:
-        # It does so with routing, or without asking.
+        # Only TransformedTargetRegressor hands arguments on where routing is disabled.
         return isinstance(estimator, TransformedTargetRegressor) and takes_groups(
             estimator.regressor_
         )
@@ -65,6 +65,7 @@ def _routes_groups(estimator: Any) -> bool:
 
 
 def takes_groups(estimator: Any) -> bool:
+    """Tell whether `predict` can be given `groups`."""
     if isinstance(estimator, Pipeline):
         return takes_groups(estimator.steps[-1][1])
     return "groups" in signature(estimator.predict).parameters or _routes_groups(estimator)

@@ -1,4 +1,4 @@
-"""Checked rows: those of a fit, and new ones whose groups are coded as in the fit."""
+"""Checked rows of a fit, and new rows whose groups are coded as in the fit."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Rows:
         return np.maximum(self.keys, -1)
 
     def of_factor(self, factor: int, integrated: int) -> Int:
-        """Return the keys (n,) in one of all factors, in the user's order."""
+        """Return the keys (n,) in a factor, counted in the user's order."""
         keys = [*self.others]
         keys.insert(integrated, self.keys)
         return keys[factor]

@@ -11,8 +11,8 @@ import sklearn
 
 __all__ = ["warn"]
 
-#: Folders whose lines are not the user's. Pipelines and searches call estimators in a loop of
-#: scikit-learn or joblib.
+#: Folders whose lines are not the user's: scikit-learn and joblib call estimators in
+#: pipelines and searches.
 SKIPPED = tuple(
     os.path.join(folder, "")
     for folder in (

@@ -1,6 +1,6 @@
-"""Statistics of cells <-> arrays and JSON, and as one file.
+"""Write the statistics of cells as arrays and JSON, alone or in a larger file; read them back.
 
-What is read is checked: compiled code trusts codes and shapes.
+All that is read is checked: compiled code trusts codes and shapes.
 """
 
 from __future__ import annotations
@@ -79,24 +79,24 @@ def pack_statistics(fields: dict[str, Any]) -> tuple[dict[str, Any], Arrays]:
 
 def unpack_statistics(about: dict[str, Any], arrays: Arrays) -> dict[str, Any]:
     """Return the fields of the statistics, checked; take what is used from the arrays."""
-    own = {name: arrays.pop(name) for name in ARRAYS}
+    taken = {name: arrays.pop(name) for name in ARRAYS}
     described = about["factors"]
     require(isinstance(described, list), "its factors")
     factors = tuple(_as_levels(f, arrays, i) for i, f in enumerate(described))
     require(len({levels.name for levels in factors}) == len(factors), "names of factors")
     known, names = about["known_errors"], about["feature_names"]
     require(isinstance(known, bool), "known_errors")
-    _check_codes(own["codes"], factors)
-    _check_moments(*(own[name] for name in ARRAYS), known_errors=known)
+    _check_codes(taken["codes"], factors)
+    _check_moments(*(taken[name] for name in ARRAYS), known_errors=known)
     if names is not None:
         require(isinstance(names, list) and all(type(n) is str for n in names), "names")
-        require(len(names) == own["mean"].shape[1] - 1, "the number of feature names")
+        require(len(names) == taken["mean"].shape[1] - 1, "the number of feature names")
         names = tuple(names)
-    return {"factors": factors, **own, "feature_names": names, "known_errors": known}
+    return {"factors": factors, **taken, "feature_names": names, "known_errors": known}
 
 
 def _as_levels(described: Any, arrays: Arrays, i: int) -> Levels:
-    """Return the levels of a factor, from JSON or from an array of their own."""
+    """Return the levels of a factor, whose labels are in JSON or in an array."""
     require(isinstance(described, dict) and type(described.get("name")) is str, "a factor")
     if "labels" in described:
         given = described["labels"]

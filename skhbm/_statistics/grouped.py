@@ -1,7 +1,7 @@
-"""Rows become cells, once: counts, means and centred cross-products.
+"""The statistics of rows: counts, means and centred cross-products of their cells.
 
-Past this module nothing depends on the number of rows: a thousand and a billion
-cost the same to sample from.
+After the reduction nothing depends on the number of rows: a thousand rows and a billion cost
+the same to sample from.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class GroupedStatistics:
             or an error not positive.
         """
         columns = tuple(getattr(X, "columns", ()))
-        # Names as scikit-learn takes them: only if all are strings.
+        # scikit-learn takes names of columns only if all are strings.
         names = columns if columns and all(isinstance(c, str) for c in columns) else None
         X, y, weights = as_rows(X, y, sample_weight)
         factors = as_factors(split_factors(groups), len(y))
@@ -215,13 +215,13 @@ class GroupedStatistics:
             here = cls.from_arrays(**arrays_of_table(frame, columns))
             return replace(here, feature_names=names)
         except ValueError:
-            # This names columns where the error of arrays names arguments.
+            # The error of `from_arrays` names arguments; this one names columns of the table.
             raise_fault(frame, columns)
             raise
 
     def __repr__(self) -> str:
         """Say how much there is, not what."""
-        groups = ", ".join(f"{len(one)} of {one.name!r}" for one in self.factors)
+        groups = ", ".join(f"{len(levels)} of {levels.name!r}" for levels in self.factors)
         rows = f"{self.n.sum():g} rows in {len(self.n)} cells"
         return (
             f"<GroupedStatistics: {rows}, groups: {groups or None}, {self.n_features} features>"
@@ -243,7 +243,7 @@ class GroupedStatistics:
         for whole, part in zip(total, (self.weight, self.mean, self.cross), strict=True):
             whole[at] = part
         np.add.at(n, more, other.n)
-        merge_cells(more, other.weight, other.mean, other.cross, *total)
+        merge_cells(more, other.weight, other.mean, other.cross, *total)  # derivation (1)
         names = self.feature_names or other.feature_names
         return type(self)(factors, codes, n, *total, names, self.known_errors)
 
@@ -413,11 +413,11 @@ class GroupedStatistics:
         levels = self.factors[factor]
         where = self.codes[:, factor]
         n, weight = (
-            np.bincount(where, each, minlength=len(levels)) for each in (self.n, self.weight)
+            np.bincount(where, count, minlength=len(levels)) for count in (self.n, self.weight)
         )
         share = self.weight / weight[where]
         mean = sum_by_group(where, share[:, None] * self.mean, len(n))
-        # About the mean of the group: that of cells, and of their means.
+        # derivation (1), for all cells of a group: cross-products in cells, and of their means.
         delta = self.mean - mean[where]
         between = delta[:, :, None] * delta[:, None, :] * self.weight[:, None, None]
         cross = sum_by_group(where, self.cross + between, len(n))

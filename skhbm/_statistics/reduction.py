@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["merge_cells", "reduce_rows", "sum_by_group"]
 
-#: Two threads are worth it from so many times the rows of a chunk, and the number of groups.
+#: Two threads are worth it from so many times more rows than groups, and than in a chunk, on.
 HALVED = 4
 #: Rows that are converted to float64 at a time. No other copy of X is made.
 CHUNK = 65_536

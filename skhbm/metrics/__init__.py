@@ -1,4 +1,4 @@
-"""Scorers of predictive distributions and means, which know of groups.
+"""Scorers of predictive distributions and means, which take groups.
 
 Each is a function ``score(estimator, X, y, groups=None, sample_weight=None)``, greater being
 better, for scikit-learn's ``scoring=``: alone or in a dict, in searches, cross-validation and
@@ -53,7 +53,7 @@ __all__ = [
     "r2",
 ]
 
-#: Probability of the intervals of `neg_interval_score` and `coverage`.
+#: The probability of the intervals of `neg_interval_score` and `coverage`.
 DEFAULT = 0.9
 
 

@@ -1,4 +1,4 @@
-"""What scorers have in common: a name, requests for metadata, and what they score."""
+"""Scorers: their names, their requests for metadata, and the estimator that they score."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = [
     "weighted_mean",
 ]
 
-#: What is handed to scorers without asking. A weight may be one of fit or of the score.
+#: Metadata that scorers request by default. A weight may be meant for fit or for the score.
 REQUESTS = {"groups": True, "sample_weight": None, "y_err": True}
 
 
@@ -109,7 +109,7 @@ class Scorer:
         return routing
 
     def _routing_repr(self) -> str:
-        """How scikit-learn's messages about metadata call the scorer."""
+        """Return the name of the scorer in scikit-learn's messages about metadata."""
         return repr(self)
 
     def _accept_sample_weight(self) -> bool:
@@ -130,7 +130,7 @@ def _remake(
 def scored(estimator: Any, X: Any, groups: Any) -> tuple[Any, Any, Any]:
     """Return the estimator inside that predicts, X as it gets it, and labels if it reads them.
 
-    It does not if X has them: routing hands those of a splitter to scorers as well.
+    Labels are left out if X has them: routing hands labels for a splitter to scorers as well.
     """
     model, X = unwrapped(estimator, X, groups)
     return model, X, groups if getattr(model, "group_features", None) is None else None

@@ -1,4 +1,4 @@
-"""Scores of predictive distributions, row by row, whichever estimator is wrapped in what."""
+"""Scores of predictive distributions, row by row, also of an estimator in a pipeline."""
 
 from __future__ import annotations
 

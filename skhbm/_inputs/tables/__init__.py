@@ -1,4 +1,4 @@
-"""Tables of any engine -> the statistics of their cells; only these modules know narwhals."""
+"""Have any engine sum its table cell by cell; only these modules know narwhals."""
 
 from skhbm._inputs.tables.batches import record_batches
 from skhbm._inputs.tables.cells import TableCells, arrays_of_table, reduce_table

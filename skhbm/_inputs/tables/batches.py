@@ -34,8 +34,8 @@ def record_batches(frame: Any, batch_size: int) -> tuple[pa.Schema, Iterator[pa.
         tables = iter([frame.to_arrow()])
     elif kind.is_polars():
         parts = native.collect_batches(chunk_size=batch_size)
-        # No rows are no batches: the first table tells the schema.
-        tables = (each.to_arrow() for each in chain([native.limit(0).collect()], parts))
+        # A table without rows has no batches: the first part is there for the schema.
+        tables = (part.to_arrow() for part in chain([native.limit(0).collect()], parts))
     elif kind.is_dask():
         parts = (native.get_partition(i).compute() for i in range(native.npartitions))
         tables = (pa.Table.from_pandas(part, preserve_index=False) for part in parts)
@@ -44,7 +44,7 @@ def record_batches(frame: Any, batch_size: int) -> tuple[pa.Schema, Iterator[pa.
     else:
         tables = iter([frame.collect(backend="pyarrow").to_arrow()])
     first = next(tables)
-    # A partition may hold nulls only where the first one told the type.
+    # A column of nulls only, in a later partition, gets the type that the first one has.
     later = (table.cast(first.schema) for table in tables)
     split = (table.to_batches(batch_size) for table in chain([first], later))
     return first.schema, (batch for some in split for batch in some if len(batch))

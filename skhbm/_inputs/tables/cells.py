@@ -1,9 +1,9 @@
-"""Any table -> counts, means and centred cross-products of its cells.
+"""Have an engine reduce a table to counts, means and centred cross-products of its cells.
 
 The engine that holds the rows is asked twice: for the sums of each cell, and for its sums of
-products about the means that these give. Answers have one row for each cell; no other comes
-here. Raw sums of products would do with one query, and lose all digits where a
-mean is 1e8 standard deviations (Chan, Golub & LeVeque 1983).
+products about the means that these give. An answer has one row for each cell, and rows of the
+table never come here. Raw sums of products would need one query only, but lose all digits where
+a mean is 1e8 standard deviations (Chan, Golub & LeVeque 1983).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TableCells", "arrays_of_table", "reduce_table"]
 
-#: A standard deviation below this share of the mean is rounding: an eighth of an ulp.
+#: A standard deviation below this share of the mean, an eighth of an ulp, is rounding.
 ROUNDING = np.finfo(np.float64).eps / 8
 
 OVERFLOW = "Sums of products of the columns overflow. Change the units of features and target."
@@ -90,7 +90,7 @@ def reduce_table(frame: nw.LazyFrame[Any], columns: Columns) -> TableCells:
             raise ValueError(OVERFLOW)
         means = _means(as_frame(there), keys, d)
         products = _products(rows, means, keys, d)
-        # Both answers as one table: no label has to be looked up here.
+        # The engine joins both answers, so that no label has to be looked up here.
         table = collect(products.join(means, on=keys, how="inner"))
     if len(table) != n_cells or not np.array_equal(
         array_of(table, "rows"), array_of(table, "n")
@@ -110,7 +110,7 @@ def _sums(rows: Any, keys: list[str]) -> Any:
     values = [name for name in names if name[0] == "x"]
     extra = [name for name in ("w", "e", "p") if name in names]
     share = [(nw.col("p") * nw.col(x)).alias(x) if extra else nw.col(x) for x in values]
-    # One null makes a sum null: the count of these is that of whole rows.
+    # A sum with a null is null, so the count of sums that are not is that of whole rows.
     whole = reduce(add, (nw.col(name) for name in (*values, *extra))).alias("whole")
     return (
         rows.select(*keys, *share, *extra, whole)
@@ -169,7 +169,7 @@ def _means(cells: Any, keys: list[str], d: int) -> Any:
 def _products(rows: Any, means: Any, keys: list[str], d: int) -> Any:
     """Return the second query: sums of the distances from these means, and of their products.
 
-    The sums of distances are zero, but for the rounding of the means; see `_as_cells`.
+    The sums of distances are not zero only because means are rounded; see `_as_cells`.
     """
     weighted = "p" in rows.collect_schema().names()
     about = means.select(*keys, *(f"m{i}" for i in range(d)))
@@ -199,7 +199,7 @@ def _as_cells(
 ) -> TableCells:
     """Return both answers as statistics: means and products corrected for rounded means.
 
-    The corrected two-pass algorithm of Chan, Golub & LeVeque (1983).
+    This is the corrected two-pass algorithm of Chan, Golub & LeVeque (1983).
     """
     weight = array_of(table, "weight")
     distance = np.column_stack([array_of(table, f"d{i}") for i in range(d)]) / weight[:, None]

@@ -1,7 +1,6 @@
-"""What differs between engines: opening files, and keeping what a first query found.
+"""Differences between engines: opening files, and keeping the result of a first query.
 
-Engines are imported by their users: a table of an engine is there because the engine is.
-Only DuckDB is imported here, for files.
+Users import an engine before they have a table of it. Only DuckDB is imported here, for files.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["kept", "open_parquet"]
 
-#: Cells that Spark is told to send to all its workers; it shuffles rows to join with more.
+#: The most cells that Spark sends to all its workers; to join more, it shuffles the rows.
 BROADCAST = 1_000_000
 
 
@@ -43,7 +42,7 @@ def open_parquet(path: Any) -> Any:
         )
         raise ImportError(msg) from None
     try:
-        # A connection of its own: nothing of it is seen by other users of DuckDB.
+        # The connection is new, so that other users of DuckDB see nothing of it.
         connection = duckdb.connect()
         if Path(path).is_dir():
             return connection.read_parquet(f"{path}/**/*.parquet", hive_partitioning=True)
@@ -81,7 +80,7 @@ def kept(engine: str, query: Any) -> Iterator[tuple[Any, Any]]:
         here = query.to_arrow_table()
         yield here, _as_relation(query, here)
     elif engine == "dask":
-        # One partition is joined with others as it is: rows need no shuffle.
+        # Rows need no shuffle to be joined with a single partition.
         there = query.repartition(npartitions=1).persist()
         yield there.compute(), there
     elif engine.startswith("pyspark"):
@@ -97,7 +96,7 @@ def kept(engine: str, query: Any) -> Iterator[tuple[Any, Any]]:
         yield None, query
 
 
-def _as_relation(query: Any, skhbm_cells: Any) -> Any:  # noqa: ARG001  # read by its name
+def _as_relation(query: Any, skhbm_cells: Any) -> Any:  # noqa: ARG001  # DuckDB reads it by its name
     """Return an arrow table as a relation of the connection that a query belongs to.
 
     DuckDB finds it by the name of the variable, unless the database has a table of this name.

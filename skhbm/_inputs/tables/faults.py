@@ -1,4 +1,4 @@
-"""What is amiss with the rows of a table, column by column."""
+"""Say what is amiss with the rows of a table, column by column."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["raise_fault"]
 def raise_fault(frame: Any, columns: Columns) -> None:
     """Count in each column what it may not hold; return if there is nothing.
 
-    In a query of its own, as the first one only tells that there is something.
+    It is a second query: the first one only tells that something is amiss.
 
     Raises
     ------
@@ -30,7 +30,7 @@ def raise_fault(frame: Any, columns: Columns) -> None:
     if not n:
         msg = "Found a table with 0 rows (n_samples=0) while a minimum of 1 is required."
         raise ValueError(msg)
-    # The order of `from_arrays`: it says of several mistakes the same one.
+    # Of several mistakes the same is reported as by `from_arrays`, which has this order.
     last = len(columns.features)
     _check_values("y", columns.target, f"x{last}", counts)
     for i, name in enumerate(columns.features):

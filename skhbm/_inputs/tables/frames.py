@@ -1,4 +1,4 @@
-"""Tables of any kind as those of narwhals, and which of their columns are what."""
+"""Open tables of any kind as tables of narwhals, and tell which column is what."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = [
     "select_rows",
 ]
 
-#: What tables can be; the rest of what narwhals knows goes without saying.
+#: Kinds of tables for messages. Other kinds that narwhals knows are accepted too.
 ACCEPTED = (
     "a DataFrame of pandas, polars (eager or lazy), Dask or PySpark, a pyarrow Table, a "
     "relation of DuckDB, or the path of a Parquet file, folder or glob"
@@ -89,20 +89,20 @@ def open_table(table: Any) -> Any:
     except TypeError:
         msg = f"`table` must be {ACCEPTED}. Got {type(table).__name__}."
         raise TypeError(msg) from None
-    # The engine of polars reduces in parallel, and needs no memory for products.
+    # Lazily, polars reduces in parallel and needs no memory for products.
     return frame.lazy() if frame.implementation.is_polars() else frame
 
 
 def as_frame(native: Any) -> Any:
     """Return a native table as one of narwhals."""
     with warnings.catch_warnings():
-        # That Dask may need a package of its own later: users of this one cannot tell.
+        # Narwhals warns that Dask will need another package, which users here cannot act on.
         warnings.filterwarnings("ignore", "Dask support is moving", FutureWarning)
         return nw.from_native(native)
 
 
 def is_here(frame: Any) -> bool:
-    """Whether the rows of a table are in this process, and no engine works on them."""
+    """Tell whether the rows of a table are in this process, and no engine works on them."""
     return isinstance(frame, nw.DataFrame)
 
 
