@@ -6,7 +6,9 @@ pandas nor matplotlib.
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -42,6 +44,16 @@ _HOMES = {
     "Prior": "skhbm._priors.prior",
     "ShrinkageDisplay": "skhbm._displays.shrinkage",
 }
+
+
+class _Moved(ModuleType):
+    """A module that pickles of scorers name, and that is elsewhere now."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(import_module("skhbm.metrics._scorer"), name)
+
+
+sys.modules.setdefault("skhbm._scoring", _Moved("skhbm._scoring"))
 
 
 def __getattr__(name: str) -> Any:

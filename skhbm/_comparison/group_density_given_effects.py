@@ -219,7 +219,7 @@ def _add_groups(L, sigma, R, between, QZ, residual, rest, starts, A, b):
         for s in range(n_draws):
             scale = scale_of(sigma, s, j)
             density_root(L[s], R[j], scale, RL, F)
-            # Y and y by forward substitution.
+            # Forward substitution turns E into Y and e into y: derivation (4).
             for a in range(q):
                 y[a] = between[j, a, s] / scale
                 Y[a] = QZ[j, a] / scale

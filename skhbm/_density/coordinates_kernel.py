@@ -42,7 +42,7 @@ def place_gradient(information, share, size, z, d, grad):
         grad[i] = d[i] * size[i]
         through_size = 2.0 * share[i] * estimate[i] + size[i] * z[i]
         d_log_tau += (1.0 - share[i]) * (1.0 + d[i] * through_size)
-        # One logarithm for four sizes.
+        # A logarithm of the product of four sizes takes the time of one.
         product *= size[i]
         if i % 4 == 3:
             logp += np.log(product)

@@ -72,7 +72,7 @@ def _log_densities(address, table, x, out, moments):
             out[i:].ctypes.data,
             copy.ctypes.data,
         )
-        # Reading it keeps the copy alive: numba frees an array after its last use.
+        # Reading the copy keeps it alive: numba frees an array after its last use.
         if status != 0 or copy[0].moments == -1:
             out[i] = -np.inf
 

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skhbm._density.one_factor_kernel import (
+    FIRST_GROUP,
     HIERARCHICAL,
     INDEPENDENT,
     KNOWN,
     LOG_RESIDUAL,
     SHARED,
+    SPREAD,
     TABLE,
     density_callback,
     expand_callback,
@@ -49,9 +51,12 @@ class OneFactorDensity(TargetDensity):
     ----------
     kind : int
         Kind of residual scale.
-    units : ndarray of shape (q + 2,)
-        Natural sizes of a working unit of each effect; the parameter of the LKJ prior, 0 when
-        effects are independent; the natural size of a working unit of the response.
+    units : ndarray of shape (q,)
+        Natural size of a working unit of each effect.
+    eta : float
+        Parameter of the LKJ prior of the correlations, 0 if effects are independent.
+    response_unit : float
+        Natural size of a working unit of the response.
     address : ndarray of shape (n_scalars,)
         Compiled prior of each univariate parameter, in the order of the vector.
     parameters : ndarray of shape (n_scalars, n_parameters)
@@ -71,6 +76,8 @@ class OneFactorDensity(TargetDensity):
 
     kind: int
     units: Float
+    eta: float
+    response_unit: float
     address: Int
     parameters: Float
     log_residual: Any
@@ -84,20 +91,20 @@ class OneFactorDensity(TargetDensity):
     @property
     def n_terms(self) -> int:
         """Number of varying terms."""
-        return len(self.units) - 2
+        return len(self.units)
 
     @property
     def n_correlations(self) -> int:
         """Number of sampled correlations."""
         q = self.n_terms
-        return q * (q - 1) // 2 if self.units[q] > 0 else 0
+        return q * (q - 1) // 2 if self.eta > 0 else 0
 
     @property
     def n_scales(self) -> int:
         """Number of unconstrained parameters of the residual scales."""
         n_groups = len(self.log_residual)
-        sizes = {SHARED: 1, INDEPENDENT: n_groups, HIERARCHICAL: n_groups + 2, KNOWN: 0}
-        return sizes[self.kind]
+        sizes = {SHARED: 1, INDEPENDENT: n_groups, HIERARCHICAL: FIRST_GROUP + n_groups}
+        return sizes.get(self.kind, 0)
 
     @property
     def n_dim(self) -> int:
@@ -112,7 +119,7 @@ class OneFactorDensity(TargetDensity):
     @property
     def moments_shape(self) -> tuple[int, int]:
         """Shape of the matrix U of the likelihood."""
-        k = len(self.likelihood.mean)
+        k = self.likelihood.n_integrated
         return k + 1, k + 1
 
     @property
@@ -128,9 +135,9 @@ class OneFactorDensity(TargetDensity):
         scales = x[q + self.n_correlations :][: self.n_scales]
         if self.kind == HIERARCHICAL:
             # The mean of the log sigma_j and they themselves have coordinates that begin at 0.
-            scales[1] = np.log(START)
+            scales[SPREAD] = np.log(START)
         elif self.kind != KNOWN:
-            scales[:] = start_of_scales([self.priors.sigma], self.units[-1:], sigma)
+            scales[:] = start_of_scales([self.priors.sigma], self.response_unit, sigma)
         return x
 
     def acceptance(self, rate: float) -> float:
@@ -142,7 +149,6 @@ class OneFactorDensity(TargetDensity):
     def table(self, *, gradient: bool = True) -> Any:
         """Return the record that the callbacks read; valid as long as this object lives."""
         likelihood = self.likelihood
-        *_, eta, response_unit = self.units
         return make_record(
             TABLE,
             kind=self.kind,
@@ -151,10 +157,10 @@ class OneFactorDensity(TargetDensity):
             n_correlations=self.n_correlations,
             n_groups=len(self.log_residual),
             n_sampled=len(self.center),
-            n_within=len(likelihood.W),
+            n_within=likelihood.n_within,
             n_scalars=len(self.address),
             n_parameters=self.parameters.shape[1],
-            n_moments=(len(likelihood.mean) + 1) ** 2,
+            n_moments=(likelihood.n_integrated + 1) ** 2,
             units=self.units,
             priors=self.address,
             parameters=self.parameters,
@@ -164,8 +170,8 @@ class OneFactorDensity(TargetDensity):
             likelihood=likelihood.callback().address,
             likelihood_table=self.likelihood_table,
             with_gradient=int(gradient),
-            eta=eta,
-            response_unit=response_unit,
+            eta=self.eta,
+            response_unit=self.response_unit,
         )
 
     def callbacks(self) -> tuple[Any, Any]:
@@ -199,10 +205,11 @@ def make_one_factor(
     transforms = [compiled_prior(prior).transform for prior in coefficients.priors]
     center, rotation = _whitening(design, coefficients, transforms)
     likelihood = _make_likelihood(design, basis)
-    eta = priors.eta if terms.n_correlations else 0.0
     return OneFactorDensity(
         kind,
-        np.append(scaling.effect_units(terms), [eta, scaling.y_scale]),
+        scaling.effect_units(terms),
+        priors.eta if terms.n_correlations else 0.0,
+        scaling.y_scale,
         address,
         parameters,
         _log_residuals(design, basis),

@@ -30,14 +30,16 @@ from skhbm._likelihood.marginal import split_inputs
 from skhbm._numba.jit import JIT_CALLBACK, JIT_INNER
 from skhbm._numba.pointers import as_pointer, call_marginal, call_prior
 from skhbm._numba.records import fields
+from skhbm._priors.prior import SCALAR
 
 __all__ = [
+    "FIRST_GROUP",
     "HIERARCHICAL",
     "INDEPENDENT",
     "KNOWN",
     "LOG_RESIDUAL",
-    "SCALAR",
     "SHARED",
+    "SPREAD",
     "TABLE",
     "corr_cholesky",
     "corr_gradient",
@@ -68,9 +70,6 @@ TABLE = np.dtype(
         ("response_unit", np.float64),
     ]
 )
-#: What a prior says of its parameter: the natural value and its derivative, the log density
-#: (Jacobian included) and its derivative, both in the unconstrained value.
-SCALAR = np.dtype([(name, np.float64) for name in ("value", "derivative", "logp", "gradient")])
 #: A group's own estimate of its log residual scale, and the variance of the estimate.
 LOG_RESIDUAL = np.dtype([(name, np.float64) for name in ("estimate", "variance")])
 

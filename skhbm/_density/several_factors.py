@@ -42,9 +42,10 @@ class SampledFactorDensity:
 
     Parameters
     ----------
-    units : ndarray of shape (q + 1,)
-        Natural sizes of a working unit of each effect; the parameter of the LKJ prior, 0 when
-        effects are independent.
+    units : ndarray of shape (q,)
+        Natural size of a working unit of each effect.
+    eta : float
+        Parameter of the LKJ prior of the correlations, 0 if effects are independent.
     address, parameters
         Compiled priors of tau, as in `OneFactorDensity`.
     coordinates : Coordinates
@@ -53,6 +54,7 @@ class SampledFactorDensity:
     """
 
     units: Float
+    eta: float
     address: Int
     parameters: Float
     coordinates: Coordinates
@@ -61,13 +63,13 @@ class SampledFactorDensity:
     @property
     def n_terms(self) -> int:
         """Number of varying terms."""
-        return len(self.units) - 1
+        return len(self.units)
 
     @property
     def n_correlations(self) -> int:
         """Number of sampled correlations."""
         q = self.n_terms
-        return q * (q - 1) // 2 if self.units[q] > 0 else 0
+        return q * (q - 1) // 2 if self.eta > 0 else 0
 
     @property
     def n_groups(self) -> int:
@@ -93,7 +95,6 @@ class SampledFactorDensity:
     def table(self, first: int) -> Any:
         """Return its record; `first` is the position of its effects among all."""
         coordinates = self.coordinates
-        *_, eta = self.units
         return make_record(
             FACTOR,
             n_terms=self.n_terms,
@@ -108,7 +109,7 @@ class SampledFactorDensity:
             parameters=self.parameters,
             information=coordinates.estimates,
             rotation=coordinates.rotation,
-            eta=eta,
+            eta=self.eta,
         )
 
 
@@ -205,15 +206,15 @@ def _make_factor(
     design: Design, terms: Terms, tau: tuple[Prior, ...], eta: float, coordinates: Coordinates
 ) -> SampledFactorDensity:
     address, parameters = as_table(tau)
-    units = np.append(design.scaling.effect_units(terms), eta if terms.n_correlations else 0.0)
-    return SampledFactorDensity(units, address, parameters, coordinates, tau)
+    units, eta = design.scaling.effect_units(terms), eta if terms.n_correlations else 0.0
+    return SampledFactorDensity(units, eta, address, parameters, coordinates, tau)
 
 
 def _make_likelihood(design: Design, head: OneFactorDensity, sizes: list[int]) -> GivenEffects:
     """Return the likelihood; groups of one varying term and equal design share their work."""
     several: Any = design.several_factors
-    basis, W = head.basis, head.likelihood.W
-    forms = make_forms(several.pseudo_rows, sizes, design.n_groups, len(W), basis.columns)
+    basis, n_within = head.basis, head.likelihood.n_within
+    forms = make_forms(several.pseudo_rows, sizes, design.n_groups, n_within, basis.columns)
     if len(design.terms.varying) > 1 or design.terms.by_group:
         return GivenEffects(head.likelihood, forms)
     E = design.roots[:, :, 1:] @ basis.columns

@@ -20,13 +20,14 @@ from skhbm._density.coordinates_kernel import (
     place_terms,
     place_terms_gradient,
 )
-from skhbm._density.one_factor_kernel import SCALAR, corr_cholesky, corr_gradient
 from skhbm._density.one_factor_kernel import TABLE as HEAD
+from skhbm._density.one_factor_kernel import corr_cholesky, corr_gradient
 from skhbm._likelihood.given_effects import TABLE as LIKELIHOOD
 from skhbm._likelihood.given_effects import patch, pull_back, shift, workspace
 from skhbm._numba.jit import JIT_CALLBACK, JIT_INNER
 from skhbm._numba.pointers import as_pointer, call_density, call_prior
 from skhbm._numba.records import fields
+from skhbm._priors.prior import SCALAR
 
 __all__ = [
     "DENSE",
@@ -88,7 +89,7 @@ def rotate(kind, V, x, out):
         return
     for i in range(K):
         out[i] = 0.0
-    # Row by row, which the compiler can vectorise without reordering a sum.
+    # The compiler can vectorise the sums row by row without reordering them.
     for k in range(K):
         for i in range(K):
             out[i] += V[k, i] * x[k]
@@ -295,7 +296,7 @@ def head_density(table, likelihood, x, grad, out, effects, d_effects):
         head.ctypes.data,
     )  # fmt: skip
     pull_back(patched, adjoint, form, d_effects)
-    # Reading it keeps the copy alive: numba frees an array after its last use.
+    # Reading the copy keeps it alive: numba frees an array after its last use.
     return status if head[0].kind >= 0 else 1
 
 

@@ -23,12 +23,12 @@ START = 0.5
 FEW_GROUPS = 10
 
 
-def start_of_scales(priors: Sequence[Prior], units: Float, working: Any) -> Float:
+def start_of_scales(priors: Sequence[Prior], units: Any, working: Any) -> Float:
     """Return where scales of these working values are on PyMC's transform (n,).
 
     On another transform than the log they start at its zero.
     """
-    logs = np.log(np.broadcast_to(working, len(priors)) * units[: len(priors)])
+    logs = np.log(np.broadcast_to(working, len(priors)) * units)
     transforms = [compiled_prior(prior).transform for prior in priors]
     return np.where([transform == "log" for transform in transforms], logs, 0.0)
 

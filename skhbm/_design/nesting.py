@@ -52,8 +52,8 @@ def find_implicit_nesting(statistics: GroupedStatistics) -> list[tuple[int, int]
 
     If labels are numbered 1, 2, ... within levels of different sizes, the labels of each level
     are the first of all labels. Where all or nearly all combinations occur, labels do not tell
-    crossed factors from nested ones. The means of y in cells do so if cells have several rows:
-    combinations of labels have effects then, and labels by themselves have none.
+    crossed factors from nested ones. The means of y in cells tell them apart, if cells have
+    several rows: combinations of labels have effects then, and labels by themselves have none.
     """
     found = []
     for pair in combinations(range(len(statistics.factors)), 2):

@@ -243,17 +243,17 @@ class BaseHierarchicalEstimator(CallbackSupportMixin, BaseEstimator, ABC):
 
         The posterior draws are weighted by the density of the rows, group effects
         integrated out, and resampled: Pareto-smoothed importance sampling [1]_. For a few
-        rows of a new group, or more rows of a known one. Repeated conditioning is as good
-        as conditioning once on all the rows.
+        rows of a new group, or more rows of a group of the fit. Repeated conditioning is as
+        good as conditioning once on all the rows.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or None
-            As in :meth:`predict`. The rows must be new: those of fit are known already.
+            As in :meth:`predict`. The rows must be new, not rows of fit.
         y : array-like of shape (n_samples,)
             Target.
         groups : array-like of shape (n_samples,) or (n_samples, n_factors), default=None
-            Labels of known groups, of new ones, or both.
+            Labels of groups of the fit, of new ones, or both.
         y_err : array-like of shape (n_samples,), default=None
             Known standard errors of y, if ``residual_scale="known"``.
 

@@ -23,6 +23,7 @@ from skhbm._numba.records import fields, make_record
 if TYPE_CHECKING:
     from skhbm._design.linear_forms import Forms
     from skhbm._likelihood.equal_groups import Classes
+    from skhbm._likelihood.interface import MarginalLikelihood
     from skhbm._likelihood.marginal import Marginal
     from skhbm._types import Float
 
@@ -69,6 +70,16 @@ class GivenEffects(NamedTuple):
     unshifted: Float | None = None
 
     @property
+    def n_integrated(self) -> int:
+        """Number of coefficients that are integrated out."""
+        return self.marginal.n_integrated
+
+    @property
+    def n_within(self) -> int:
+        """Number of residual scales."""
+        return self.marginal.n_within
+
+    @property
     def n_effects(self) -> int:
         """Number of effects that are given."""
         return self.forms.n_effects
@@ -105,6 +116,10 @@ class GivenEffects(NamedTuple):
         d_cov, *gradients, _ = np.split(outputs[1:], ends)
         d_sigma, d_given, d_effects = gradients
         return float(outputs[0]), d_cov.reshape(cov.shape), d_sigma, d_given, d_effects
+
+
+if TYPE_CHECKING:
+    _: type[MarginalLikelihood] = GivenEffects
 
 
 @cache

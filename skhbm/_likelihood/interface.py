@@ -16,6 +16,14 @@ class MarginalLikelihood(Protocol):
     Compiled code calls it by the address of its callback.
     """
 
+    @property
+    def n_integrated(self) -> int:
+        """Number k of coefficients that are integrated out."""
+
+    @property
+    def n_within(self) -> int:
+        """Number of residual scales."""
+
     def table(self) -> Any:
         """Return what the callback reads, valid as long as this object lives."""
 

@@ -41,8 +41,9 @@ def whiten(cov, sigma, roots, response, weight, Y):
                 for b in range(q):
                     x += load(Y, (g, a, b)) * cov[b, c]
                 store(RC, (a, c), x)
-        # Row a of the Cholesky factor F of B, then row a of Y by forward substitution,
-        # derivation (4). Rows of R above it are solved already in Y: the roots still have them.
+        # Each row of the Cholesky factor F of B is followed by the same row of Y, by forward
+        # substitution: derivation (4). Rows of R above it are solved already in Y; the roots
+        # still have them.
         for a in range(q):
             for b in range(a):
                 x = splat(0.0)

@@ -37,6 +37,7 @@ from skhbm._numba.pointers import as_pointer
 from skhbm._numba.records import fields, make_record
 
 if TYPE_CHECKING:
+    from skhbm._likelihood.interface import MarginalLikelihood
     from skhbm._types import Float
 
 
@@ -73,6 +74,16 @@ class Marginal(NamedTuple):
     W: Float
     counts: Float
 
+    @property
+    def n_integrated(self) -> int:
+        """Number of coefficients that are integrated out."""
+        return len(self.mean)
+
+    @property
+    def n_within(self) -> int:
+        """Number of residual scales."""
+        return len(self.W)
+
     def table(self) -> Any:
         """Return the record that the callback reads; valid as long as the arrays live."""
         n_blocks, q, _, _ = self.roots.shape
@@ -80,8 +91,8 @@ class Marginal(NamedTuple):
             TABLE,
             n_terms=q,
             n_columns=self.W.shape[1],
-            n_integrated=len(self.mean),
-            n_within=len(self.W),
+            n_integrated=self.n_integrated,
+            n_within=self.n_within,
             n_blocks=n_blocks,
             **self._asdict(),
         )
@@ -100,6 +111,10 @@ class Marginal(NamedTuple):
         marginal_callback().ctypes(*(a.ctypes.data for a in (table, inputs, outputs)), 1)
         gradients = np.split(outputs[1:], np.cumsum([cov.size, len(sigma), len(given)]))
         return float(outputs[0]), gradients[0].reshape(cov.shape), gradients[1], gradients[2]
+
+
+if TYPE_CHECKING:
+    _: type[MarginalLikelihood] = Marginal
 
 
 def make_marginal(

@@ -17,7 +17,7 @@ __all__ = ["JIT", "JIT_CALLBACK", "JIT_INNER", "Kernel", "njit"]
 
 #: error_model="numpy": a division without a branch for zero can be vectorised.
 JIT: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
-#: For functions that only compiled functions call.
+#: These options are for functions that only compiled functions call.
 JIT_INNER: dict[str, Any] = {**JIT, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 JIT_CALLBACK: dict[str, Any] = {"cache": True, "error_model": "numpy"}
 

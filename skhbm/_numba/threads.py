@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["COMPILING", "in_slices", "n_threads"]
 
-#: Held by whoever compiles: PyTensor is not made for threads, and what is compiled is shared.
+#: Whoever compiles holds this lock, as PyTensor is not made for threads and what is compiled is
+#: shared.
 COMPILING = threading.Lock()
 
 

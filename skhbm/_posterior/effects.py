@@ -92,7 +92,7 @@ def effect_root(L, sigma, roots, P):
                 x[b] += roots[a, c] * L[c, b]
             x[b] /= sigma
         add_outer_product(F, x)  # derivation (6)
-    # P = L F^-T, by forward substitution along the columns: derivation (8).
+    # Forward substitution along the columns gives P = L F^-T: derivation (8).
     for i in range(q):
         for b in range(q):
             t = L[i, b]

@@ -81,7 +81,7 @@ class OneFactorEffects:
         """Return E[u] (n, q), Cov[u] (n, q, q) and Cov[u, w] (n, q, n_fixed) over all draws."""
         n_draws, q, _ = self.L.shape
         L = np.ascontiguousarray(self.L.transpose(1, 2, 0))
-        # Deviations from the mean, so that no digits are lost in E[uw'] - E[u]E[w]'.
+        # With deviations from the mean no digits are lost in E[uw'] - E[u]E[w]'.
         deviation = np.ascontiguousarray((self.w - center).T)
         n, order = len(codes), self._alike_together(codes)
         mean, cov, cross = np.empty((n, q)), np.empty((n, q, q)), np.empty((n, q, len(center)))
@@ -150,7 +150,7 @@ def effect_root(L: Float, sigma: Float, R: Float) -> Float:
             size = np.hypot(F[a, a], x[a])
             cos, sin = F[a, a] / size, x[a] / size
             F[a:, a], x[a:] = cos * F[a:, a] + sin * x[a:], cos * x[a:] - sin * F[a:, a]
-    # P = L F^-T by forward substitution along the columns.
+    # Forward substitution along the columns gives P = L F^-T.
     for b in range(q):  # derivation (8)
         for c in range(b):
             P[:, b] -= P[:, c] * F[b, c]

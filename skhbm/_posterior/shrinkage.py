@@ -56,7 +56,7 @@ def shrinkage_columns(
     levels, terms = design.factors[factor].levels, design.factors[factor].terms
     positions = terms.varying_positions
     partial = group_coefficients(posterior, moments, factor)[:, positions]
-    R, score, sigma = _own_rows(posterior, moments, factor)
+    R, score, sigma = _rows_of_groups(posterior, moments, factor)
     pooling = pooling_summary(posterior, R, sigma, factor, probability)
     return {
         "factor": np.full(partial.size, levels.name, dtype=object),
@@ -79,7 +79,7 @@ def _as_counts(n: Float) -> NDArray[Any]:
     return whole if np.array_equal(whole, n) else n
 
 
-def _own_rows(
+def _rows_of_groups(
     posterior: Posterior, moments: GroupMoments, factor: int
 ) -> tuple[Float, Float, Float]:
     """Return what the groups' own rows say: roots R, scores and residual scales.

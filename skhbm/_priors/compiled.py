@@ -16,6 +16,8 @@ from pymc.logprob.transforms import LogTransform
 from pymc.pytensorf import rewrite_pregrad
 from pytensor.link.numba.cache import compile_numba_function_src
 
+from skhbm._priors.prior import SCALAR
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -33,8 +35,7 @@ class CompiledPrior(NamedTuple):
     Attributes
     ----------
     function : CFunc
-        ``function(t, parameters, out)`` fills out with the natural value, its derivative in t,
-        the log density of t (Jacobian included) and the derivative of this density.
+        ``function(t, parameters, out)`` fills `out`, the address of a `SCALAR`.
     transform : str
         "identity", "log", or else the name of the class of PyMC's transform.
     """
@@ -94,17 +95,18 @@ def _as_callback(jitted: Any, distribution: str, names: tuple[str, ...]) -> CFun
     source = f"""
 def prior(t, parameters, out):
     p = carray(parameters, ({max(len(names), 1)},))
-    result = carray(out, (4,))
-    a, b, c, d = jitted(np.asarray(t), {arguments})
-    result[0], result[1], result[2], result[3] = a[()], b[()], c[()], d[()]
+    scalar = carray(out, (1,), SCALAR)[0]
+    value, derivative, logp, gradient = jitted(np.asarray(t), {arguments})
+    scalar.value, scalar.derivative = value[()], derivative[()]
+    scalar.logp, scalar.gradient = logp[()], gradient[()]
 """
     versions = (pm.__version__, pytensor.__version__, numba.__version__)
     # The compiled code refers to this module, so that under another name it is compiled anew.
     parts = (source, distribution, names, versions, __name__)
     key = hashlib.sha256(repr(parts).encode()).hexdigest()
-    scope = {"np": np, "carray": numba.carray, "jitted": jitted}
+    scope = {"np": np, "carray": numba.carray, "jitted": jitted, "SCALAR": SCALAR}
     function = compile_numba_function_src(
         source, "prior", {**globals(), **scope}, cache_key=key
     )
-    signature = "void(double, CPointer(double), CPointer(double))"
+    signature = "void(double, CPointer(double), voidptr)"
     return numba.cfunc(signature, cache=True)(function)

@@ -60,10 +60,10 @@ def resolve_priors(priors: Mapping[str, Any] | None, design: Design) -> Priors:
 
 def _check_keys(given: Mapping[str, Any], design: Design) -> None:
     factors = [f"tau_{factor.levels.name}" for factor in design.factors]
-    known = ("intercept", "coef", "tau", *factors, "corr", "sigma")
-    unknown = [key for key in given if key not in known]
+    valid = ("intercept", "coef", "tau", *factors, "corr", "sigma")
+    unknown = [key for key in given if key not in valid]
     if unknown:
-        msg = f"`priors` has unknown keys: {unknown[:5]}. The keys are {list(known)}."
+        msg = f"`priors` has unknown keys: {unknown[:5]}. The keys are {list(valid)}."
         raise ValueError(msg)
     if "intercept" in given and not design.terms.intercept:
         msg = "`priors` has a prior for the intercept, but fit_intercept=False. Drop one."

@@ -18,6 +18,9 @@ LOG_MEAN_SD = 1.0
 #: group, exp(2 m + 2 s^2) on average given the mean m and spread s, has an expectation only if
 #: this scale is below a half.
 LOG_SD_SCALE = 0.4
+#: What a compiled prior says of its parameter at an unconstrained value t: the natural value
+#: and its derivative in t, the log density of t (Jacobian included) and its derivative.
+SCALAR = np.dtype([(name, np.float64) for name in ("value", "derivative", "logp", "gradient")])
 
 
 @dataclass(frozen=True, slots=True, init=False)

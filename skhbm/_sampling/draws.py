@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Draws", "Watcher", "Weights"]
 
-#: Told the number of finished draws of each chain, with those of tuning, and of divergences.
+#: A watcher is told the numbers of finished draws of each chain, tuning included, and of
+#: divergences.
 type Watcher = Callable[[Sequence[int], int], None]
 
 

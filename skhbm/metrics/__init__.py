@@ -425,8 +425,8 @@ def r2(
 ) -> float:
     """Score by R^2, the coefficient of determination of predicted means.
 
-    That of :func:`sklearn.metrics.r2_score`, and of ``scoring="r2"``, but that it knows of
-    `groups`.
+    It is the score of :func:`sklearn.metrics.r2_score`, as ``scoring="r2"`` is, with `groups`
+    handed to the estimator.
 
     Parameters
     ----------
@@ -477,8 +477,8 @@ def neg_root_mean_squared_error(
 ) -> float:
     """Score by the negative root mean squared error of predicted means.
 
-    That of :func:`sklearn.metrics.root_mean_squared_error`, and of
-    ``scoring="neg_root_mean_squared_error"``, but that it knows of `groups`.
+    It is the negative of :func:`sklearn.metrics.root_mean_squared_error`, as
+    ``scoring="neg_root_mean_squared_error"`` is, with `groups` handed to the estimator.
 
     Parameters
     ----------

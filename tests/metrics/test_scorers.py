@@ -4,6 +4,7 @@ import copy
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,9 @@ from sklearn.model_selection import GridSearchCV
 
 from skhbm import HierarchicalNormalRegressor, metrics
 from skhbm.metrics import coverage_scorer, interval_scorer, log_score, neg_crps, r2
+
+#: Scorers that were pickled before modules had folders.
+PICKLED = Path(__file__).parents[1] / "data" / "scorers.pickle"
 
 pytestmark = [
     *FEW_DRAWS,
@@ -41,8 +45,19 @@ def test_copies_score_the_same(copied, scorer, model):
 
 @pytest.mark.parametrize("name", metrics.__all__)
 def test_named_scorers_are_pickled_by_name(name):
-    own = getattr(metrics, name)
-    assert pickle.loads(pickle.dumps(own)) is own
+    scorer = getattr(metrics, name)
+    assert pickle.loads(pickle.dumps(scorer)) is scorer
+
+
+def test_pickles_of_the_time_before_the_folders_load():
+    code = f"import pickle; print(pickle.loads(open({str(PICKLED)!r}, 'rb').read()))"
+    command = [sys.executable, "-c", code]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert printed == "[log_score, interval_scorer(coverage=0.8), r2]\n"
+    named, made, requested = pickle.loads(PICKLED.read_bytes())
+    assert named is log_score
+    assert repr(made) == repr(metrics.interval_scorer(0.8))
+    assert requested.get_metadata_routing().score.requests["groups"] is False
 
 
 def test_searches_are_cloned_with_their_scorers(scorer):
