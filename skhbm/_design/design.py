@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 __all__ = ["Design", "SampledFactor", "SeveralFactors", "add_rows", "make_design"]
 
 
+#: Directions of a group's features with less than this share of the largest are not spanned.
+SPANNED = 1e-10
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class SampledFactor:
     """A grouping factor whose effects are sampled.
@@ -135,6 +139,30 @@ class Design:
         be a constant. If the errors are small numbers, the density would drown in it.
         """
         return self.counts * (not self.terms.known)
+
+    def missing_residuals(self) -> Float:
+        """Return how many residuals of each group are zero whatever its scale (n_groups,).
+
+        That is none, but for groups whose target its own terms and the features fit to
+        rounding: then it is all degrees of freedom that these leave over. `W` must be by group.
+        """
+        xx, xy = self.W[:, :-1, :-1], self.W[:, :-1, -1]
+        values, vectors = np.linalg.eigh(xx)
+        largest = np.max(values, axis=1, keepdims=True, initial=0.0)
+        spanned = values > SPANNED * largest
+        along = np.einsum("jab,ja->jb", vectors, xy) ** 2 / np.where(spanned, values, 1.0)
+        rest = self.W[:, -1, -1] - np.sum(along, axis=1, where=spanned)
+        exact = rest <= 16 * self.counts * self.rounding
+        cells = 0 if self.several_factors is None else self._n_cells() - 1
+        degrees = self.degrees - spanned.sum(axis=1) - cells
+        return np.where(exact, np.maximum(degrees, 0.0), 0.0)
+
+    def _n_cells(self) -> Float:
+        """Return the number of combinations with other factors of each group (n_groups,)."""
+        several: Any = self.several_factors
+        rows = several.pseudo_rows
+        cells = np.unique(np.column_stack([rows.group, *rows.codes]), axis=0)
+        return np.bincount(cells[:, 0], minlength=self.n_groups).astype(float)
 
     @property
     def rows(self) -> Float:

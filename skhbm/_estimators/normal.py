@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self, final
 
 from sklearn.base import BaseEstimator, RegressorMixin
@@ -14,6 +15,7 @@ from skhbm._estimators.predicting import Predicting
 from skhbm._estimators.saving import Saving
 from skhbm._estimators.tables import OnTables
 from skhbm._priors.defaults import resolve_priors
+from skhbm._priors.propriety import check_residual_scales
 
 if TYPE_CHECKING:
     from skhbm._design.design import Design
@@ -262,6 +264,8 @@ class HierarchicalNormalRegressor(
         terms = make_terms(fitted, statistics, more_to_come=more_to_come)
         design = make_design(statistics, terms)
         warn_of_far_slopes(terms, design.scaling)
+        explicit = isinstance(self.priors, Mapping) and "sigma" in self.priors
+        check_residual_scales(design, explicit=explicit, more_to_come=more_to_come)
         return design
 
     def _make_priors(self, design: Design) -> Priors:
