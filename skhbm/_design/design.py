@@ -10,7 +10,7 @@ import numpy as np
 from skhbm._design.linear_forms import shift_forms
 from skhbm._design.pseudo_rows import make_pseudo_rows
 from skhbm._design.roots import make_parts
-from skhbm._design.scaling import make_scaling
+from skhbm._design.scaling import make_scaling, spread_between
 from skhbm._inputs.levels import hashables
 
 if TYPE_CHECKING:
@@ -41,11 +41,14 @@ class SampledFactor:
     terms, levels : Terms, Levels
     n : ndarray of shape (n_groups,)
         Number of rows of each group.
+    between : float
+        Standard deviation of y between groups, as `spread_between` finds it.
     """
 
     terms: Terms
     levels: Levels
     n: Float
+    between: float
 
     @property
     def n_groups(self) -> int:
@@ -88,6 +91,8 @@ class Design:
     W : ndarray of shape (1, m, m), or (n_groups, m, m) if by_group
     counts : ndarray of shape (1,), or (n_groups,) if by_group
         As in `skhbm._likelihood.marginal`; m counts the fixed terms and the response.
+    between : float
+        Standard deviation of y between groups, as `spread_between` finds it.
     degrees : ndarray of shape (n_groups,)
         Degrees of freedom that each group's own terms leave over.
     integrated : int
@@ -103,6 +108,7 @@ class Design:
     roots: Float
     W: Float
     counts: Float
+    between: float
     degrees: Float
     integrated: int = 0
     several_factors: SeveralFactors | None = None
@@ -206,6 +212,7 @@ def make_design(
         parts.roots,
         parts.W if varying.by_group else parts.W.sum(axis=0, keepdims=True),
         parts.weight.copy() if varying.by_group else parts.weight.sum(keepdims=True),
+        spread_between(groups, centred=varying.intercept),
         parts.degrees,
         integrated,
         several,
@@ -221,7 +228,7 @@ def _several_factors(
 ) -> SeveralFactors:
     """Collect factors, pseudo-rows and shifts of the effects that are not integrated out."""
     others = [f for f in range(len(terms)) if f != integrated]
-    factors = tuple(SampledFactor(terms[f], *_levels_and_counts(statistics, f)) for f in others)
+    factors = tuple(_sampled_factor(statistics.of_factor(f), terms[f]) for f in others)
     forms = shift_forms(pseudo_rows, [factor.n_groups for factor in factors], n_groups)
     return SeveralFactors(factors, pseudo_rows, (forms.indptr, forms.indices, forms.data))
 
@@ -269,7 +276,7 @@ def _choose(statistics: GroupedStatistics, terms: Sequence[Terms]) -> int:
     return int(np.argmax(sizes))
 
 
-def _levels_and_counts(statistics: GroupedStatistics, f: int) -> tuple[Levels, Float]:
-    """Return the levels of a factor and the number of rows of each."""
-    levels = statistics.factors[f]
-    return levels, np.bincount(statistics.codes[:, f], statistics.n, minlength=len(levels))
+def _sampled_factor(groups: GroupedStatistics, terms: Terms) -> SampledFactor:
+    """Return what is there for a factor, of the statistics of its groups."""
+    between = spread_between(groups, centred=terms.intercept)
+    return SampledFactor(terms, groups.levels, groups.n, between)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from skhbm._types import Float
 
 
-__all__ = ["Scaling", "check_range", "make_scaling"]
+__all__ = ["Scaling", "check_range", "make_scaling", "spread_between"]
 
 #: A column whose standard deviation is less than this share of its mean is constant.
 CONSTANT = 1e-14
@@ -99,6 +99,22 @@ def make_scaling(statistics: GroupedStatistics, *, centred: bool) -> Scaling:
         raise ValueError(msg)
     scale = np.where(constant, np.where(size > 0, size, 1.0), scale)
     return Scaling(origin[:-1], scale[:-1], float(origin[-1]), float(scale[-1]))
+
+
+def spread_between(groups: GroupedStatistics, *, centred: bool) -> float:
+    """Return the standard deviation of y between groups, each of which counts once.
+
+    It is about zero if not centred. The noise of the groups' means is taken off: the variance
+    within groups over n_j, or 1 / (sum of 1 / y_err^2) where errors are known.
+    """
+    means = groups.mean[:, -1]
+    if groups.known_errors:
+        noise = 1.0 / groups.weight
+    else:
+        degrees = groups.n.sum() - len(groups.n)
+        noise = groups.cross[:, -1, -1].sum() / max(degrees, 1.0) / groups.n
+    square = np.var(means) if centred else np.mean(means**2)
+    return float(np.sqrt(max(square - np.mean(noise), 0.0)))
 
 
 def check_range(statistics: GroupedStatistics) -> None:

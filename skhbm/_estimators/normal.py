@@ -161,11 +161,12 @@ class HierarchicalNormalRegressor(
 
     Notes
     -----
-    Default priors, with s_y and s_k the standard deviations of y and of feature k:
+    Default priors, with s_y and s_k the standard deviations of y and of feature k over rows,
+    and s_f the larger of s_y and the standard deviation of y between the groups of factor f:
 
-    - intercept, at the mean of X: Normal(mean of y, 2.5 s_y)
+    - intercept, at the mean of X: Normal(mean of y, 2.5 times the largest s_f)
     - coef[k]: Normal(0, 2.5 s_y / s_k)
-    - tau of a slope: HalfNormal(2.5 s_y / s_k); of the intercept HalfNormal(2.5 s_y), times
+    - tau of a slope: HalfNormal(2.5 s_f / s_k); of the intercept HalfNormal(2.5 s_f), times
       sqrt(1 + sum of (mean of x_k / s_k)^2) over varying slopes, as it is at x = 0
     - corr: LKJCorr(2)
     - sigma: HalfNormal(2.5 s_y); there is none where errors are known

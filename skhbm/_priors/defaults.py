@@ -16,9 +16,8 @@ from skhbm._priors.prior import Prior, Priors
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from skhbm._design.design import Design
+    from skhbm._design.design import Design, SampledFactor
     from skhbm._design.scaling import Scaling
-    from skhbm._design.terms import Terms
 
 __all__ = ["resolve_priors"]
 
@@ -40,7 +39,8 @@ def resolve_priors(priors: Mapping[str, Any] | None, design: Design) -> Priors:
     coef = _entries("coef", given.get("coef"), terms.features, _default_coef(design))
     eta = _eta(given.get("corr", Prior("LKJCorr", eta=2.0)))
     tau = [_tau(given, factor, design) for factor in design.factors]
-    default_intercept = Prior("Normal", mu=scaling.y_mean, sigma=WIDTH * scaling.y_scale)
+    widest = max(scaling.y_scale, *(factor.between for factor in design.factors))
+    default_intercept = Prior("Normal", mu=scaling.y_mean, sigma=WIDTH * widest)
     intercept = _checked("intercept", given.get("intercept", default_intercept))
     sigma = Prior("HalfNormal", sigma=WIDTH * scaling.y_scale)
     if "sigma" in given:
@@ -88,7 +88,7 @@ def _tau(given: Mapping[str, Any], factor: Any, design: Design) -> tuple[Any, ..
         key = "tau"
     else:
         chosen = given[key]
-    priors = _entries(key, chosen, names, _default_tau(factor.terms, design.scaling))
+    priors = _entries(key, chosen, names, _default_tau(factor, design.scaling))
     for name, prior in zip(names, priors, strict=True):
         _check_positive(f"{key}[{name}]", prior)
     return priors
@@ -99,13 +99,17 @@ def _default_coef(design: Design) -> list[Prior]:
     return [Prior("Normal", mu=0.0, sigma=float(s)) for s in scale]
 
 
-def _default_tau(terms: Terms, scaling: Scaling) -> list[Prior]:
+def _default_tau(factor: Design | SampledFactor, scaling: Scaling) -> list[Prior]:
     """Return half-normal priors, of WIDTH times the sd that would alone account for that of y.
 
-    The intercept at x = 0 also carries what varying slopes add up to between there and the mean
-    of X.
+    It is the sd of rows or, where that is larger, the sd of groups that count once each: a
+    group with most of the rows, or a precise study, lies close to the mean of all rows, and
+    says nothing of the others. The intercept at x = 0 also carries what varying slopes add up
+    to between there and the mean of X.
     """
-    scale = WIDTH * scaling.effect_units(terms)
+    terms = factor.terms
+    widening = max(1.0, factor.between / scaling.y_scale)
+    scale = WIDTH * scaling.effect_units(terms) * widening
     if terms.varying_intercept:
         reach = scaling.x_mean[terms.slopes] / scaling.x_scale[terms.slopes]
         scale[0] *= np.sqrt(1.0 + np.sum(reach**2))
