@@ -28,6 +28,9 @@ def in_slices(
     """
     n_slices = threads if longest is None else -(-n // longest)
     ends = np.linspace(0, n, n_slices + 1).astype(int).tolist()
+    if n_slices == 1:
+        function(slice(0, n))
+        return
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(function, map(slice, ends[:-1], ends[1:])))
 

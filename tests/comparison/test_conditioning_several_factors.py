@@ -9,12 +9,12 @@ from reference import dense_log_density, mcse
 from scipy import stats
 from sklearn.base import clone
 from structures import (
-    CROSSED,
     EXPLICIT,
+    SEVERAL_FACTORS,
     codes_among,
-    crossed_draws_of,
-    crossed_fit,
     crossed_rows,
+    draws_of_several_factors,
+    fit_several_factors,
 )
 
 from skhbm import HierarchicalNormalRegressor, Prior
@@ -74,16 +74,21 @@ def all_codes(groups):
 @pytest.mark.parametrize(
     ("structure", "new"),
     # A new school's own scale is drawn: another test is of these.
-    [(s, new) for s in CROSSED for new in NEW if s != "by group" or "c" not in NEW[new]],
+    [
+        (s, new)
+        for s in SEVERAL_FACTORS
+        for new in NEW
+        if s != "by group" or "c" not in NEW[new]
+    ],
 )
 def test_weights_are_ratios_of_densities(structure, new):
     rows = crossed_rows(1, errors=structure == "known errors")
     first, second, later = split(rows, NEW[new])
-    model = crossed_fit(structure, first, **SMALL)
+    model = fit_several_factors(structure, first, **SMALL)
     X, y, groups, *errors = rows
     codes = codes_among(model, groups)
     actual = condition(model, second)._origin.log_weights
-    for s, draw in crossed_draws_of(model, every=7):
+    for s, draw in draws_of_several_factors(model, every=7):
         mean, cov = parts_of(model, draw, X, codes, all_codes(groups))
         cov = cov + np.diag(draw.noise(codes, errors) ** 2)
         expected = dense_log_density(y - mean, cov)
@@ -133,10 +138,10 @@ def test_conditioning_equals_a_refit(case):
         # The hierarchical prior is scaled by the data; an explicit one is not.
         priors["sigma"] = Prior("LogNormal", mu=0.0, sigma=0.4)
     first, second, _ = split(rows, new, every=20)
-    actual = crossed_fit(structure, first, priors=priors, draws=1000)
+    actual = fit_several_factors(structure, first, priors=priors, draws=1000)
     for step in range(n_steps):
         actual = condition(actual, [a[step::n_steps] for a in second])
-    expected = crossed_fit(structure, rows, priors=priors, draws=1000)
+    expected = fit_several_factors(structure, rows, priors=priors, draws=1000)
     assert actual.diagnostics_["pareto_k"] < 0.7
     for name, labels in expected.groups_.items():
         np.testing.assert_array_equal(actual.groups_[name], labels)
@@ -152,11 +157,11 @@ def test_conditioning_equals_a_refit(case):
 
 
 @quiet
-@pytest.mark.parametrize("structure", [s for s in CROSSED if s != "by group"])
+@pytest.mark.parametrize("structure", [s for s in SEVERAL_FACTORS if s != "by group"])
 def test_effects_of_new_levels_are_drawn_from_their_conditional(structure):
     rows = crossed_rows(1, errors=structure == "known errors")
     X, y, groups, *errors = rows
-    model = crossed_fit(structure, rows, **SMALL)
+    model = fit_several_factors(structure, rows, **SMALL)
     codes = codes_among(model, groups)
     integrated = model._posterior.design.integrated
     # The sampled factor's first level, as if it had no draws.
@@ -164,7 +169,7 @@ def test_effects_of_new_levels_are_drawn_from_their_conditional(structure):
     sigma = model._posterior.residual_scales()
     said = undrawn(model._posterior, coded, sigma)
     of_level = codes[:, 1 - integrated] == 0
-    for s, draw in crossed_draws_of(model, every=9):
+    for s, draw in draws_of_several_factors(model, every=9):
         hidden = codes.copy()
         hidden[of_level, 1 - integrated] = -1
         mean, cov = parts_of(model, draw, X, hidden, codes)
@@ -186,13 +191,13 @@ def test_effects_of_new_levels_are_drawn_from_their_conditional(structure):
 def test_weights_of_a_new_group_average_over_its_scale():
     rows = crossed_rows(1)
     first, second, later = split(rows, "ct")
-    model = crossed_fit("by group", first, **SMALL)
+    model = fit_several_factors("by group", first, **SMALL)
     log_weights = condition(model, second)._origin.log_weights
     X, y, groups = rows
     codes, everyone = codes_among(model, groups), all_codes(groups)
     new = codes[:, 0] < 0
     expected = []
-    for s, draw in crossed_draws_of(model):
+    for s, draw in draws_of_several_factors(model):
         mean, cov = parts_of(model, draw, X, codes, everyone)
         noise = draw.noise(codes) ** 2
         mu, sd = model._posterior.log_sigma.reshape(-1, 2)[s]
@@ -212,7 +217,7 @@ def test_weights_of_a_new_group_average_over_its_scale():
 @pytest.fixture(scope="module")
 def plain():
     rows = crossed_rows(1)
-    return crossed_fit("intercepts", rows, draws=200, tune=200), rows
+    return fit_several_factors("intercepts", rows, draws=200, tune=200), rows
 
 
 NEW_ROWS = (
@@ -256,7 +261,7 @@ def test_labels_of_other_types_keep_their_draws():
     X, y, groups = crossed_rows(1)
     numbers = groups["town"].map({"s": 2, "t": 10, "u": 3, "v": 30}).to_numpy(copy=True)
     numbers[0] = next(number for number in (2, 10) if number != numbers[0])
-    model = crossed_fit("by group", (X, y, groups.assign(school=numbers)), **SMALL)
+    model = fit_several_factors("by group", (X, y, groups.assign(school=numbers)), **SMALL)
     later = pd.DataFrame({"school": [2, 10, "x"], "town": ["s", "t", "z"]})
     new_rows = np.vstack([NEW_ROWS[0], [[0.0, 0.0]]]), np.append(NEW_ROWS[1], 2.0), later
     with pytest.warns(UserWarning, match="Labels like 'x' cannot be groups"):

@@ -6,12 +6,12 @@ import pytest
 from reference import dense_log_density, mcse
 from scipy import stats
 from structures import (
-    CROSSED,
     EXPLICIT,
+    SEVERAL_FACTORS,
     codes_among,
-    crossed_draws_of,
-    crossed_fit,
     crossed_rows,
+    draws_of_several_factors,
+    fit_several_factors,
 )
 
 from skhbm import HierarchicalNormalRegressor
@@ -29,10 +29,10 @@ pytestmark = [
 SMALL = {"draws": 20, "tune": 30, "chains": 2}
 
 
-@pytest.fixture(scope="module", params=CROSSED)
-def crossed(request):
+@pytest.fixture(scope="module", params=SEVERAL_FACTORS)
+def model_and_rows(request):
     rows = crossed_rows(1, errors=request.param == "known errors")
-    return crossed_fit(request.param, rows, **SMALL), rows
+    return fit_several_factors(request.param, rows, **SMALL), rows
 
 
 def again(model, rows):
@@ -55,13 +55,13 @@ def given_sampled(model, draw, X, codes, *, but=None):
     return mean, cov
 
 
-def test_rows_left_out_are_conditional_densities(crossed):
-    model, rows = crossed
+def test_rows_left_out_are_conditional_densities(model_and_rows):
+    model, rows = model_and_rows
     X, y, groups, *errors = rows
     codes = codes_among(model, groups)
     ((order, actual, _),) = left_out_rows(model._posterior, *again(model, rows))
     actual = actual[np.argsort(order)]
-    for s, draw in crossed_draws_of(model, every=7):
+    for s, draw in draws_of_several_factors(model, every=7):
         mean, cov = given_sampled(model, draw, X, codes)
         precision = np.linalg.inv(cov + np.diag(draw.noise(codes, errors) ** 2))
         residual = (precision @ (y - mean)) / np.diag(precision)
@@ -70,14 +70,14 @@ def test_rows_left_out_are_conditional_densities(crossed):
 
 
 @pytest.mark.parametrize("factor", [0, 1])
-def test_levels_are_conditional_densities_of_their_rows(crossed, factor):
-    model, rows = crossed
+def test_levels_are_conditional_densities_of_their_rows(model_and_rows, factor):
+    model, rows = model_and_rows
     X, y, groups, *errors = rows
     codes = codes_among(model, groups)
     arguments, (coded, _, known) = (model._posterior, model._statistics), again(model, rows)
     actual = marginal_densities(*arguments, factor, coded, known)
     averaged = factor == 0 and model.residual_scale == "by_group"
-    for s, draw in crossed_draws_of(model, every=13):
+    for s, draw in draws_of_several_factors(model, every=13):
         for level in range(actual.shape[0]):
             own = codes[:, factor] == level
             mean, cov = given_sampled(model, draw, X, codes, but=(factor, level))
@@ -98,20 +98,20 @@ def test_levels_are_conditional_densities_of_their_rows(crossed, factor):
             assert actual[level, s] == pytest.approx(expected, rel=1e-6, abs=1e-6)
 
 
-def test_density_inside_is_that_of_predictions(crossed):
-    model, rows = crossed
+def test_density_inside_is_that_of_predictions(model_and_rows):
+    model, rows = model_and_rows
     ((order, _, inside),) = left_out_rows(model._posterior, *again(model, rows))
     expected = model.log_predictive_density(*rows)
     np.testing.assert_allclose(inside, expected[order], rtol=1e-10, atol=1e-10)
 
 
-def test_conditional_likelihood_is_normal_given_the_effects(crossed):
-    model, rows = crossed
+def test_conditional_likelihood_is_normal_given_the_effects(model_and_rows):
+    model, rows = model_and_rows
     X, y, groups, *errors = rows
     codes = codes_among(model, groups)
     tree = model.log_likelihood(X, y, groups, y_err=errors[0] if errors else None)
     actual = tree["log_likelihood"]["y"].to_numpy().reshape(-1, len(y))
-    for s, draw in crossed_draws_of(model, every=7):
+    for s, draw in draws_of_several_factors(model, every=7):
         mean = draw.mean(X)
         for factor, code in zip(draw.factors, codes.T, strict=True):
             mean = mean + factor.offset(X, code)
@@ -122,7 +122,7 @@ def test_conditional_likelihood_is_normal_given_the_effects(crossed):
 @pytest.fixture(scope="module")
 def large():
     rows = crossed_rows(2, n=150, n_schools=10, n_towns=8)
-    return crossed_fit("intercepts", rows, priors=EXPLICIT), rows
+    return fit_several_factors("intercepts", rows, priors=EXPLICIT), rows
 
 
 @pytest.mark.parametrize("unit", ["row", "school", "town"])
@@ -149,12 +149,12 @@ def test_levels_left_out_equal_refits(large, unit):
     left_out = model.loo(X, y, groups, unit=unit).elpd_i.to_numpy()
     for level in (0, 3):
         own = (groups[unit] == model.groups_[unit][level]).to_numpy()
-        refit = crossed_fit(
+        refit = fit_several_factors(
             "intercepts", (X[~own], y[~own], groups[~own]), priors=EXPLICIT, draws=500
         )
         codes = codes_among(refit, groups[own])
         densities = []
-        for _, draw in crossed_draws_of(refit):
+        for _, draw in draws_of_several_factors(refit):
             mean, cov = draw.mean(X[own]), np.diag(draw.noise(codes) ** 2)
             for f, (varying, code) in enumerate(zip(draw.factors, codes.T, strict=True)):
                 if f == factor:
@@ -229,8 +229,8 @@ def test_unit_names_a_factor(large):
     assert model.loo(*rows, unit="group").elpd == model.loo(*rows, unit=first).elpd
 
 
-def test_errors_of_new_rows_need_a_model_of_known_errors(crossed):
-    model, (X, y, groups, *errors) = crossed
+def test_errors_of_new_rows_need_a_model_of_known_errors(model_and_rows):
+    model, (X, y, groups, *errors) = model_and_rows
     if not errors:
         with pytest.raises(ValueError, match="`y_err` was given, but the residual scale"):
             model.log_predictive_density(X, y, groups, y_err=np.ones(len(y)))

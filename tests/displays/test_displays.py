@@ -328,7 +328,7 @@ def test_replicates_of_another_estimator_are_its_samples():
 
 
 @pytest.fixture(scope="module")
-def crossed():
+def several_factors():
     X, y, groups = crossed_rows(3)
     model = HierarchicalNormalRegressor(
         varying_slopes={"school": [0]}, draws=50, tune=100, random_state=0
@@ -357,9 +357,9 @@ PREDICTED = [PosteriorPredictiveDisplay, CalibrationDisplay]
         ({"factor": "town", "coefficient": "x0"}, r"vary by 'town': \['intercept'\]. Got 'x0'"),
     ],
 )
-def test_unclear_coefficient_is_an_error(crossed, display, keywords, message):
+def test_unclear_coefficient_is_an_error(several_factors, display, keywords, message):
     with pytest.raises(ValueError, match=message):
-        display.from_estimator(crossed, **keywords)
+        display.from_estimator(several_factors, **keywords)
 
 
 @pytest.mark.parametrize("display", GROUPED)

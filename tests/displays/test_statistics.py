@@ -6,7 +6,14 @@ from marks import FEW_DRAWS
 from reference import mcse
 from scipy.special import ndtr
 from scipy.stats import binom, ecdf
-from structures import CROSSED, STRUCTURES, crossed_fit, crossed_rows, fit, rows_of
+from structures import (
+    SEVERAL_FACTORS,
+    STRUCTURES,
+    crossed_rows,
+    fit,
+    fit_several_factors,
+    rows_of,
+)
 
 from skhbm import (
     CalibrationDisplay,
@@ -80,10 +87,10 @@ def test_intervals_are_quantiles_of_the_mixture_over_draws(kind):
         assert made.estimate[j] == pytest.approx(mean.mean(), abs=1e-9)
 
 
-@pytest.mark.parametrize("name", CROSSED)
+@pytest.mark.parametrize("name", SEVERAL_FACTORS)
 def test_effects_of_several_factors_are_those_of_the_draws(name):
     errors = name == "known errors"
-    model = crossed_fit(name, crossed_rows(3, errors=errors), draws=300, tune=300)
+    model = fit_several_factors(name, crossed_rows(3, errors=errors), draws=300, tune=300)
     for factor in ("school", "town"):
         for term in terms_of(model, factor):
             made = GroupEffectsDisplay.from_estimator(
@@ -126,7 +133,7 @@ def test_rows_of_the_caterpillar_are_in_order():
 
 @pytest.mark.parametrize(("factor", "term"), [("school", "x0"), ("town", "intercept")])
 def test_shrinkage_is_that_of_the_table(factor, term):
-    model = crossed_fit("slopes of both", crossed_rows(3), **SMALL)
+    model = fit_several_factors("slopes of both", crossed_rows(3), **SMALL)
     made = ShrinkageDisplay.from_estimator(model, factor=factor, coefficient=term)
     table = model.shrinkage_.query("factor == @factor and coefficient == @term")
     assert list(made.groups) == list(table["group"])
@@ -239,7 +246,7 @@ def test_transform_of_a_quantile_is_its_probability(name):
 
 @pytest.mark.parametrize("name", ["slopes of both", "by group"])
 def test_transform_of_a_quantile_of_several_factors_is_its_probability(name):
-    model = crossed_fit(name, crossed_rows(3), **SMALL)
+    model = fit_several_factors(name, crossed_rows(3), **SMALL)
     X, _, groups = crossed_rows(9)
     expected = np.where(NOMINAL < 0.305, 0.0, 1.0)
     np.testing.assert_array_equal(at_quantiles(model, X, groups, 0.305), expected)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.exceptions import NotFittedError
-from structures import crossed_fit, crossed_rows, fit, rows_of
+from structures import crossed_rows, fit, fit_several_factors, rows_of
 
 from skhbm import HierarchicalNormalRegressor
 from skhbm._posterior.summary import KINDS
@@ -24,8 +24,8 @@ def by_group():
 
 
 @pytest.fixture(scope="module")
-def crossed():
-    return crossed_fit("slopes of both", crossed_rows(7))
+def several_factors():
+    return fit_several_factors("slopes of both", crossed_rows(7))
 
 
 def table_of_arviz(model, **options):
@@ -35,7 +35,7 @@ def table_of_arviz(model, **options):
         return arviz_stats.summary(model.posterior_, round_to="none", **options)
 
 
-@pytest.mark.parametrize("name", ["slopes", "by_group", "crossed"])
+@pytest.mark.parametrize("name", ["slopes", "by_group", "several_factors"])
 @pytest.mark.parametrize(
     "options",
     [{}, {"kind": "stats", "ci_prob": 0.5, "ci_kind": "hdi"}, {"kind": "all_median"}],
@@ -62,8 +62,8 @@ def test_rows_are_those_of_the_population(slopes):
     ]
 
 
-def test_rows_of_several_factors_are_those_of_each(crossed):
-    assert list(crossed.summary(["tau_town", "corr_school"]).index) == [
+def test_rows_of_several_factors_are_those_of_each(several_factors):
+    assert list(several_factors.summary(["tau_town", "corr_school"]).index) == [
         "tau_town[intercept]",
         "tau_town[x0]",
         "tau_town[x1]",
@@ -77,7 +77,7 @@ def test_scales_of_groups_are_left_out_unless_they_are_asked_for(by_group):
     assert len(by_group.summary("sigma")) == by_group.n_groups_
 
 
-@pytest.mark.parametrize("name", ["slopes", "by_group", "crossed"])
+@pytest.mark.parametrize("name", ["slopes", "by_group", "several_factors"])
 def test_table_has_neither_constants_nor_numbers_twice(name, request):
     table = request.getfixturevalue(name).summary(round_to="none")
     assert table["sd"].min() > 0

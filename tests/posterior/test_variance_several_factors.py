@@ -2,7 +2,14 @@
 
 import numpy as np
 import pytest
-from structures import CROSSED, codes_among, crossed_draws_of, crossed_fit, crossed_rows, fit
+from structures import (
+    SEVERAL_FACTORS,
+    codes_among,
+    crossed_rows,
+    draws_of_several_factors,
+    fit,
+    fit_several_factors,
+)
 
 from skhbm import HierarchicalNormalRegressor
 from skhbm._posterior.variance import typical_variance
@@ -17,8 +24,8 @@ pytestmark = [
 SMALL = {"draws": 20, "tune": 30, "chains": 2}
 
 
-@pytest.fixture(scope="module", params=[*CROSSED, "far from zero"])
-def crossed(request):
+@pytest.fixture(scope="module", params=[*SEVERAL_FACTORS, "far from zero"])
+def model_and_rows(request):
     known = request.param == "known errors"
     X, y, groups, *errors = crossed_rows(1, errors=known)
     if known:
@@ -28,7 +35,7 @@ def crossed(request):
     far = request.param == "far from zero"
     name = "slopes of both" if far else request.param
     rows = (X + 300 * far, y, groups, *errors)
-    return crossed_fit(name, rows, **SMALL), rows
+    return fit_several_factors(name, rows, **SMALL), rows
 
 
 def on_rows(model, rows):
@@ -36,7 +43,7 @@ def on_rows(model, rows):
     X, _, groups, *errors = rows
     codes = codes_among(model, groups)
     out = []
-    for _, draw in crossed_draws_of(model):
+    for _, draw in draws_of_several_factors(model):
         fitted, between = draw.mean(X), []
         for factor, code in zip(draw.factors, codes.T, strict=True):
             Z = factor.terms(X)
@@ -57,8 +64,8 @@ def summary(draws):
     return [draws.mean(), *np.quantile(draws, [0.05, 0.95])]
 
 
-def test_r2_is_that_of_the_rows(crossed):
-    model, rows = crossed
+def test_r2_is_that_of_the_rows(model_and_rows):
+    model, rows = model_and_rows
     population, *between, residual, fitted = on_rows(model, rows)
     table = model.bayesian_r2_
     expected = {
@@ -70,8 +77,8 @@ def test_r2_is_that_of_the_rows(crossed):
         np.testing.assert_allclose(actual, summary(draws), rtol=1e-7)
 
 
-def test_each_factor_has_a_part_of_the_variance(crossed):
-    model, rows = crossed
+def test_each_factor_has_a_part_of_the_variance(model_and_rows):
+    model, rows = model_and_rows
     *parts, _ = on_rows(model, rows)
     table = model.variance_partition_
     assert list(table.index) == ["population", "school", "town", "residual"]
@@ -82,8 +89,8 @@ def test_each_factor_has_a_part_of_the_variance(crossed):
         np.testing.assert_allclose(actual, summary(draws / np.sum(parts, axis=0)), rtol=1e-7)
 
 
-def test_components_have_a_row_for_each_factor_and_term(crossed):
-    model, rows = crossed
+def test_components_have_a_row_for_each_factor_and_term(model_and_rows):
+    model, rows = model_and_rows
     table = model.variance_components_
     posterior = model.posterior_["posterior"].to_dataset()
     terms = [(f, str(t)) for f in ("school", "town") for t in posterior[f"{f}_term"].to_numpy()]
@@ -143,7 +150,7 @@ def test_factors_apart_are_what_they_are_together():
     X, y, groups = crossed_rows(3, n=300, n_towns=8)
     alone = fit((X, y, groups["school"])).variance_partition_
     shuffled = groups.assign(town=np.random.default_rng(1).permutation(groups["town"]))
-    both = crossed_fit("intercepts", (X, y, shuffled)).variance_partition_
+    both = fit_several_factors("intercepts", (X, y, shuffled)).variance_partition_
     assert both.loc["town", "share"] < 0.1
     np.testing.assert_allclose(
         both.loc["school", "share"], alone.loc["school", "share"], atol=0.1

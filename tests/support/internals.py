@@ -70,7 +70,7 @@ def evaluate_marginal(design, cov, sigma, offset, T):
     return _marginal(design, T)[0].value_and_gradient(cov, sigma, offset)
 
 
-def evaluate_crossed(design, cov, sigma, offset, effects, T):
+def evaluate_given_effects(design, cov, sigma, offset, effects, T):
     """Return what `evaluate_marginal` does, given effects of the other factors.
 
     Effects are in working units. The derivative in them comes last.

@@ -26,9 +26,9 @@ CUSTOM = {
     "sigma": Prior("HalfCauchy", beta=2),
 }
 
-_, _, CROSSED = crossed_rows(3, N, 5, 4)
+_, _, SCHOOL_AND_TOWN = crossed_rows(3, N, 5, 4)
 ONE = {"X": FRAME, "groups": WORDS}
-TWO = {"X": X, "groups": CROSSED}
+TWO = {"X": X, "groups": SCHOOL_AND_TOWN}
 
 #: Parameters, and what fit is given but y.
 STRUCTURES = {

@@ -69,7 +69,7 @@ def make_table(rng, sizes, n_features, *, constant_within=(), location=0.0, scal
     return Table(X, y, codes)
 
 
-def make_crossed_table(rng, codes, n_features, *, location=0.0, errors=None):
+def make_several_factors_table(rng, codes, n_features, *, location=0.0, errors=None):
     """Simulate rows with codes (n, n_factors): intercepts and slopes vary by each factor.
 
     `location` is the mean of features of unit standard deviation, in themselves and within
@@ -227,7 +227,7 @@ class Oracle:
         )
 
 
-class CrossedOracle:
+class SeveralFactorsOracle:
     """The model with several factors: the effects of all but one are among its values.
 
     Parameters

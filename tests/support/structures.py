@@ -90,7 +90,7 @@ def draws_of(model, *, every=1):
 
 
 #: With several factors: what varies by each, and how large its groups' residuals are.
-CROSSED = {
+SEVERAL_FACTORS = {
     "intercepts": {},
     "slopes of both": {"varying_slopes": {"school": [0], "town": "all"}},
     "slopes without intercepts": {
@@ -124,10 +124,10 @@ def crossed_rows(seed, n=60, n_schools=7, n_towns=4, *, errors=False):
     return (X, y, groups, scale) if errors else (X, y, groups)
 
 
-def crossed_fit(name, rows, **parameters):
-    """Fit a structure of `CROSSED`, with labels of both factors."""
+def fit_several_factors(name, rows, **parameters):
+    """Fit a structure of `SEVERAL_FACTORS`, with labels of both factors."""
     X, y, groups, *errors = rows
-    model = HierarchicalNormalRegressor(random_state=0, **CROSSED[name], **parameters)
+    model = HierarchicalNormalRegressor(random_state=0, **SEVERAL_FACTORS[name], **parameters)
     return model.fit(X, y, groups=groups, y_err=errors[0] if errors else None)
 
 
@@ -152,7 +152,7 @@ class Varying:
 
 
 @dataclass
-class CrossedDraw:
+class SeveralFactorsDraw:
     """One posterior draw with several factors, on the natural scale."""
 
     intercept: float
@@ -175,8 +175,8 @@ def codes_among(model, groups):
     )
 
 
-def crossed_draws_of(model, *, every=1):
-    """Yield the draws in `posterior_` as `CrossedDraw`, with their numbers."""
+def draws_of_several_factors(model, *, every=1):
+    """Yield the draws in `posterior_` as `SeveralFactorsDraw`, with their numbers."""
     posterior = model.posterior_["posterior"].to_dataset()
     flat = {k: v.to_numpy().reshape(-1, *v.shape[2:]) for k, v in posterior.data_vars.items()}
     names = ["intercept", *(str(k) for k in posterior["feature"].to_numpy())]
@@ -191,4 +191,4 @@ def crossed_draws_of(model, *, every=1):
             )
         intercept = flat["intercept"][s] if "intercept" in flat else 0.0
         sigma = np.atleast_1d(flat["sigma"][s]) if "sigma" in flat else np.zeros(1)
-        yield s, CrossedDraw(intercept, flat["coef"][s], sigma, factors)
+        yield s, SeveralFactorsDraw(intercept, flat["coef"][s], sigma, factors)
