@@ -112,8 +112,16 @@ def _unidentified(statistics: GroupedStatistics, f: int, terms: Terms) -> str | 
         )
     if not terms.varying_intercept or terms.known or len(levels) == 1:
         return None
-    if len(levels) < statistics.n.sum():
+    n = statistics.n.sum()
+    if len(levels) < n:
         return None
+    if np.any(statistics.n % 1 != 0):
+        return (
+            f"The sum of `sample_weight` ({n:g}) is not above the number of levels of "
+            f"{levels.name!r} ({len(levels)}), so {tau} and the residual scale (sigma) are not "
+            "identified: a weight is how often a row counts. Weights that say how rows compare "
+            "should have mean 1."
+        )
     return (
         f"The grouping factor {levels.name!r} has as many levels as there are rows "
         f"({len(levels)}), so {tau} and the residual scale (sigma) are not identified: "

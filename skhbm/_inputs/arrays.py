@@ -23,6 +23,8 @@ __all__ = [
     "count_rows",
 ]
 
+#: Names of dtypes of dates and durations begin so in NumPy, pandas, polars and pyarrow.
+TIMES = ("date", "time", "duration", "period")
 #: The weights of known errors below this, or above its inverse, overflow when multiplied.
 LEAST_ERROR = 1 / LARGEST
 #: The most rows that a double counts one by one.
@@ -54,11 +56,26 @@ def as_features(X: Any, n_samples: int, estimator: Any = None) -> Any:
     """Return X as a finite float array (n_samples, n_features), without a copy if it is one."""
     if X is None or (estimator is None and getattr(X, "shape", (0,))[1:] == (0,)):
         return np.empty((n_samples, 0))
+    _refuse_times(X)
     advice = (
         ". If a column holds group labels, name it in `group_features`; encode other "
         "categories first"
     )
     return as_numbers(X, "X", advice, dtype=[np.float64, np.float32], estimator=estimator)
+
+
+def _refuse_times(X: Any) -> None:
+    """Refuse columns of dates and durations, whose numbers depend on the unit of a dtype."""
+    dtypes = getattr(X, "dtypes", [getattr(X, "dtype", None)])
+    names = getattr(X, "columns", [None])
+    for name, dtype in zip(names, dtypes, strict=False):
+        if str(dtype).lower().startswith(TIMES):
+            what = "It" if name is None else f"The column {name!r}"
+            msg = (
+                f"`X` must be numeric. {what} is of dtype {dtype}, whose numbers depend on its "
+                "unit. Convert it first, such as to days since a date."
+            )
+            raise TypeError(msg)
 
 
 def count_rows(X: Any, labels: Any) -> int:

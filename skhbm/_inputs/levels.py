@@ -133,11 +133,14 @@ def as_factors(
 def split_factors(groups: Any) -> list[tuple[str | None, Any]]:
     """Return (name, column) of each grouping factor, unchecked.
 
-    `groups` is one factor, or several as the columns of an array or data frame, or as the
-    entries of a dict. Several without names are "group0", "group1", ...
+    `groups` is one factor, or several as the columns of an array or data frame, the levels of
+    a MultiIndex, or the entries of a dict. Several without names are "group0", "group1", ...
     """
     if groups is None:
         return []
+    _refuse_name(groups)
+    if getattr(groups, "nlevels", 1) > 1:
+        groups = groups.to_frame(index=False)
     if isinstance(groups, Mapping):
         return _named(list(groups), list(groups.values()))
     if hasattr(groups, "collect"):
@@ -158,6 +161,16 @@ def split_factors(groups: Any) -> list[tuple[str | None, Any]]:
         return _named([f"group{i}" for i in range(len(columns))], columns)
     name = getattr(groups, "name", None)
     return [(None if name is None else str(name), groups)]
+
+
+def _refuse_name(groups: Any) -> None:
+    """Refuse the name of a column where labels are meant, as other packages take it."""
+    if isinstance(groups, str):
+        msg = (
+            f"`groups` must be one label per row. Got {groups!r}: if that is the name of a "
+            "column, leave this column in X and name it in `group_features`."
+        )
+        raise ValueError(msg)
 
 
 def _named(names: list[Any], columns: list[Any]) -> list[tuple[str | None, Any]]:
@@ -234,9 +247,11 @@ def as_labels(
         )
         raise ValueError(msg)
     if len(labels) != n_samples:
+        names = isinstance(groups, list | tuple) and all(isinstance(x, str) for x in groups)
+        hint = " If they are names of columns of X, give them as `group_features`."
         msg = (
             f"{what} has {len(labels)} entries but `X` has {n_samples} rows; "
-            "they must be equal."
+            f"they must be equal.{hint if names else ''}"
         )
         raise ValueError(msg)
     if missing_is_error:

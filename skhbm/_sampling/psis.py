@@ -37,14 +37,16 @@ def pareto_smooth(log_ratios: Float, efficiency: float = 1.0) -> tuple[Float, Fl
     from arviz_stats.base import array_stats
 
     log_weights, k = np.empty(log_ratios.shape), np.empty(len(log_ratios))
-    for i, ratios in enumerate(log_ratios):
-        if np.ptp(ratios) == 0:
-            log_weights[i], k[i] = ratios, -np.inf
-        else:
-            log_weights[i], k[i] = _smooth(array_stats, ratios, efficiency)
-    top = log_weights.max(axis=1, keepdims=True)
-    total = np.sum(np.exp(log_weights - top), axis=1, keepdims=True)
-    return log_weights - top - np.log(total), k
+    # A weight that is too small for a double is zero, whatever errors a user has raised.
+    with np.errstate(under="ignore"):
+        for i, ratios in enumerate(log_ratios):
+            if np.ptp(ratios) == 0:
+                log_weights[i], k[i] = ratios, -np.inf
+            else:
+                log_weights[i], k[i] = _smooth(array_stats, ratios, efficiency)
+        top = log_weights.max(axis=1, keepdims=True)
+        total = np.sum(np.exp(log_weights - top), axis=1, keepdims=True)
+        return log_weights - top - np.log(total), k
 
 
 def good_k(n_draws: int) -> float:

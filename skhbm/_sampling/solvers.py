@@ -48,7 +48,9 @@ def draw(
             threads=threads,
             watchers=watchers,
         )
-    found = laplace(density, start, n=chains * draws, seed=seed, threads=threads)
+    # A weight that is too small for a double is zero, whatever errors a user has raised.
+    with np.errstate(under="ignore"):
+        found = laplace(density, start, n=chains * draws, seed=seed, threads=threads)
     for watcher in watchers:
         watcher([tune + draws] * chains, 0)
     logp = found.logp.reshape(chains, draws)

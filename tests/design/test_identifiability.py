@@ -53,3 +53,12 @@ def test_columns_that_say_nothing_do_not_change_predictions():
     mean, std = one.predict(X, GROUPS, return_std=True)
     actual = twice.predict(DEGENERATE["given twice"], GROUPS)
     assert np.all(np.abs(actual - mean) < 0.1 * std)
+
+
+@pytest.mark.parametrize("weight", [1 / N, 0.02], ids=["normalised", "small"])
+def test_weights_that_sum_to_less_than_the_groups_are_told_from_rows(weight):
+    message = (
+        rf"The sum of `sample_weight` \({N * weight:g}\) is not above the number of levels"
+    )
+    with pytest.raises(ValueError, match=message):
+        fit(sample_weight=np.full(N, weight))

@@ -213,3 +213,13 @@ def test_a_search_fits_with_it():
 def test_verbose_tells_pareto_k(capsys):
     found = fit(rows_of(5), solver="laplace", verbose=1).diagnostics_
     assert f"Pareto k {found['pareto_k']:.2f}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("structure", ["intercepts", "a slope"])
+def test_an_underflow_of_a_weight_is_no_error_that_a_user_raises(structure):
+    rows = rows_of(7)
+    expected = fit(rows, solver="laplace", **STRUCTURES[structure])
+    with np.errstate(all="raise"):
+        model = fit(rows, solver="laplace", **STRUCTURES[structure])
+        model.loo(*rows)
+    assert np.array_equal(model._posterior.coef, expected._posterior.coef)
