@@ -42,7 +42,7 @@ class SampledFactor:
     n : ndarray of shape (n_groups,)
         Number of rows of each group.
     between : float
-        Standard deviation of y between groups, as `spread_between` finds it.
+        Standard deviation of y between groups that count once each.
     """
 
     terms: Terms
@@ -91,8 +91,6 @@ class Design:
     W : ndarray of shape (1, m, m), or (n_groups, m, m) if by_group
     counts : ndarray of shape (1,), or (n_groups,) if by_group
         As in `skhbm._likelihood.marginal`; m counts the fixed terms and the response.
-    between : float
-        Standard deviation of y between groups, as `spread_between` finds it.
     degrees : ndarray of shape (n_groups,)
         Degrees of freedom that each group's own terms leave over.
     integrated : int
@@ -108,7 +106,6 @@ class Design:
     roots: Float
     W: Float
     counts: Float
-    between: float
     degrees: Float
     integrated: int = 0
     several_factors: SeveralFactors | None = None
@@ -145,6 +142,19 @@ class Design:
         be a constant. If the errors are small numbers, the density would drown in it.
         """
         return self.counts * (not self.terms.known)
+
+    @property
+    def between(self) -> float:
+        """Standard deviation of y between groups that count once each, 0 without intercepts."""
+        if not self.terms.varying_intercept:
+            return 0.0
+        root, y, unit = self.roots[:, 0, 0], self.roots[:, :, -1], self.scaling.y_scale
+        if self.terms.known:
+            noise = 1.0 / (root * unit) ** 2
+        else:
+            within = self.W[:, -1, -1].sum() + np.sum(y[:, 1:] ** 2)
+            noise = within / max(self.n.sum() - len(self.n), 1.0) / self.n
+        return unit * spread_between(y[:, 0] / root, noise, centred=self.terms.intercept)
 
     def missing_residuals(self) -> Float:
         """Return how many residuals of each group are zero whatever its scale (n_groups,).
@@ -212,7 +222,6 @@ def make_design(
         parts.roots,
         parts.W if varying.by_group else parts.W.sum(axis=0, keepdims=True),
         parts.weight.copy() if varying.by_group else parts.weight.sum(keepdims=True),
-        spread_between(groups, centred=varying.intercept),
         parts.degrees,
         integrated,
         several,
@@ -278,5 +287,10 @@ def _choose(statistics: GroupedStatistics, terms: Sequence[Terms]) -> int:
 
 def _sampled_factor(groups: GroupedStatistics, terms: Terms) -> SampledFactor:
     """Return what is there for a factor, of the statistics of its groups."""
-    between = spread_between(groups, centred=terms.intercept)
+    if groups.known_errors:
+        noise = 1.0 / groups.weight
+    else:
+        degrees = groups.n.sum() - len(groups.n)
+        noise = groups.cross[:, -1, -1].sum() / max(degrees, 1.0) / groups.n
+    between = spread_between(groups.mean[:, -1], noise, centred=terms.intercept)
     return SampledFactor(terms, groups.levels, groups.n, between)

@@ -101,18 +101,12 @@ def make_scaling(statistics: GroupedStatistics, *, centred: bool) -> Scaling:
     return Scaling(origin[:-1], scale[:-1], float(origin[-1]), float(scale[-1]))
 
 
-def spread_between(groups: GroupedStatistics, *, centred: bool) -> float:
-    """Return the standard deviation of y between groups, each of which counts once.
+def spread_between(means: Float, noise: Float, *, centred: bool) -> float:
+    """Return the standard deviation between groups of these means, each of which counts once.
 
-    It is about zero if not centred. The noise of the groups' means is taken off: the variance
-    within groups over n_j, or 1 / (sum of 1 / y_err^2) where errors are known.
+    It is about zero if not centred. `noise` (n_groups,) is the variance of each mean given its
+    group, which is taken off.
     """
-    means = groups.mean[:, -1]
-    if groups.known_errors:
-        noise = 1.0 / groups.weight
-    else:
-        degrees = groups.n.sum() - len(groups.n)
-        noise = groups.cross[:, -1, -1].sum() / max(degrees, 1.0) / groups.n
     square = np.var(means) if centred else np.mean(means**2)
     return float(np.sqrt(max(square - np.mean(noise), 0.0)))
 
