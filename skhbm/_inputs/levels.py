@@ -138,7 +138,6 @@ def split_factors(groups: Any) -> list[tuple[str | None, Any]]:
     """
     if groups is None:
         return []
-    _refuse_name(groups)
     if getattr(groups, "nlevels", 1) > 1:
         groups = groups.to_frame(index=False)
     if isinstance(groups, Mapping):
@@ -161,16 +160,6 @@ def split_factors(groups: Any) -> list[tuple[str | None, Any]]:
         return _named([f"group{i}" for i in range(len(columns))], columns)
     name = getattr(groups, "name", None)
     return [(None if name is None else str(name), groups)]
-
-
-def _refuse_name(groups: Any) -> None:
-    """Refuse the name of a column where labels are meant, as other packages take it."""
-    if isinstance(groups, str):
-        msg = (
-            f"`groups` must be one label per row. Got {groups!r}: if that is the name of a "
-            "column, leave this column in X and name it in `group_features`."
-        )
-        raise ValueError(msg)
 
 
 def _named(names: list[Any], columns: list[Any]) -> list[tuple[str | None, Any]]:
@@ -245,6 +234,8 @@ def as_labels(
             f"{what} must be one label per row, of shape ({n_samples},). "
             f"Got shape {labels.shape}."
         )
+        if isinstance(groups, str):
+            msg += f" If {groups!r} is a column, leave it in X: name it in `group_features`."
         raise ValueError(msg)
     if len(labels) != n_samples:
         names = isinstance(groups, list | tuple) and all(isinstance(x, str) for x in groups)

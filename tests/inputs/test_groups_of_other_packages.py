@@ -21,7 +21,7 @@ def fit(groups):
 
 
 def test_the_name_of_a_column_is_answered_with_group_features():
-    with pytest.raises(ValueError, match=r"Got 'firm': .* name it in `group_features`"):
+    with pytest.raises(ValueError, match=r"If 'firm' is a column, .* `group_features`"):
         fit("firm")
 
 
