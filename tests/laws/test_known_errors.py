@@ -5,16 +5,11 @@ import pytest
 from marks import FEW_DRAWS
 from posteriors import assert_same_posterior, dataset
 from reference import assert_equal_to_rounding
-from schools_and_years import SHORT, Data, fit, known_scale, simulate
+from schools_and_years import SHORT, Data, fit, known_scale
 
 from skhbm import HierarchicalNormalRegressor, Prior
 
 pytestmark = FEW_DRAWS
-
-
-@pytest.fixture(scope="module")
-def data():
-    return simulate()
 
 
 WIDE = {
@@ -77,9 +72,11 @@ def test_equal_known_errors_are_a_shared_scale_that_is_known(measured):
     np.testing.assert_allclose(one["no_pooling"], other["no_pooling"], rtol=1e-9)
 
 
-def test_equal_known_errors_are_a_known_scale_with_several_factors(data):
+def test_equal_known_errors_are_a_known_scale_with_several_factors(schools):
     priors = {"tau": Prior("HalfNormal", sigma=2)}
-    equal = Data(data.X, data.y, data.school, data.year, np.full(len(data.y), 0.9))
+    equal = Data(
+        schools.X, schools.y, schools.school, schools.year, np.full(len(schools.y), 0.9)
+    )
     known = fit(equal, residual_scale="known", priors=priors)
     shared = fit(equal, priors={**priors, "sigma": known_scale(0.9, 1e-4)})
     names = list(dataset(known).data_vars)

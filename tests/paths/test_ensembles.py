@@ -3,8 +3,9 @@
 import numpy as np
 import polars as pl
 import pytest
+from by_hand import CVS, folds_by_hand
 from marks import FEW_DRAWS
-from paths import CVS, FRAME, SITE, TABLE, Y, assert_same, by_column, by_keyword, folds_by_hand
+from paths import FRAME, SITE, TABLE, Y, assert_same, by_column, by_keyword
 from sklearn.compose import TransformedTargetRegressor, make_column_transformer
 from sklearn.ensemble import BaggingRegressor, StackingRegressor, VotingRegressor
 from sklearn.linear_model import LinearRegression

@@ -2,20 +2,9 @@
 
 import numpy as np
 import pytest
+from by_hand import CVS, GRID, folds_by_hand, scores_by_hand
 from marks import FEW_DRAWS
-from paths import (
-    CVS,
-    FRAME,
-    GRID,
-    SITE,
-    TABLE,
-    Y,
-    assert_same,
-    by_column,
-    by_keyword,
-    folds_by_hand,
-    scores_by_hand,
-)
+from paths import FRAME, SITE, TABLE, Y, assert_same, by_column, by_keyword
 from sklearn.compose import ColumnTransformer
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401  # sklearn's switch
 from sklearn.metrics import make_scorer, mean_absolute_error, r2_score

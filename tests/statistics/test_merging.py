@@ -3,16 +3,10 @@
 import numpy as np
 import pytest
 from marks import FEW_DRAWS
-from schools_and_years import simulate
 
 from skhbm import GroupedStatistics
 
 pytestmark = FEW_DRAWS
-
-
-@pytest.fixture(scope="module")
-def data():
-    return simulate()
 
 
 MERGES = {
@@ -36,10 +30,10 @@ def test_statistics_of_other_factors_do_not_merge(case):
         one + other
 
 
-def test_statistics_with_errors_do_not_merge_with_those_without(data):
+def test_statistics_with_errors_do_not_merge_with_those_without(schools):
     one, other = (
-        GroupedStatistics.from_arrays(data.X, data.y, data.groups, y_err=errors)
-        for errors in (None, data.errors)
+        GroupedStatistics.from_arrays(schools.X, schools.y, schools.groups, y_err=errors)
+        for errors in (None, schools.errors)
     )
     with pytest.raises(ValueError, match="Give `y_err` for all rows or for none"):
         one + other
