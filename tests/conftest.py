@@ -17,7 +17,7 @@ HERE = Path(__file__).parent
 settings.register_profile(
     "skhbm", deadline=None, derandomize=True, database=None, max_examples=50
 )
-# Longer than the suite has time for, and never the same: see `hostile_inputs`.
+# A long run draws more examples, other ones each time: see `hostile_inputs`.
 settings.register_profile(
     "skhbm-long", deadline=None, derandomize=False, database=None, max_examples=5000
 )

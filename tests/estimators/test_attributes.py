@@ -7,7 +7,7 @@ from named_sites import FRAME, SITE, SITES, J, Y, estimator
 from sklearn.metrics import r2_score
 
 pytestmark = [
-    # PyTensor's own, at simulating from a model.
+    # PyTensor warns when it simulates from a model.
     pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLAS:UserWarning"),
     pytest.mark.filterwarnings("ignore:Numba will use object mode:UserWarning"),
     *FEW_DRAWS,

@@ -14,7 +14,7 @@ from named_sites import FRAME, SITE, Y, fit
 from sklearn.base import clone
 
 pytestmark = [
-    # PyTensor's own, at simulating from a model.
+    # PyTensor warns when it simulates from a model.
     pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLAS:UserWarning"),
     pytest.mark.filterwarnings("ignore:Numba will use object mode:UserWarning"),
     *FEW_DRAWS,
@@ -41,8 +41,8 @@ def predictions(model):
     ]
 
 
-def assert_same_predictions(one, other):
-    for a, b in zip(predictions(one), predictions(other), strict=True):
+def assert_same_predictions(first, other):
+    for a, b in zip(predictions(first), predictions(other), strict=True):
         assert np.array_equal(a, b)
 
 

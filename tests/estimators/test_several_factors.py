@@ -19,8 +19,8 @@ def test_pickle_predicts_the_same(school_model):
     copy = pickle.loads(pickle.dumps(school_model))
     X = pd.DataFrame(np.zeros((11, 2)), columns=["x0", "x1"])
     for method in ("predict", "predict_interval", "sample_y"):
-        one, other = (getattr(m, method)(X, groups=LABELS) for m in (school_model, copy))
-        assert np.array_equal(one, other)
+        first, other = (getattr(m, method)(X, groups=LABELS) for m in (school_model, copy))
+        assert np.array_equal(first, other)
     assert school_model.posterior_["posterior"].equals(copy.posterior_["posterior"])
 
 

@@ -8,7 +8,7 @@ from marks import FEW_DRAWS
 from named_sites import FRAME, SITE, SITES, SIZE, J, Y
 
 pytestmark = [
-    # PyTensor's own, at simulating from a model.
+    # PyTensor warns when it simulates from a model.
     pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLAS:UserWarning"),
     pytest.mark.filterwarnings("ignore:Numba will use object mode:UserWarning"),
     *FEW_DRAWS,

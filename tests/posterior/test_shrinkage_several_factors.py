@@ -44,22 +44,22 @@ def test_pooling_is_that_of_the_formula(schools, school_model, school_structure,
         inverse = np.linalg.inv(cov)
         table = table_of(school_model, f)["pooling"].to_numpy().reshape(5, len(names))
         for j in range(5):
-            own = codes[f] == j
-            weight = np.ones(own.sum())
+            inside = codes[f] == j
+            weight = np.ones(inside.sum())
             if school_structure.startswith("known"):
-                weight = schools.errors[own] ** -2.0
+                weight = schools.errors[inside] ** -2.0
             precision = sigma**-2.0
             if sigma.ndim == 3 and f == "school":
                 precision = precision[..., j]
             elif sigma.ndim == 3:
                 # Rows of a year have several scales: their mean precisions.
-                weight = np.mean(precision, axis=(0, 1))[schools.school[own]]
+                weight = np.mean(precision, axis=(0, 1))[schools.school[inside]]
                 precision = np.ones(sigma.shape[:2])
-            A = (Z[own].T * weight) @ Z[own]
+            A = (Z[inside].T * weight) @ Z[inside]
             total = np.linalg.inv(A * precision[..., None, None] + inverse) @ inverse
             # Beside correlated terms the diagonal may leave [0, 1] in a draw: it is cut off.
-            each = np.clip(np.einsum("cdaa->cda", total), 0.0, 1.0)
-            expected = each.mean(axis=(0, 1))
+            shares = np.clip(np.einsum("cdaa->cda", total), 0.0, 1.0)
+            expected = shares.mean(axis=(0, 1))
             np.testing.assert_allclose(table[j], expected, rtol=1e-7)
 
 
@@ -75,31 +75,33 @@ def test_estimates_and_sds_are_those_of_the_draws(school_model, school_terms):
             )
             draws = posterior[f"effect_{f}"].sel({f"{f}_term": term}).to_numpy()
             draws = draws + population.to_numpy()[..., None]
-            own = table.xs(term, level="coefficient")
-            error = np.abs(own["partial_pooling"] - draws.mean(axis=(0, 1)))
+            of_term = table.xs(term, level="coefficient")
+            error = np.abs(of_term["partial_pooling"] - draws.mean(axis=(0, 1)))
             assert np.all(error <= 5 * mcse(draws) + 1e-12)
-            error = np.abs(own["sd"] - draws.std(axis=(0, 1)))
+            error = np.abs(of_term["sd"] - draws.std(axis=(0, 1)))
             assert np.all(error <= 5 * mcse(draws, "sd") + 1e-12)
 
 
 def test_no_pooling_is_least_squares_of_what_the_rest_leaves(
     schools, school_model, school_structure, school_terms
 ):
-    """All that does not vary by the factor is at its posterior mean."""
+    """What does not vary by the factor is held at its posterior mean."""
     weight = (
         schools.errors**-1.0
         if school_structure.startswith("known")
         else np.ones(len(schools.y))
     )
     if school_structure.startswith("by group"):
-        # Rows of a year have several residual scales; those of a school have one.
+        # Rows of a year have several residual scales, and rows of a school have one.
         sigma = dataset(school_model)["sigma"].to_numpy()
         weight = np.sqrt(np.mean(sigma**-2.0, axis=(0, 1)))[schools.school]
     fitted = {}
     for f, codes in (("school", schools.school), ("year", schools.year)):
-        own = np.column_stack([school_model.group_intercept_[f], school_model.group_coef_[f]])
-        own -= np.append(school_model.intercept_, school_model.coef_)
-        fitted[f] = own[codes, 0] + np.sum(own[codes, 1:] * schools.X, axis=1)
+        effect = np.column_stack(
+            [school_model.group_intercept_[f], school_model.group_coef_[f]]
+        )
+        effect -= np.append(school_model.intercept_, school_model.coef_)
+        fitted[f] = effect[codes, 0] + np.sum(effect[codes, 1:] * schools.X, axis=1)
     for f, other, codes in (
         ("school", "year", schools.school),
         ("year", "school", schools.year),
@@ -111,9 +113,9 @@ def test_no_pooling_is_least_squares_of_what_the_rest_leaves(
         fixed = [k for k in range(3) if k not in positions]
         rest = schools.y - fitted[other] - H[:, fixed] @ population[fixed]
         for j in range(5):
-            own = codes == j
-            A = H[own][:, positions] * weight[own, None]
-            expected = np.linalg.lstsq(A, rest[own] * weight[own], rcond=None)[0]
+            inside = codes == j
+            A = H[inside][:, positions] * weight[inside, None]
+            expected = np.linalg.lstsq(A, rest[inside] * weight[inside], rcond=None)[0]
             np.testing.assert_allclose(table[j], expected, rtol=1e-6, atol=1e-8)
 
 

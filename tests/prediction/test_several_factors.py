@@ -60,14 +60,14 @@ class BruteForce:
         return np.stack([sigma[..., known[s]] if s in known else new for s in schools], axis=2)
 
     def below(self, x):
-        """Probability of less than x in each draw; a known value is or is not less."""
+        """Return the probability of less than x in each draw; without noise it is 0 or 1."""
         with np.errstate(divide="ignore", invalid="ignore"):
             smooth = stats.norm.cdf((x - self.mean) / self.sigma)
         return np.where(self.sigma > 0, smooth, self.mean <= x)
 
 
 def average(values):
-    """Mean over draws and its Monte Carlo error, that of the package's own draws included."""
+    """Return the mean over draws and its Monte Carlo error, that of other draws included."""
     return values.mean(axis=(0, 1)), np.sqrt(2) * mcse(values)
 
 
@@ -109,7 +109,7 @@ def test_covariance_is_that_of_brute_force(predict, brute):
 
 
 def test_moments_are_the_same_whatever_is_asked_for(predict):
-    """They are averaged in different orders: equal to rounding."""
+    """Moments are averaged in different orders: equal to rounding."""
     mean, std = predict("predict", return_std=True)
     same, cov = predict("predict", return_cov=True)
     np.testing.assert_allclose(mean, predict("predict"), rtol=1e-10)
@@ -119,7 +119,7 @@ def test_moments_are_the_same_whatever_is_asked_for(predict):
 
 
 def test_rows_that_share_new_groups_covary(schools, school_model):
-    """Only what they share adds to the covariance that the population gives all rows."""
+    """Rows that share a group have its variance beside the covariance that all rows have."""
     X = pd.DataFrame(np.tile([0.4, -0.2], (4, 1)), columns=["x0", "x1"])
     groups = {"school": ["new", "new", "other", "third"], "year": [1, 2, 1, 3]}
     _, cov = school_model.predict(X, groups, return_cov=True)
@@ -179,7 +179,7 @@ def test_a_factor_that_is_not_given_is_missing(school_model, rows, absent):
 
 
 def test_known_errors_predict_the_effect_itself(schools):
-    """There is no residual noise in a prediction: it is of what was measured."""
+    """A prediction has no residual noise: it is of what was measured."""
     model = fit(schools, residual_scale="known")
     posterior = dataset(model)
     assert "sigma" not in posterior

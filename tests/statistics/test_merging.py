@@ -20,20 +20,20 @@ MERGES = {
 @pytest.mark.parametrize("case", MERGES)
 def test_statistics_of_other_factors_do_not_merge(case):
     X, y = np.zeros((3, 1)), np.arange(3.0)
-    one, other = (
+    first, other = (
         GroupedStatistics.from_arrays(
             X, y, None if g is None else {name: [label] * 3 for name, label in g.items()}
         )
         for g in MERGES[case]
     )
     with pytest.raises(ValueError, match="same grouping factors, in the same order"):
-        one + other
+        first + other
 
 
 def test_statistics_with_errors_do_not_merge_with_those_without(schools):
-    one, other = (
+    first, other = (
         GroupedStatistics.from_arrays(schools.X, schools.y, schools.groups, y_err=errors)
         for errors in (None, schools.errors)
     )
     with pytest.raises(ValueError, match="Give `y_err` for all rows or for none"):
-        one + other
+        first + other

@@ -9,14 +9,14 @@ from sklearn.model_selection import GroupKFold, KFold, LeaveOneGroupOut
 
 from skhbm import Prior
 
-#: Splitter -> how scikit-learn is told of it: KFold warns of groups.
+#: How scikit-learn is told of each splitter. KFold would warn of groups.
 CVS = {
     "KFold": {"cv": KFold(3)},
     "GroupKFold": {"cv": GroupKFold(3), "groups": SITE},
     "LeaveOneGroupOut": {"cv": LeaveOneGroupOut(), "groups": SITE},
 }
 
-#: Parameter -> what searches choose from.
+#: What searches choose from, by parameter.
 GRID = {
     "varying_slopes": [None, ["dose"]],
     "residual_scale": ["shared", "by_group"],
@@ -44,3 +44,8 @@ def _fit_folds(cv, parameters):
 def scores_by_hand(score, folds):
     """Return the score of each fold, of true and predicted values."""
     return np.array([score(Y[test], mean) for _, test, mean in folds])
+
+
+def log_score(estimator, X, y):
+    """Return the mean log density, as a scorer that users write."""
+    return float(np.mean(estimator.log_predictive_density(X, y)))

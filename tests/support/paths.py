@@ -21,16 +21,16 @@ Y = pd.Series(
 
 
 def by_keyword(**parameters):
-    """An estimator that takes labels by `groups=`."""
+    """Return an estimator that takes labels by `groups=`."""
     given = {"draws": 50, "tune": 50, "random_state": 0, **parameters}
     return HierarchicalNormalRegressor(**given)
 
 
 def by_column(**parameters):
-    """An estimator that takes labels from the column "site" of X."""
+    """Return an estimator that takes labels from the column "site" of X."""
     return by_keyword(**{"group_features": "site", **parameters})
 
 
 def assert_same(actual, expected):
-    """Equal but for rounding."""
+    """Assert equality but for rounding."""
     np.testing.assert_allclose(actual, expected, rtol=1e-9, atol=1e-9)
