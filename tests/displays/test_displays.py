@@ -165,7 +165,7 @@ def test_stores_the_artists_that_its_docstring_names(make, name):
     from numpydoc.docscrape import NumpyDocString
 
     section = NumpyDocString(inspect.getdoc(DISPLAYS[name][0]))["Attributes"]
-    documented = {first for entry in section for first in entry.name.split(", ")}
+    documented = {name for entry in section for name in entry.name.split(", ")}
     made = make(name)
     assert documented == {k for k in vars(made) if k.endswith("_")}
     held = [artist for several in artists(made).values() for artist in several]

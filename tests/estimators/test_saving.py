@@ -76,8 +76,8 @@ def test_loaded_estimator_is_saved_as_the_same_file(name, tmp_path):
 def test_loaded_estimator_is_conditioned_the_same(name, tmp_path):
     model, rows = fitted(name), more_rows(structure_of(name), 5)
     ours, theirs = (m.condition_on(**rows) for m in (saved(model, tmp_path), model))
-    for first in (ours, theirs):
-        first.diagnostics_.pop("seconds")
+    for model in (ours, theirs):
+        model.diagnostics_.pop("seconds")
     assert_same(predictions(ours, name), predictions(theirs, name))
     assert_same(tables(ours), tables(theirs))
 
@@ -99,9 +99,9 @@ def test_loaded_estimator_takes_more_rows_as_the_same(name, tmp_path):
     model, rows = fitted(name), more_rows(structure_of(name), 7)
     ours, theirs = (saved(model, tmp_path) for _ in range(2))
     theirs.__dict__ = {**vars(model)}
-    for first in (ours, theirs):
-        first.partial_fit(**rows)
-        first.diagnostics_.pop("seconds")
+    for model in (ours, theirs):
+        model.partial_fit(**rows)
+        model.diagnostics_.pop("seconds")
     assert_same(tables(ours), tables(theirs))
 
 

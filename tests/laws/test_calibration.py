@@ -47,7 +47,7 @@ def outcomes(model, solver):
 def p_values(ranks):
     """The p-value of each quantity, of a dict of ranks for each data set."""
     return {
-        name: p_value(uniform_ranks([first[name] for first in ranks], N_DRAWS))
+        name: p_value(uniform_ranks([rank[name] for rank in ranks], N_DRAWS))
         for name in ranks[0]
     }
 
@@ -74,7 +74,7 @@ def test_ranks_among_wrong_draws_are_not_uniform(model, solver, control):
 @pytest.mark.parametrize("solver", SETTINGS)
 @pytest.mark.parametrize("model", STRUCTURES)
 def test_predictive_intervals_hold_as_many_rows_as_they_say(model, solver, kind):
-    shares, error = coverage([first["inside"][kind] for first in outcomes(model, solver)])
+    shares, error = coverage([outcome["inside"][kind] for outcome in outcomes(model, solver)])
     assert np.all(np.abs(shares - NOMINAL) < 4.5 * error)
 
 

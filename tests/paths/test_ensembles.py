@@ -98,8 +98,8 @@ def test_bagging_is_the_mean_over_rows_drawn_by_hand(kind):
     model.fit(BAGGED[kind], Y)
     means = []
     # Bagging gives frequencies; by hand the rows come as often as they were drawn.
-    for rows, first in zip(model.estimators_samples_, model.estimators_, strict=True):
-        hand = by_keyword(random_state=first.random_state)
+    for rows, member in zip(model.estimators_samples_, model.estimators_, strict=True):
+        hand = by_keyword(random_state=member.random_state)
         hand.fit(FRAME.iloc[rows], Y[rows], groups=SITE[rows])
         means.append(hand.predict(FRAME, groups=SITE))
     assert_same(model.predict(BAGGED[kind]), np.mean(means, axis=0))

@@ -232,8 +232,8 @@ def test_groups_reach_bagging():
     model = BaggingRegressor(by_keyword(), n_estimators=2, random_state=0)
     model.fit(FRAME, Y, groups=SITE)
     means = []
-    for rows, first in zip(model.estimators_samples_, model.estimators_, strict=True):
-        fold = by_keyword(random_state=first.random_state)
+    for rows, member in zip(model.estimators_samples_, model.estimators_, strict=True):
+        fold = by_keyword(random_state=member.random_state)
         fold.fit(FRAME.iloc[rows], Y[rows], groups=SITE[rows])
         means.append(fold.predict(FRAME, groups=SITE))
     assert_same(model.predict(FRAME, groups=SITE), np.mean(means, axis=0))

@@ -70,9 +70,9 @@ def test_merging_is_commutative(first, other):
 
 
 @given(tables(), tables(), tables())
-def test_merging_is_associative(first, two, three):
-    a, b, c = (GroupedStatistics.from_arrays(*t) for t in (first, two, three))
-    size = np.max([sizes(*t[:2]) for t in (first, two, three)], axis=0)
+def test_merging_is_associative(first, second, third):
+    a, b, c = (GroupedStatistics.from_arrays(*t) for t in (first, second, third))
+    size = np.max([sizes(*t[:2]) for t in (first, second, third)], axis=0)
     assert_same((a + b) + c, a + (b + c), size)
 
 
