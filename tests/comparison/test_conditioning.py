@@ -4,7 +4,8 @@ import pickle
 
 import numpy as np
 import pytest
-from reference import dense_log_density, mcse
+from posteriors import assert_same_weighted_posterior
+from reference import dense_log_density
 from scipy import stats
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
@@ -24,17 +25,17 @@ SMALL = {"draws": 20, "tune": 30, "chains": 2}
 
 
 def split(rows, chosen):
-    """Return the rows that are not chosen, and those that are."""
+    """Return the rows that are not chosen, and the chosen rows."""
     return [a[~chosen] for a in rows], [a[chosen] for a in rows]
 
 
 def later(rows, *, new=()):
-    """Choose every third row, and all those of the groups that are to be new."""
+    """Choose every third row, and all rows of the groups that are to be new."""
     return (np.arange(len(rows[1])) % 3 == 0) & (rows[2] != "a") | np.isin(rows[2], new)
 
 
 def dense_ratio(draw, rows, chosen, codes):
-    """Log p(chosen rows | the others), given a draw."""
+    """Return log p(chosen rows | the others), given a draw."""
     X, y, _ = rows
     parts = []
     for kept in (np.full(len(y), True), ~chosen):
@@ -46,7 +47,7 @@ def dense_ratio(draw, rows, chosen, codes):
 @quiet
 @pytest.mark.parametrize(
     ("structure", "new"),
-    # A new group's own scale is drawn: the next test is of these.
+    # The scale of a new group is drawn: the next test looks at such groups.
     [(s, "") for s in STRUCTURES] + [(s, "c") for s in STRUCTURES if "by group" not in s],
 )
 def test_weights_are_ratios_of_densities(structure, new):
@@ -82,16 +83,18 @@ def test_weights_of_a_new_group_average_over_its_scale(prior):
         cov = draw.covariance(X, np.zeros(len(y), dtype=int))
         cov -= draw.sigma[0] ** 2 * np.eye(len(y))
         grid = law.ppf((np.arange(200) + 0.5) / 200)
-        each = [dense_log_density(y - draw.mean(X), cov + t**2 * np.eye(len(y))) for t in grid]
-        expected.append(log_mean_exp(np.array(each)))
+        densities = [
+            dense_log_density(y - draw.mean(X), cov + t**2 * np.eye(len(y))) for t in grid
+        ]
+        expected.append(log_mean_exp(np.array(densities)))
     ratio = np.exp(log_weights - expected)
-    # 32 candidates a draw: the average over 40 draws has the error of 1280 of them.
+    # A draw has 32 candidates: the average over 40 draws has the error of 1280 candidates.
     error = 5 * ratio.std() / np.sqrt(len(ratio)) + 0.01
     if prior is None:
         assert abs(ratio.mean() - 1) <= error
         assert ratio.std() < 0.15
     else:
-        # Of the prior there are but 40 draws.
+        # The prior has 40 draws only.
         assert abs(ratio.mean() - 1) <= 0.5
 
 
@@ -124,16 +127,7 @@ def test_conditioning_equals_a_refit(case):
     np.testing.assert_array_equal(actual.groups_, expected.groups_)
     np.testing.assert_allclose(actual._statistics.n, expected._statistics.n)
     n_effective = actual.diagnostics_["min_ess"]
-    ours, theirs = (m.posterior_["posterior"].to_dataset() for m in (actual, expected))
-    for name in theirs.data_vars:
-        a, b = ours[name].to_numpy(), theirs[name].to_numpy()
-        if name.startswith("corr_"):
-            a, b = a[..., 0, 1], b[..., 0, 1]
-        sd = b.std(axis=(0, 1))
-        error = np.hypot(sd / np.sqrt(n_effective), mcse(b))
-        assert np.all(np.abs(a.mean(axis=(0, 1)) - b.mean(axis=(0, 1))) <= 5 * error)
-        error = np.hypot(sd / np.sqrt(n_effective), mcse(b, "sd"))
-        assert np.all(np.abs(a.std(axis=(0, 1)) - sd) <= 6 * error)
+    assert_same_weighted_posterior(actual, expected)
     for labels in (groups, np.full(len(y), "z")):
         (m, s), (m_0, s_0) = (e.predict(X, labels, return_std=True) for e in (actual, expected))
         assert np.all(np.abs(m - m_0) <= 6 * s_0 / np.sqrt(n_effective) + 0.01)

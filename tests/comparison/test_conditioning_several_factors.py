@@ -5,7 +5,8 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
-from reference import dense_log_density, mcse
+from posteriors import assert_same_weighted_posterior
+from reference import dense_log_density
 from scipy import stats
 from sklearn.base import clone
 from structures import (
@@ -35,7 +36,7 @@ NEW = {"known levels": "", "a new school": "c", "a new town": "t", "both new": "
 
 
 def split(rows, new, every=6):
-    """Return the rows to fit, and those to condition on; new levels are in the latter only."""
+    """Return rows to fit, and rows to condition on: new levels are in the latter only."""
     groups = rows[2]
     later = groups.isin([*new]).any(axis=1) | (np.arange(len(groups)) % every == 0)
     if not new:
@@ -73,7 +74,7 @@ def all_codes(groups):
 @quiet
 @pytest.mark.parametrize(
     ("structure", "new"),
-    # A new school's own scale is drawn: another test is of these.
+    # The scale of a new school is drawn: another test looks at such schools.
     [
         (s, new)
         for s in SEVERAL_FACTORS
@@ -94,7 +95,7 @@ def test_weights_are_ratios_of_densities(structure, new):
         expected = dense_log_density(y - mean, cov)
         expected -= dense_log_density((y - mean)[~later], cov[np.ix_(~later, ~later)])
         if errors:
-            # Densities of targets over their errors: those weights are the same.
+            # Weights are ratios of densities of y over its errors: both have this factor.
             expected += np.log(errors[0][later]).sum()
         assert actual[s] == pytest.approx(expected, abs=1e-7)
 
@@ -110,22 +111,6 @@ REFITS = {
     "by group, both new": ("by group", "ct", 1),
     "known errors, both new": ("known errors", "ct", 1),
 }
-
-
-def assert_same_posterior(actual, expected):
-    """Compare two estimates with the Monte Carlo error of weighted and of other draws."""
-    n_effective = actual.diagnostics_["min_ess"]
-    ours, theirs = (m.posterior_["posterior"].to_dataset() for m in (actual, expected))
-    for name in theirs.data_vars:
-        a, b = ours[name].to_numpy(), theirs[name].to_numpy()
-        assert a.shape == b.shape
-        if name.startswith("corr_"):
-            a, b = a[..., 0, 1], b[..., 0, 1]
-        sd = b.std(axis=(0, 1))
-        error = np.hypot(sd / np.sqrt(n_effective), mcse(b))
-        assert np.all(np.abs(a.mean(axis=(0, 1)) - b.mean(axis=(0, 1))) <= 5 * error)
-        error = np.hypot(sd / np.sqrt(n_effective), mcse(b, "sd"))
-        assert np.all(np.abs(a.std(axis=(0, 1)) - sd) <= 6 * error)
 
 
 @pytest.mark.parametrize("case", REFITS)
@@ -147,7 +132,7 @@ def test_conditioning_equals_a_refit(case):
         np.testing.assert_array_equal(actual.groups_[name], labels)
     np.testing.assert_allclose(actual._statistics.n, expected._statistics.n)
     np.testing.assert_allclose(actual._posterior.design.n, expected._posterior.design.n)
-    assert_same_posterior(actual, expected)
+    assert_same_weighted_posterior(actual, expected)
     X, _, groups = rows[:3]
     for labels in (groups, groups.assign(town="z"), groups.assign(school="z")):
         (m, s), (m_0, s_0) = (e.predict(X, labels, return_std=True) for e in (actual, expected))
@@ -202,13 +187,13 @@ def test_weights_of_a_new_group_average_over_its_scale():
         noise = draw.noise(codes) ** 2
         mu, sd = model._posterior.log_sigma.reshape(-1, 2)[s]
         grid = np.exp(stats.norm(mu, sd).ppf((np.arange(40) + 0.5) / 40))
-        each = []
+        densities = []
         for t in grid:
             full = cov + np.diag(np.where(new, t**2, noise))
             part = np.ix_(~later, ~later)
             density = dense_log_density(y - mean, full)
-            each.append(density - dense_log_density((y - mean)[~later], full[part]))
-        expected.append(log_mean_exp(np.array(each)))
+            densities.append(density - dense_log_density((y - mean)[~later], full[part]))
+        expected.append(log_mean_exp(np.array(densities)))
     ratio = np.exp(log_weights - expected)
     assert abs(ratio.mean() - 1) <= 5 * ratio.std() / np.sqrt(len(ratio)) + 0.01
     assert ratio.std() < 0.5
@@ -257,7 +242,7 @@ def test_everything_works_afterwards(plain):
 
 @quiet
 def test_labels_of_other_types_keep_their_draws():
-    """Sorted with others, known labels may come in another order."""
+    """Labels of the fit may come in another order once new labels are sorted among them."""
     X, y, groups = crossed_rows(1)
     numbers = groups["town"].map({"s": 2, "t": 10, "u": 3, "v": 30}).to_numpy(copy=True)
     numbers[0] = next(number for number in (2, 10) if number != numbers[0])
@@ -291,7 +276,7 @@ def test_bad_rows_are_an_error(plain, change, message):
 
 
 def test_known_errors_of_one_factor():
-    """A meta-analysis that studies join, one of a new label and one more of a known."""
+    """Two studies join a meta-analysis, of a new label and of a label of the fit."""
     rng = np.random.default_rng(0)
     errors = rng.uniform(0.3, 1.2, size=12)
     groups = np.append(np.arange(11), 3)
@@ -303,7 +288,7 @@ def test_known_errors_of_one_factor():
     expected = clone(model).fit(None, y, groups=groups, y_err=errors)
     first = model.fit(None, y[:10], groups=groups[:10], y_err=errors[:10])
     actual = first.condition_on(None, y[10:], groups[10:], y_err=errors[10:])
-    assert_same_posterior(actual, expected)
+    assert_same_weighted_posterior(actual, expected)
     for wrong in (None, errors[:1], -errors[10:]):
         with pytest.raises(ValueError, match="`y_err` must"):
             first.condition_on(None, y[10:], groups[10:], y_err=wrong)

@@ -49,22 +49,24 @@ def test_groups_are_marginal_densities(small):
     log_sigma = model._posterior.log_sigma
     for s, draw in draws_of(model, every=7):
         for j, name in enumerate(model.groups_):
-            own = groups == name
-            cov = draw.covariance(X[own], np.full(own.sum(), j))
-            residual = y[own] - draw.mean(X[own])
+            inside = groups == name
+            cov = draw.covariance(X[inside], np.full(inside.sum(), j))
+            residual = y[inside] - draw.mean(X[inside])
             if log_sigma is None:
                 expected = dense_log_density(residual, cov)
             else:
-                # The group's own scale is integrated out.
+                # The scale of the group is integrated out.
                 mean, sd = log_sigma.reshape(-1, 2)[s]
-                noise = draw.sigma[j] ** 2 * np.eye(own.sum())
+                noise = draw.sigma[j] ** 2 * np.eye(inside.sum())
                 grid = mean + sd * np.linspace(-7, 7, 301)
-                each = [
-                    dense_log_density(residual, cov - noise + np.exp(2 * t) * np.eye(own.sum()))
+                densities = [
+                    dense_log_density(
+                        residual, cov - noise + np.exp(2 * t) * np.eye(inside.sum())
+                    )
                     for t in grid
                 ]
-                each += stats.norm(mean, sd).logpdf(grid)
-                expected = log_mean_exp(each) + np.log(301 * (grid[1] - grid[0]))
+                densities += stats.norm(mean, sd).logpdf(grid)
+                expected = log_mean_exp(densities) + np.log(301 * (grid[1] - grid[0]))
             accuracy = 1e-8 if log_sigma is None else 1e-5
             assert actual[j, s] == pytest.approx(expected, rel=accuracy, abs=accuracy)
 
@@ -111,7 +113,7 @@ def test_rows_agree_with_arviz_on_conditional_likelihoods(radon):
     tree = model.log_likelihood(*rows)
     assert "log_likelihood" in model.posterior_.children
     expected = arviz_stats.loo(model.posterior_, pointwise=True)
-    # Smoothing makes errors smaller than those of plain importance sampling.
+    # Smoothing makes errors smaller than plain importance sampling has them.
     error = importance_error(tree["log_likelihood"]["y"].to_numpy())
     difference = actual.elpd_i.to_numpy() - expected.elpd_i.to_numpy()
     assert np.all(np.abs(difference) <= 6 * error)
@@ -148,14 +150,17 @@ def test_groups_left_out_equal_refits():
         actual.log_likelihood(*rows, unit="group")["log_likelihood"]["y"].to_numpy()
     )
     for j, name in enumerate(actual.groups_):
-        own = groups == name
+        inside = groups == name
         refit = fit(
-            (X[~own], y[~own], groups[~own]), varying_slopes=[0], priors=EXPLICIT, draws=500
+            (X[~inside], y[~inside], groups[~inside]),
+            varying_slopes=[0],
+            priors=EXPLICIT,
+            draws=500,
         )
-        codes = np.zeros(own.sum(), dtype=int)
+        codes = np.zeros(inside.sum(), dtype=int)
         densities = np.array(
             [
-                dense_log_density(y[own] - d.mean(X[own]), d.covariance(X[own], codes))
+                dense_log_density(y[inside] - d.mean(X[inside]), d.covariance(X[inside], codes))
                 for _, d in draws_of(refit)
             ]
         )

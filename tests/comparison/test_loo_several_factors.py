@@ -79,7 +79,7 @@ def test_levels_are_conditional_densities_of_their_rows(model_and_rows, factor):
     averaged = factor == 0 and model.residual_scale == "by_group"
     for s, draw in draws_of_several_factors(model, every=13):
         for level in range(actual.shape[0]):
-            own = codes[:, factor] == level
+            inside = codes[:, factor] == level
             mean, cov = given_sampled(model, draw, X, codes, but=(factor, level))
 
             def density(kept, noise, mean=mean, cov=cov):
@@ -90,11 +90,11 @@ def test_levels_are_conditional_densities_of_their_rows(model_and_rows, factor):
             if averaged:
                 mu, sd = model._posterior.log_sigma.reshape(-1, 2)[s]
                 grid = mu + sd * np.linspace(-6, 6, 301)
-                each = [density(own, np.full(len(y), np.exp(t))) for t in grid]
-                each = np.array(each) + stats.norm(mu, sd).logpdf(grid)
-                expected = log_mean_exp(each) + np.log(301 * (grid[1] - grid[0]))
+                densities = [density(inside, np.full(len(y), np.exp(t))) for t in grid]
+                densities = np.array(densities) + stats.norm(mu, sd).logpdf(grid)
+                expected = log_mean_exp(densities) + np.log(301 * (grid[1] - grid[0]))
             else:
-                expected = density(every, noise) - density(~own, noise)
+                expected = density(every, noise) - density(~inside, noise)
             assert actual[level, s] == pytest.approx(expected, rel=1e-6, abs=1e-6)
 
 
@@ -134,7 +134,7 @@ def test_arviz_agrees(large, unit):
     efficiency = min(1.0, model.diagnostics_["min_ess"] / 4000)
     expected = arviz_stats.loo(tree, pointwise=True, reff=efficiency)
     if unit == "row":
-        # Of ArviZ's ratios, which condition on all drawn effects, some are large.
+        # ArviZ's ratios condition on all drawn effects, and some of them are large.
         assert actual.elpd == pytest.approx(expected.elpd, abs=0.3)
         assert actual.pareto_k.max() < 0.7
         return
@@ -148,20 +148,20 @@ def test_levels_left_out_equal_refits(large, unit):
     factor = list(model.groups_).index(unit)
     left_out = model.loo(X, y, groups, unit=unit).elpd_i.to_numpy()
     for level in (0, 3):
-        own = (groups[unit] == model.groups_[unit][level]).to_numpy()
+        inside = (groups[unit] == model.groups_[unit][level]).to_numpy()
         refit = fit_several_factors(
-            "intercepts", (X[~own], y[~own], groups[~own]), priors=EXPLICIT, draws=500
+            "intercepts", (X[~inside], y[~inside], groups[~inside]), priors=EXPLICIT, draws=500
         )
-        codes = codes_among(refit, groups[own])
+        codes = codes_among(refit, groups[inside])
         densities = []
         for _, draw in draws_of_several_factors(refit):
-            mean, cov = draw.mean(X[own]), np.diag(draw.noise(codes) ** 2)
+            mean, cov = draw.mean(X[inside]), np.diag(draw.noise(codes) ** 2)
             for f, (varying, code) in enumerate(zip(draw.factors, codes.T, strict=True)):
                 if f == factor:
-                    cov = cov + varying.covariance(X[own], code)
+                    cov = cov + varying.covariance(X[inside], code)
                 else:
-                    mean = mean + varying.offset(X[own], code)
-            densities.append(dense_log_density(y[own] - mean, cov))
+                    mean = mean + varying.offset(X[inside], code)
+            densities.append(dense_log_density(y[inside] - mean, cov))
         expected = log_mean_exp(np.array(densities))
         share = np.exp(densities - expected).reshape(4, -1, 1)
         assert abs(left_out[level] - expected) <= 6 * mcse(share)[0]

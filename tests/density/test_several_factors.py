@@ -62,7 +62,7 @@ def structures(request):
 
 
 def rows_for(structures):
-    """Few groups: Jacobians are dense in the effects."""
+    """Return rows of few groups, for Jacobians are dense in the effects."""
     rng = np.random.default_rng(29)
     sizes = (5, 3, 2)[: len(structures)]
     errors = 0.3 if structures[0].known else None
@@ -110,8 +110,8 @@ def test_density_of_the_pymc_model_is_the_dense_one(structures):
     design, _, _ = build(structures, rows)
     oracle = SeveralFactorsOracle(structures, rows, design.integrated)
     model = build_pymc(structures, rows)
-    own = structures[design.integrated]
-    names = hyperparameters(model, own, f"group{design.integrated}")
+    integrated = structures[design.integrated]
+    names = hyperparameters(model, integrated, f"group{design.integrated}")
     for f, structure in enumerate(structures):
         if f != design.integrated:
             corr = [f"corr_group{f}"] * (structure.n_correlations > 0)

@@ -11,7 +11,7 @@ from skhbm import GroupedStatistics, HierarchicalNormalRegressor, Prior
 from skhbm._design.roots import split_roots
 
 pytestmark = [
-    # PyTensor's own, at simulating from a model.
+    # PyTensor warns when it simulates from a model.
     pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLAS:UserWarning"),
     pytest.mark.filterwarnings("ignore:Numba will use object mode:UserWarning"),
     pytest.mark.filterwarnings("ignore:The labels of 'group0' look as if numbered anew"),
@@ -39,7 +39,7 @@ SEVERAL_FACTORS = {
 
 
 def precise(value):
-    """A prior that leaves a number less doubt than the Monte Carlo error of simulations."""
+    """Return a prior narrower than the Monte Carlo error of simulations."""
     return Prior("Normal", mu=value, sigma=1e-4)
 
 
@@ -56,7 +56,7 @@ PRIORS = {
 
 @pytest.fixture(scope="module", params=[*ONE_FACTOR, *SEVERAL_FACTORS])
 def simulation(request):
-    """Simulated statistics (n_draws, k), those of simulated rows, the observed, the rows'."""
+    """Return statistics of PyMC (n_draws, k), of simulated rows, observed, and of the rows."""
     if request.param in ONE_FACTOR:
         return simulate_one_factor(ONE_FACTOR[request.param])
     return simulate_several_factors(SEVERAL_FACTORS[request.param])
@@ -99,7 +99,7 @@ def simulate_one_factor(parameters, n_draws=4000):
 
 
 def response_columns(model, X, y, codes):
-    """The statistics of a response, in the coordinates of the model's observed node."""
+    """Return the statistics of a response as the model's observed node has them."""
     design = model._posterior.design
     statistics = GroupedStatistics.from_arrays(X, y, codes)
     _, E, W, _ = split_roots(statistics, design.scaling, design.terms)

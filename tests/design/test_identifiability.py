@@ -1,4 +1,4 @@
-"""What rows say nothing about: it is warned of, or left to the priors."""
+"""What rows say nothing about is warned of, or left to the priors."""
 
 import numpy as np
 import pytest
@@ -48,9 +48,9 @@ def test_more_columns_than_rows_leave_a_proper_posterior():
 
 
 def test_columns_that_say_nothing_do_not_change_predictions():
-    """The sum of the two coefficients of a column given twice is known as before."""
-    one, twice = fit(draws=1000), fit(DEGENERATE["given twice"], draws=1000)
-    mean, std = one.predict(X, GROUPS, return_std=True)
+    """The two coefficients of a column given twice have the sum that the column alone has."""
+    first, twice = fit(draws=1000), fit(DEGENERATE["given twice"], draws=1000)
+    mean, std = first.predict(X, GROUPS, return_std=True)
     actual = twice.predict(DEGENERATE["given twice"], GROUPS)
     assert np.all(np.abs(actual - mean) < 0.1 * std)
 

@@ -43,7 +43,7 @@ def simulate(
 def share_found(pairs=((0, 1), (1, 0)), n=200, **parameters):
     rng = np.random.default_rng(13)
     found = [find_implicit_nesting(simulate(rng, **parameters)) for _ in range(n)]
-    return np.mean([any(pair in pairs for pair in one) for one in found])
+    return np.mean([any(pair in pairs for pair in seen) for seen in found])
 
 
 CROSSED = {
@@ -62,7 +62,7 @@ CROSSED = {
 
 @pytest.mark.parametrize("case", CROSSED)
 def test_crossed_factors_are_hardly_ever_warned_of(case):
-    """Two tests at 0.01, of which a false alarm needs one and more: 2 % and 3 of its errors."""
+    """Two tests at 0.01 give 2 % of false alarms at most, and 3 standard errors of a share."""
     n = 200
     bound = 0.02 + 3 * np.sqrt(0.02 * 0.98 / n)
     assert share_found(n=n, **CROSSED[case]) <= bound
@@ -101,7 +101,6 @@ def statistics_of(groups):
 
 
 SIZES = [2, 3, 12, 1, 5, 4]
-
 
 NAMES = {
     "int": int,

@@ -27,7 +27,7 @@ from skhbm import (
     ShrinkageDisplay,
 )
 
-plt = pytest.importorskip("matplotlib.pyplot")  # an extra: nothing is drawn without
+plt = pytest.importorskip("matplotlib.pyplot")  # Matplotlib is an extra.
 
 pytestmark = FEW_DRAWS
 
@@ -117,8 +117,8 @@ def test_from_estimator_equals_init_and_plot(make, name):
     again = type(made)(**parameters(made)).plot(**keywords)
     assert artists(made).keys() == artists(again).keys()
     for attribute, several in artists(made).items():
-        for one, other in zip(several, artists(again)[attribute], strict=True):
-            np.testing.assert_array_equal(drawn(one), drawn(other))
+        for first, other in zip(several, artists(again)[attribute], strict=True):
+            np.testing.assert_array_equal(drawn(first), drawn(other))
     for which in ("get_xlabel", "get_ylabel", "get_xlim", "get_ylim"):
         assert getattr(made.ax_, which)() == getattr(again.ax_, which)()
 
@@ -165,7 +165,7 @@ def test_stores_the_artists_that_its_docstring_names(make, name):
     from numpydoc.docscrape import NumpyDocString
 
     section = NumpyDocString(inspect.getdoc(DISPLAYS[name][0]))["Attributes"]
-    documented = {one for entry in section for one in entry.name.split(", ")}
+    documented = {name for entry in section for name in entry.name.split(", ")}
     made = make(name)
     assert documented == {k for k in vars(made) if k.endswith("_")}
     held = [artist for several in artists(made).values() for artist in several]
@@ -218,7 +218,7 @@ DOORS = sorted({(display, door) for display, door, _ in DISPLAYS.values()}, key=
 def test_without_matplotlib_the_error_names_the_command(monkeypatch, display, door):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     names = inspect.signature(getattr(display, door)).parameters
-    # Of what is not there nothing could be computed: the error comes first.
+    # Nothing could be computed without a fit: the error comes before any work.
     nothing = {n: None for n, p in names.items() if p.default is inspect.Parameter.empty}
     command = r"requires matplotlib. Install it with `pip install skhbm\[plot\]`."
     with pytest.raises(ImportError, match=f"{display.__name__}.{door} {command}"):
@@ -244,9 +244,6 @@ def test_import_of_the_displays_loads_neither_matplotlib_nor_arviz():
     assert finished.stdout == "[]\n"
 
 
-# Estimators of all kinds
-
-
 @pytest.fixture(scope="module")
 def pipeline():
     X, y, groups = ROWS
@@ -257,9 +254,9 @@ def pipeline():
 SMALL = {"varying_slopes": [0], "draws": 50, "tune": 100, "random_state": 0}
 
 
-def same(one, other):
-    one, other = parameters(one), parameters(other)
-    return all(np.array_equal(one[k], other[k]) for k in one)
+def same(first, other):
+    first, other = parameters(first), parameters(other)
+    return all(np.array_equal(first[k], other[k]) for k in first)
 
 
 @pytest.mark.parametrize("display", [ShrinkageDisplay, GroupEffectsDisplay])
@@ -322,9 +319,6 @@ def test_replicates_of_another_estimator_are_its_samples():
     process = GaussianProcessRegressor(optimizer=None).fit(X, y)
     made = PosteriorPredictiveDisplay.from_estimator(process, X, y, n_samples=4)
     np.testing.assert_array_equal(made.y_samples, process.sample_y(X, 4, random_state=0))
-
-
-# Mistakes
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from skhbm import (
     ShrinkageDisplay,
 )
 
-plt = pytest.importorskip("matplotlib.pyplot")  # an extra: nothing is drawn without
+plt = pytest.importorskip("matplotlib.pyplot")  # Matplotlib is an extra.
 Text = pytest.importorskip("matplotlib.text").Text  # the same extra
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*R-hat:sklearn.exceptions.ConvergenceWarning")
@@ -66,7 +66,7 @@ def labelled(kind, n):
 def boxes(display, texts):
     """Where texts with something in them are drawn."""
     display.figure_.canvas.draw()
-    # Of the text alone: an annotation's own extent has its arrow in it.
+    # The extent of an annotation would have its arrow in it; this is the text alone.
     return [Text.get_window_extent(text) for text in texts if text.get_text()]
 
 

@@ -25,7 +25,7 @@ from skhbm import (
 from skhbm._displays.curves import densities, distributions
 from skhbm._prediction.calibration import NOMINAL, band, share_below
 
-pytest.importorskip("matplotlib")  # an extra: nothing is drawn without
+pytest.importorskip("matplotlib")  # Matplotlib is an extra.
 
 pytestmark = FEW_DRAWS
 
@@ -46,9 +46,6 @@ def draws_of_term(model, factor, term, *, with_population):
     elif with_population:
         draws = draws + posterior["coef"].sel(feature=term)
     return draws.transpose("chain", "draw", factor).to_numpy()
-
-
-# Group effects
 
 
 @pytest.mark.parametrize("kind", ["effect", "coefficient"])
@@ -78,9 +75,9 @@ def test_intervals_are_quantiles_of_the_mixture_over_draws(kind):
     alpha, sigma = (posterior[k].to_numpy().ravel() for k in ("intercept", "sigma"))
     tau = posterior["tau_group"].to_numpy().ravel()
     for j, label in enumerate(model.groups_):
-        own = y[groups == label]
-        share = tau**2 / (tau**2 + sigma**2 / len(own))
-        mean = share * (own.mean() - alpha) + alpha * (kind == "coefficient")
+        inside = y[groups == label]
+        share = tau**2 / (tau**2 + sigma**2 / len(inside))
+        mean = share * (inside.mean() - alpha) + alpha * (kind == "coefficient")
         sd = tau * np.sqrt(1 - share)
         for bound, probability in ((made.lower, 0.05), (made.upper, 0.95)):
             assert ndtr((bound[j] - mean) / sd).mean() == pytest.approx(probability, abs=1e-9)
@@ -128,9 +125,6 @@ def test_rows_of_the_caterpillar_are_in_order():
     assert names == [str(made.groups[j]) for j in order]
 
 
-# Shrinkage
-
-
 @pytest.mark.parametrize(("factor", "term"), [("school", "x0"), ("town", "intercept")])
 def test_shrinkage_is_that_of_the_table(factor, term):
     model = fit_several_factors("slopes of both", crossed_rows(3), **SMALL)
@@ -155,9 +149,6 @@ def test_lines_of_shrinkage_go_from_no_pooling_to_complete_pooling():
     np.testing.assert_array_equal(
         made.complete_pooling_.get_offsets(), [[1, made.complete_pooling]]
     )
-
-
-# Predictive checks
 
 
 def test_replicates_are_draws_of_the_target():
@@ -219,9 +210,6 @@ def test_densities_integrate_to_one_on_one_grid(scale):
     np.testing.assert_allclose(np.trapezoid(density, grid), 1, atol=0.01)
     at = np.trapezoid(grid * density, grid)
     np.testing.assert_allclose(at, samples.mean(axis=1), atol=0.02 * scale)
-
-
-# Calibration
 
 
 def pit_curve(model, X, y, groups, **keywords):
@@ -326,7 +314,7 @@ def test_band_holds_whole_curves_with_its_probability(n, probability):
     counts = rng.multinomial(n, np.diff(NOMINAL, prepend=0, append=1), size=trials)
     curves = counts.cumsum(axis=1)[:, :-1] / n
     held = np.mean(np.all((curves >= lower - 1e-12) & (curves <= upper + 1e-12), axis=1))
-    # Two simulations have errors: of the band's level, of 1000 trials, and of this one.
+    # The level of the band, simulated in 1000 trials, and this simulation both have errors.
     error = np.sqrt(probability * (1 - probability) * (1 / 1000 + 1 / trials))
     # Counts are discrete: a band of few rows holds somewhat more.
     assert probability - 5 * error < held < probability + 5 * error + 0.05 * (n < 100)

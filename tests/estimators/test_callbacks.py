@@ -187,7 +187,7 @@ def samplers(monkeypatch):
     return started
 
 
-#: More than are drawn in a minute.
+#: More draws than a minute has time for.
 MANY = 2_000_000
 
 

@@ -10,47 +10,22 @@ import joblib
 import numpy as np
 import pytest
 from marks import FEW_DRAWS
-from named_sites import FRAME, SITE, STRUCTURES, Y, fit, fitted
+from named_sites import FRAME, SITE, Y, fit
 from sklearn.base import clone
 
-from skhbm import HierarchicalNormalRegressor
-from skhbm.datasets import load_radon
-
 pytestmark = [
-    # PyTensor's own, at simulating from a model.
+    # PyTensor warns when it simulates from a model.
     pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLAS:UserWarning"),
     pytest.mark.filterwarnings("ignore:Numba will use object mode:UserWarning"),
     *FEW_DRAWS,
 ]
 
 
-@pytest.fixture(scope="module", params=STRUCTURES)
-def structure(request):
-    return request.param
-
-
-@pytest.fixture(scope="module")
-def model(structure):
-    return fitted(structure)
-
-
-@pytest.fixture(scope="module")
-def simple():
-    return fitted("intercepts")
-
-
-@pytest.fixture(scope="module")
-def radon():
-    data = load_radon(as_frame=True)
-    model = HierarchicalNormalRegressor(random_state=0)
-    return model.fit(data.data, data.target, groups=data.groups)
-
-
-def test_clone_is_not_fitted_and_fits_the_same(simple):
-    other = clone(simple)
+def test_clone_is_not_fitted_and_fits_the_same(simple_site_model):
+    other = clone(simple_site_model)
     assert not hasattr(other, "coef_")
-    assert other.get_params() == simple.get_params()
-    assert np.array_equal(other.fit(FRAME, Y, groups=SITE).coef_, simple.coef_)
+    assert other.get_params() == simple_site_model.get_params()
+    assert np.array_equal(other.fit(FRAME, Y, groups=SITE).coef_, simple_site_model.coef_)
 
 
 def predictions(model):
@@ -66,31 +41,31 @@ def predictions(model):
     ]
 
 
-def assert_same_predictions(one, other):
-    for a, b in zip(predictions(one), predictions(other), strict=True):
+def assert_same_predictions(first, other):
+    for a, b in zip(predictions(first), predictions(other), strict=True):
         assert np.array_equal(a, b)
 
 
-def test_pickle_predicts_the_same(model):
-    assert_same_predictions(pickle.loads(pickle.dumps(model)), model)
+def test_pickle_predicts_the_same(site_model):
+    assert_same_predictions(pickle.loads(pickle.dumps(site_model)), site_model)
 
 
-def test_joblib_predicts_the_same(model):
+def test_joblib_predicts_the_same(site_model):
     file = io.BytesIO()
-    joblib.dump(model, file)
+    joblib.dump(site_model, file)
     file.seek(0)
-    assert_same_predictions(joblib.load(file), model)
+    assert_same_predictions(joblib.load(file), site_model)
 
 
-def test_pickle_does_not_grow_by_what_is_read(model):
-    fresh = pickle.loads(pickle.dumps(model))
+def test_pickle_does_not_grow_by_what_is_read(site_model):
+    fresh = pickle.loads(pickle.dumps(site_model))
     before = len(pickle.dumps(fresh))
     predictions(fresh), fresh.shrinkage_, fresh.variance_components_, fresh.model_
     assert len(pickle.dumps(fresh)) == before
 
 
-def test_pickle_of_radon_has_at_most_two_megabytes(radon):
-    assert len(pickle.dumps(radon)) <= 2e6
+def test_pickle_of_radon_has_at_most_two_megabytes(radon_model):
+    assert len(pickle.dumps(radon_model)) <= 2e6
 
 
 HEAVY = ["pymc", "pytensor", "nutpie", "arviz", "arviz_base", "arviz_stats", "matplotlib"]
@@ -116,9 +91,9 @@ def test_import_of_the_estimator_loads_no_sampler():
     assert loaded.isdisjoint([*HEAVY, "xarray"])
 
 
-def test_prediction_from_a_pickle_loads_no_sampler(radon, tmp_path):
+def test_prediction_from_a_pickle_loads_no_sampler(radon_model, tmp_path):
     path = tmp_path / "radon.pickle"
-    path.write_bytes(pickle.dumps(radon))
+    path.write_bytes(pickle.dumps(radon_model))
     script = """
 import pickle, sys
 import numpy as np

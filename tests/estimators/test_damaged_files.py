@@ -16,7 +16,7 @@ MOST = 16e6
 
 @pytest.mark.parametrize("name", ["by group", "conditioned, two factors"])
 def test_flipped_bytes_never_give_another_estimator(name, bytes_of, load):
-    """Each is refused, or in a place without meaning."""
+    """A damaged file is refused, or the byte is in a place without meaning."""
     data, rng, refused = bytes_of(name), np.random.default_rng(0), 0
     expected = predictions(fitted(name), name)
     for at in [*rng.choice(len(data), 60, replace=False), *range(len(data) - 40, len(data))]:
@@ -90,14 +90,14 @@ def test_arrays_of_other_shapes_and_dtypes_are_refused(name, bytes_of, load):
 
 @pytest.mark.parametrize("name", ["known errors", "two factors", "conditioned, by group"])
 def test_swapped_arrays_never_crash(name, bytes_of, load):
-    """Those of one shape and meaning can be taken for each other, and no others."""
+    """Only arrays of one shape and meaning can be taken for each other."""
     data, rng = bytes_of(name), np.random.default_rng(1)
     members = members_of(data)
     arrays = [member for member in members if member != "about.json"]
     refused = 0
     for _ in range(30):
-        one, other = rng.choice(arrays, 2, replace=False)
-        swapped = {**members, one: members[other], other: members[one]}
+        first, other = rng.choice(arrays, 2, replace=False)
+        swapped = {**members, first: members[other], other: members[first]}
         if is_refused(load, archive_of(swapped)):
             refused += 1
         else:
@@ -106,7 +106,7 @@ def test_swapped_arrays_never_crash(name, bytes_of, load):
 
 
 def zip_bombs(data):
-    """Yield small files that say, or hold, that much is in them."""
+    """Yield small files that hold much, or say so."""
     members = members_of(data)
     many = b"\x00" * 10**8
     yield archive_of({**members, "posterior/coef.npy": many}, zipfile.ZIP_DEFLATED)
@@ -142,7 +142,7 @@ def test_bombs_are_refused_and_fill_no_memory(bytes_of, load):
 
 
 def test_terms_for_which_far_more_is_computed_than_was_read_are_refused(tmp_path, load):
-    """One cell of many features, all of which vary by two factors: cubic, not quadratic."""
+    """What is computed for many varying features is cubic in them, and the file quadratic."""
     from skhbm import GroupedStatistics
     from skhbm._posterior.file import unpack_design
 

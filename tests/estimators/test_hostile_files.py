@@ -228,7 +228,7 @@ def test_files_with_wrong_contents_are_refused(case, bytes_of, load):
 
 
 def test_long_words_of_an_array_take_no_room(bytes_of, load):
-    """Its words are as long as they are, whatever the dtype says."""
+    """The words of the array decide how long its entries are, not its dtype."""
     value = {"array": {"dtype": "<U200000000", "values": ["dose"]}}
     loaded = load(
         rewritten(bytes_of("by group"), **described("parameters", "draws", value=value))
@@ -255,7 +255,7 @@ VALUES = [
 
 
 def places(value, path=()):
-    """Yield the path of each entry of a description, and of those in it."""
+    """Yield the path of each entry of a description, at any depth."""
     entries = (
         value.items()
         if isinstance(value, dict)
@@ -293,7 +293,7 @@ def edited(about, rng):
 
 @pytest.mark.parametrize("name", ["group column", "two factors", "conditioned, by group"])
 def test_edited_descriptions_are_refused_or_can_be_used(name, bytes_of, load):
-    """Other parameters, names and diagnostics are no damage; what indexes arrays is."""
+    """Other parameters, names and diagnostics do no damage; what indexes arrays does."""
     members, rng = members_of(bytes_of(name)), np.random.default_rng(2)
     about, refused = json.loads(members["about.json"]), 0
     for i in range(100):

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from marks import FEW_DRAWS
+from posteriors import assert_same_draws, dataset
 from reference import assert_equal_to_rounding
 
 from skhbm import GroupedStatistics, HierarchicalNormalRegressor
@@ -18,7 +19,7 @@ pytestmark = FEW_DRAWS
 
 N, N_GROUPS = 240, 12
 RNG = np.random.default_rng(41)
-#: Rows in the order of their groups, so that later batches bring labels of their own.
+#: Rows are in the order of their groups, so that later batches bring new labels.
 CODES = np.sort(RNG.integers(0, N_GROUPS, N))
 GROUPS = pd.Series([f"g{code:02d}" for code in CODES], name="site")
 X = pd.DataFrame(RNG.standard_normal((N, 2)), columns=["u", "v"])
@@ -40,17 +41,8 @@ def statistics_of(batch=slice(None)):
     return GroupedStatistics.from_arrays(*rows(batch))
 
 
-def draws_of(model):
-    """All draws of the hyperparameters, coefficients and effects."""
-    posterior = model.posterior_["posterior"].to_dataset()
-    return {name: variable.to_numpy() for name, variable in posterior.data_vars.items()}
-
-
-def assert_same_posterior(actual, expected):
-    ours, theirs = draws_of(actual), draws_of(expected)
-    assert ours.keys() == theirs.keys()
-    for name, draws in theirs.items():
-        assert_equal_to_rounding(ours[name], draws)
+def assert_same_fit(actual, expected):
+    assert_same_draws(actual, expected)
     assert list(actual.groups_) == list(expected.groups_)
     assert actual.n_features_in_ == expected.n_features_in_
     assert list(actual.feature_names_in_) == list(expected.feature_names_in_)
@@ -76,13 +68,13 @@ def in_batches(order, **parameters):
 
 @pytest.mark.parametrize("order", list(permutations(range(3))), ids=str)
 def test_batches_in_any_order_give_the_posterior_of_all_rows(order, whole):
-    assert_same_posterior(in_batches([BATCHES[i] for i in order]), whole)
+    assert_same_fit(in_batches([BATCHES[i] for i in order]), whole)
 
 
 def test_batches_of_varying_slopes():
     parameters = {"varying_slopes": ["u"], "correlated": False}
     batches = in_batches(BATCHES, **parameters)
-    assert_same_posterior(batches, estimator(**parameters).fit(X, Y, groups=GROUPS))
+    assert_same_fit(batches, estimator(**parameters).fit(X, Y, groups=GROUPS))
 
 
 @pytest.mark.parametrize(
@@ -112,17 +104,17 @@ def test_labels_as_a_column_come_in_batches_too(whole):
 
 
 def test_weights_of_batches(whole):
-    """The first half twice is weight 2; batches may be weighted or not."""
+    """The first half counts twice, by its weight or by a second batch."""
     half = slice(0, N // 2)
     twice = estimator().fit(X, Y, GROUPS).partial_fit(*rows(half))
     weighted = estimator().fit(X, Y, GROUPS, sample_weight=1 + (np.arange(N) < N // 2))
-    assert_same_posterior(twice, weighted)
+    assert_same_fit(twice, weighted)
 
 
 @pytest.mark.parametrize("order", list(permutations(range(3))), ids=str)
 def test_statistics_of_sites_give_the_posterior_of_all_rows(order, whole):
     total = reduce(add, (statistics_of(BATCHES[i]) for i in order))
-    assert_same_posterior(estimator().fit_statistics(total), whole)
+    assert_same_fit(estimator().fit_statistics(total), whole)
 
 
 @pytest.mark.filterwarnings("ignore:.*could be read back:UserWarning")
@@ -130,28 +122,28 @@ def test_saved_statistics_of_sites_give_the_posterior_of_all_rows(whole, tmp_pat
     for i, batch in enumerate(BATCHES):
         statistics_of(batch).save(tmp_path / str(i))
     total = reduce(add, (GroupedStatistics.load(tmp_path / str(i)) for i in range(3)))
-    assert_same_posterior(estimator().fit_statistics(total), whole)
+    assert_same_fit(estimator().fit_statistics(total), whole)
 
 
 def test_rows_may_follow_statistics(whole):
     model = estimator().fit_statistics(statistics_of(BATCHES[2]))
     model.partial_fit(*rows(BATCHES[0])).partial_fit(*rows(BATCHES[1]))
-    assert_same_posterior(model, whole)
+    assert_same_fit(model, whole)
 
 
 def test_the_first_partial_fit_is_a_fit(whole):
     first = estimator().partial_fit(X, Y, groups=GROUPS)
-    assert all(np.array_equal(v, draws_of(whole)[k]) for k, v in draws_of(first).items())
+    assert dataset(first).equals(dataset(whole))
 
 
 def test_fit_after_partial_fit_forgets(whole):
     model = in_batches(BATCHES[:2]).fit(X, Y, groups=GROUPS)
-    assert all(np.array_equal(v, draws_of(whole)[k]) for k, v in draws_of(model).items())
+    assert dataset(model).equals(dataset(whole))
 
 
 def test_partial_fit_goes_on_after_pickling(whole):
     model = pickle.loads(pickle.dumps(in_batches(BATCHES[:2])))
-    assert_same_posterior(model.partial_fit(*rows(BATCHES[2])), whole)
+    assert_same_fit(model.partial_fit(*rows(BATCHES[2])), whole)
 
 
 def test_partial_fit_without_groups():
@@ -168,7 +160,7 @@ def nan_at(values):
     return changed
 
 
-#: Arguments of a partial fit -> what is said.
+#: Arguments of a partial fit, and what the error says.
 BATCH = {
     "NaN in X": ({"X": X.mask(X.eq(X["u"][3]))}, "Input X contains NaN"),
     "NaN in y": ({"y": nan_at(Y)}, "Input y contains NaN"),
@@ -202,7 +194,7 @@ BATCH = {
 
 
 def state(model):
-    """All that is fitted, in three ways."""
+    """Return all that is fitted, in three ways."""
     return joblib.hash(model), pickle.dumps(model), model.predict(X, GROUPS, return_std=True)
 
 

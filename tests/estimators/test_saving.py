@@ -76,8 +76,8 @@ def test_loaded_estimator_is_saved_as_the_same_file(name, tmp_path):
 def test_loaded_estimator_is_conditioned_the_same(name, tmp_path):
     model, rows = fitted(name), more_rows(structure_of(name), 5)
     ours, theirs = (m.condition_on(**rows) for m in (saved(model, tmp_path), model))
-    for one in (ours, theirs):
-        one.diagnostics_.pop("seconds")
+    for model in (ours, theirs):
+        model.diagnostics_.pop("seconds")
     assert_same(predictions(ours, name), predictions(theirs, name))
     assert_same(tables(ours), tables(theirs))
 
@@ -99,9 +99,9 @@ def test_loaded_estimator_takes_more_rows_as_the_same(name, tmp_path):
     model, rows = fitted(name), more_rows(structure_of(name), 7)
     ours, theirs = (saved(model, tmp_path) for _ in range(2))
     theirs.__dict__ = {**vars(model)}
-    for one in (ours, theirs):
-        one.partial_fit(**rows)
-        one.diagnostics_.pop("seconds")
+    for model in (ours, theirs):
+        model.partial_fit(**rows)
+        model.diagnostics_.pop("seconds")
     assert_same(tables(ours), tables(theirs))
 
 
@@ -118,7 +118,7 @@ def test_loaded_estimator_has_the_same_model(name, tmp_path):
 
 @pytest.mark.parametrize("name", EVERY)
 def test_design_is_computed_again_to_the_last_bit(name, tmp_path):
-    """That of the fit, or of all rows if some came later."""
+    """Return the design of the fit, or of all rows if some came later."""
     model = fitted(name)
     loaded = saved(model, tmp_path)
     assert_same(parts_of(loaded._posterior.design), parts_of(model._posterior.design))
@@ -126,7 +126,7 @@ def test_design_is_computed_again_to_the_last_bit(name, tmp_path):
 
 
 def parts_of(record):
-    """Return the fields of a dataclass, and of those in it, as a dict."""
+    """Return the fields of a dataclass as a dict, at any depth."""
     if is_dataclass(record):
         names = [field.name for field in fields(record) if field.name != "_code_of"]
         return {name: parts_of(getattr(record, name)) for name in names}
@@ -137,7 +137,7 @@ def parts_of(record):
 
 @pytest.mark.parametrize("name", EVERY)
 def test_file_is_as_large_as_its_arrays(name, tmp_path):
-    """Draws of the integrated effects are not in it, nor what is computed from statistics."""
+    """A file has neither draws of the integrated effects nor what statistics give."""
     model = fitted(name)
     tables(model)
     model.save(tmp_path / "model")
@@ -207,9 +207,6 @@ def test_save_that_fails_midway_leaves_the_older_file(tmp_path, monkeypatch):
     monkeypatch.undo()
     assert HierarchicalNormalRegressor.load(tmp_path / "model").coef_[0] == model.coef_[0]
     assert len(list(tmp_path.iterdir())) == 1
-
-
-# Parameters
 
 
 def with_parameter(name, value):
@@ -355,9 +352,6 @@ def test_requests_of_metadata_come_back(tmp_path):
     assert requests.fit.requests == {"groups": "site", "sample_weight": True, "y_err": None}
 
 
-# Classes
-
-
 class Tuned(HierarchicalNormalRegressor):
     """Has one more parameter."""
 
@@ -449,7 +443,7 @@ def test_fresh_process_predicts_the_same_without_sampler_and_compiler(name, labe
 
 
 def test_every_structure_is_tried():
-    """Those that keep other arrays than the rest, at least."""
+    """Fits that keep other arrays than the rest are among them."""
     models = {name: fitted(name) for name in EVERY}
     assert {m._posterior.design.terms.residual for m in models.values()} == {
         "shared",

@@ -1,4 +1,4 @@
-"""scikit-learn's own checks of the estimator contract."""
+"""scikit-learn's checks of the estimator contract."""
 
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks

@@ -79,7 +79,7 @@ def test_pickle_predicts_the_same(name):
 
 @pytest.mark.parametrize("name", EVERY)
 def test_pickle_is_hardly_larger_than_the_file(name, tmp_path):
-    """It has the design too, which is as large as the statistics or a few times that."""
+    """A pickle has the design too, as large as the statistics or a few times larger."""
     model = fitted(name)
     model.save(tmp_path / "model")
     assert len(pickle.dumps(model)) < 1.5 * (tmp_path / "model").stat().st_size

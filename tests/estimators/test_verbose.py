@@ -113,7 +113,7 @@ def test_verbose_replaces_one_output_in_a_notebook(monkeypatch):
 
 
 def test_verbose_in_a_terminal_of_a_process():
-    pty = pytest.importorskip("pty")  # Unix only
+    pty = pytest.importorskip("pty")  # Terminals of this kind are of Unix only.
     script = """
 import numpy as np
 from skhbm import HierarchicalNormalRegressor

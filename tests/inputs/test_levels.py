@@ -71,7 +71,7 @@ LABELS = {
     "Interval": list(pd.interval_range(0, 3)),
 }
 
-#: Labels that do not compare: their order is that of their type and text.
+#: Labels that do not compare are in the order of their type and text.
 MIXED = {
     "int and str": [1, 2, "a"],
     "number and its text": [1.5, 1, "1"],
@@ -149,8 +149,8 @@ def test_dtypes_of_pandas_with_a_missing_label(dtype):
     groups = pd.Series(rows_of(DTYPES[dtype]), dtype=dtype)
     model = fit(groups=groups)
     mean = model.predict(X[[0, 0, 0]], pd.Series([*DTYPES[dtype][:2], None], dtype=dtype))
-    known = model.predict(X[[0, 0]], DTYPES[dtype][:2])
-    assert np.array_equal(mean, [*known, model.predict(X[:1], [None])[0]])
+    seen = model.predict(X[[0, 0]], DTYPES[dtype][:2])
+    assert np.array_equal(mean, [*seen, model.predict(X[:1], [None])[0]])
 
 
 def test_nullable_booleans():
@@ -233,8 +233,8 @@ def test_dtypes_of_polars_with_a_missing_label(kind):
     labels, dtype = POLARS[kind]
     model = fit(groups=pl.Series("site", rows_of(labels), dtype=dtype))
     mean = model.predict(X[[0] * 4], pl.Series([*labels, None], dtype=dtype))
-    known = model.predict(X[[0] * 3], pl.Series(labels, dtype=dtype))
-    assert np.array_equal(mean, [*known, model.predict(X[:1], [None])[0]])
+    seen = model.predict(X[[0] * 3], pl.Series(labels, dtype=dtype))
+    assert np.array_equal(mean, [*seen, model.predict(X[:1], [None])[0]])
     assert len(np.unique(mean)) == 4
 
 

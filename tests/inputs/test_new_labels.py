@@ -44,9 +44,9 @@ UNKNOWN = {
 @pytest.mark.parametrize("case", UNKNOWN)
 def test_unknown_label_is_predicted_from_the_population(case, model):
     mean, std = model.predict(np.zeros((3, 2)), ["a", UNKNOWN[case], "c"], return_std=True)
-    known = model.predict(np.zeros((2, 2)), ["a", "c"])
+    seen = model.predict(np.zeros((2, 2)), ["a", "c"])
     assert (mean[1], std[1]) == tuple(float(v[0]) for v in population(model))
-    assert np.array_equal(mean[[0, 2]], known)
+    assert np.array_equal(mean[[0, 2]], seen)
 
 
 @pytest.mark.parametrize("case", [c for c in UNKNOWN if c not in ("None", "NaN", "NA", "NaT")])

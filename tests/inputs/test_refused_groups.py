@@ -7,21 +7,11 @@ import pandas as pd
 import pytest
 from marks import FEW_DRAWS
 from posteriors import dataset
-from schools_and_years import N_ROWS, SHORT, fit, pair, simulate
+from schools_and_years import N_ROWS, SHORT, fit, pair
 
 from skhbm import GroupedStatistics, HierarchicalNormalRegressor, Prior
 
 pytestmark = FEW_DRAWS
-
-
-@pytest.fixture(scope="module")
-def data():
-    return simulate()
-
-
-@pytest.fixture(scope="module")
-def short(data):
-    return fit(data, **SHORT)
 
 
 BAD_FITS = {
@@ -87,26 +77,28 @@ BAD_FITS = {
 
 
 @pytest.mark.parametrize("case", BAD_FITS)
-def test_mistakes_of_factors_are_named(data, case):
+def test_mistakes_of_factors_are_named(schools, case):
     parameters, message = BAD_FITS[case]
     parameters = dict(parameters)
-    groups = parameters.pop("groups", lambda d: d.groups)(data)
+    groups = parameters.pop("groups", lambda d: d.groups)(schools)
     unfitted = HierarchicalNormalRegressor(random_state=0, **parameters, **SHORT)
     with pytest.raises(ValueError, match=message):
-        unfitted.fit(data.X, data.y, groups=groups)
+        unfitted.fit(schools.X, schools.y, groups=groups)
     assert not hasattr(unfitted, "groups_")
 
 
 @pytest.mark.parametrize("name", ["intercept", "year_term", "cell"])
-def test_statistics_cannot_have_such_names_either(data, name):
-    statistics = GroupedStatistics.from_arrays(data.X, data.y, pair(data, **{name: data.year}))
+def test_statistics_cannot_have_such_names_either(schools, name):
+    statistics = GroupedStatistics.from_arrays(
+        schools.X, schools.y, pair(schools, **{name: schools.year})
+    )
     with pytest.raises(ValueError, match=f"named '{name}', which cannot be the name"):
         HierarchicalNormalRegressor(**SHORT).fit_statistics(statistics)
 
 
 @pytest.mark.parametrize("name", ["cell", "tau_year", "a_term"])
-def test_a_lone_factor_may_have_the_name_that_another_would_give(data, name):
-    model = fit(data, {name: data.school}, **SHORT)
+def test_a_lone_factor_may_have_the_name_that_another_would_give(schools, name):
+    model = fit(schools, {name: schools.school}, **SHORT)
     assert dataset(model)[f"effect_{name}"].dims[2:] == (name, f"{name}_term")
 
 
@@ -133,29 +125,31 @@ BAD_ROWS = {
 
 @pytest.mark.parametrize("case", BAD_ROWS)
 @pytest.mark.parametrize("method", ["predict", "sample_y", "predict_interval"])
-def test_factors_to_predict_that_are_not_those_of_fit_are_named(data, short, case, method):
+def test_factors_to_predict_that_are_not_those_of_fit_are_named(
+    schools, short_school_model, case, method
+):
     groups, message = BAD_ROWS[case]
     with pytest.raises(ValueError, match=message):
-        getattr(short, method)(data.X, groups=groups(data))
+        getattr(short_school_model, method)(schools.X, groups=groups(schools))
 
 
 @pytest.mark.parametrize("case", ["labels without a name", "another factor", "three columns"])
-def test_batches_of_other_factors_are_refused(data, case):
-    model = fit(data, **SHORT)
+def test_batches_of_other_factors_are_refused(schools, case):
+    model = fit(schools, **SHORT)
     before = pickle.dumps(model)
     groups, message = BAD_ROWS[case]
     with pytest.raises(ValueError, match=message):
-        model.partial_fit(data.X, data.y, groups=groups(data))
+        model.partial_fit(schools.X, schools.y, groups=groups(schools))
     assert pickle.dumps(model) == before
 
 
 @pytest.mark.parametrize("groups", [{}, {"year": None}, None], ids=str)
-def test_a_batch_needs_the_labels_of_every_factor(data, groups):
-    model = fit(data, **SHORT)
+def test_a_batch_needs_the_labels_of_every_factor(schools, groups):
+    model = fit(schools, **SHORT)
     if groups is not None:
-        groups = {"school": data.groups["school"], **groups}
+        groups = {"school": schools.groups["school"], **groups}
     with pytest.raises(ValueError, match=r"labels of .*'year'\] are missing"):
-        model.partial_fit(data.X, data.y, groups=groups)
+        model.partial_fit(schools.X, schools.y, groups=groups)
 
 
 @pytest.mark.parametrize(
@@ -166,14 +160,14 @@ def test_a_batch_needs_the_labels_of_every_factor(data, groups):
         ({"year": [None] * 110}, "110 of 110 labels of 'year' are missing"),
     ],
 )
-def test_groups_that_were_not_seen_are_an_error_if_asked_for(data, changed, message):
-    strict = fit(data, new_groups="error", **SHORT)
-    strict.predict(data.X, data.groups)
+def test_groups_that_were_not_seen_are_an_error_if_asked_for(schools, changed, message):
+    strict = fit(schools, new_groups="error", **SHORT)
+    strict.predict(schools.X, schools.groups)
     with pytest.raises(ValueError, match=message):
-        strict.predict(data.X, {**data.groups, **changed})
+        strict.predict(schools.X, {**schools.groups, **changed})
     if changed.get("year") == [None] * 110:
         with pytest.raises(ValueError, match=message):
-            strict.predict(data.X, {"school": data.groups["school"]})
+            strict.predict(schools.X, {"school": schools.groups["school"]})
 
 
 def test_factors_of_the_same_groups_are_an_error():

@@ -62,7 +62,7 @@ def test_labels_are_those_of_the_column_in_memory(kind, labels, tmp_path):
     table = TABLES[kind](rows, tmp_path)
     column = pd.Series(LABELS[labels], name="g") if kind == "pandas" else None
     if column is None:
-        # What engines give back is arrow's or polars's.
+        # Engines give back columns of arrow or of polars.
         column = (pl.from_pandas(rows) if "polars" in kind else pa.Table.from_pandas(rows))["g"]
     expected = GroupedStatistics.from_arrays(None, rows["y"], {"g": column})
     actual = GroupedStatistics.from_table(table, target="y", groups="g")
@@ -100,12 +100,12 @@ def test_columns_may_have_the_names_that_queries_use():
 
 @pytest.mark.parametrize("kind", TABLES)
 def test_statistics_of_tables_and_arrays_add(kind, tmp_path):
-    """Without the offsets: what a mean of 1e8 loses is missing in the difference of two."""
+    """The rows have no offsets: a mean of 1e8 loses digits that differences would need."""
     rows = ROWS.assign(far=ROWS["far"] - 1e8, y=ROWS["y"] + 3e8)
-    one, other = rows[:100], rows[100:]
+    first, other = rows[:100], rows[100:]
     both = ["team", "site"]
     here = GroupedStatistics.from_arrays(other[FEATURES], other[TARGET], other[both])
-    total = reduce(TABLES[kind](one, tmp_path), groups=both) + here
+    total = reduce(TABLES[kind](first, tmp_path), groups=both) + here
     assert_exact(total, rows, {"groups": both})
 
 
@@ -151,7 +151,7 @@ def test_only_cells_come_here(kind, answers, tmp_path):
 
 @pytest.mark.parametrize("kind", ENGINES)
 def test_other_engines_may_run_the_first_query_again(kind, monkeypatch, tmp_path):
-    """Those that are not told how to keep its answer."""
+    """An engine need not know how to keep an answer."""
     monkeypatch.setattr(_reducing, "kept", lambda _, query: kept("another", query))
     assert_exact(reduce(TABLES[kind](ROWS, tmp_path), **CASES["all"]), ROWS, CASES["all"])
 

@@ -96,7 +96,7 @@ def test_a_worker_that_dies_in_mid_fit_does_not_matter(client, tmp_path):
     model.fit_table(table, **arguments)
     killer.join()
     assert killed[0] in before
-    # The one that died was at work, and others did its work.
+    # The process that died was at work, and the other one did its work.
     assert {int(path.name) for path in tmp_path.iterdir()} > set(killed)
     assert killed[0] not in set(client.run(os.getpid).values())
     undisturbed = GroupedStatistics.from_table(in_parts(n=6), **arguments)

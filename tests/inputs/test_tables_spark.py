@@ -62,7 +62,7 @@ def reduce(table, **case):
 
 
 def test_statistics_are_those_of_exact_arithmetic(table):
-    """Of two factors, with weights and known errors."""
+    """The table has two factors, weights and known errors."""
     assert_exact(reduce(table, **CASES["all"]), ROWS, CASES["all"])
 
 

@@ -36,7 +36,7 @@ SETTINGS = {
 
 @cache
 def outcomes(model, solver):
-    """What comes of small data sets of a model."""
+    """Return ranks and more for small data sets of a model."""
     first = 1000 * list(STRUCTURES).index(model)
     return [
         simulate(STRUCTURES[model], solver, first + i, N_DRAWS, **SETTINGS[solver])
@@ -47,7 +47,8 @@ def outcomes(model, solver):
 def p_values(ranks):
     """The p-value of each quantity, of a dict of ranks for each data set."""
     return {
-        name: p_value(uniform_ranks([one[name] for one in ranks], N_DRAWS)) for name in ranks[0]
+        name: p_value(uniform_ranks([rank[name] for rank in ranks], N_DRAWS))
+        for name in ranks[0]
     }
 
 
@@ -73,12 +74,12 @@ def test_ranks_among_wrong_draws_are_not_uniform(model, solver, control):
 @pytest.mark.parametrize("solver", SETTINGS)
 @pytest.mark.parametrize("model", STRUCTURES)
 def test_predictive_intervals_hold_as_many_rows_as_they_say(model, solver, kind):
-    shares, error = coverage([one["inside"][kind] for one in outcomes(model, solver)])
+    shares, error = coverage([outcome["inside"][kind] for outcome in outcomes(model, solver)])
     assert np.all(np.abs(shares - NOMINAL) < 4.5 * error)
 
 
 def test_correlations_that_are_simulated_have_the_marginals_of_lkj():
-    """Of three with eta 2, (r + 1) / 2 ~ Beta(5/2, 5/2): Lewandowski, Kurowicka & Joe 2009."""
+    """With eta 2 and three terms (r + 1) / 2 ~ Beta(5/2, 5/2): Lewandowski et al. 2009."""
     rng = np.random.default_rng(0)
     drawn = np.array([draw_correlations(3, rng) for _ in range(1000)])
     for i, j in ((0, 1), (0, 2), (1, 2)):
@@ -89,7 +90,10 @@ def test_p_values_of_uniform_ranks_are_uniform():
     rng = np.random.default_rng(0)
     ranks = rng.integers(N_DRAWS + 1, size=(1000, 60))
     found = np.array(
-        [p_value(uniform_ranks(own, N_DRAWS, seed)) for seed, own in enumerate(ranks)]
+        [
+            p_value(uniform_ranks(of_data_set, N_DRAWS, seed))
+            for seed, of_data_set in enumerate(ranks)
+        ]
     )
     for level in (0.01, 0.1, 0.5):
         error = np.sqrt(level * (1 - level) / len(found))

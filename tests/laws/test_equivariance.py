@@ -108,7 +108,7 @@ def assert_equal_within_mcse(actual, expected):
     assert abs(actual.std() - expected.std()) <= error
 
 
-def assert_same_posterior(actual, expected):
+def assert_same_results(actual, expected):
     correlated = is_correlated(variables(expected))
     assert_same_draws(
         variables(actual, effects=correlated), variables(expected, effects=correlated)
@@ -187,14 +187,14 @@ def test_draws_follow_a_shift_of_features_that_do_not_vary(data, by_group):
 def test_the_order_of_rows_does_not_matter(data, structure, model):
     order = np.random.default_rng(1).permutation(len(data.y))
     shuffled = Data(data.X[order], data.y[order], data.groups[order]).fit(**structure)
-    assert_same_posterior(shuffled, model)
+    assert_same_results(shuffled, model)
 
 
 def test_duplicated_rows_are_rows_of_weight_two(data, structure):
     counts = 1 + np.arange(len(data.y)) % 2
     repeated = Data(*(np.repeat(a, counts, axis=0) for a in (data.X, data.y, data.groups)))
     weighted = replace(data, sample_weight=counts)
-    assert_same_posterior(weighted.fit(**structure), repeated.fit(**structure))
+    assert_same_results(weighted.fit(**structure), repeated.fit(**structure))
 
 
 @pytest.mark.parametrize("structure", ["intercepts", "independent slope", "no intercept"])
@@ -214,18 +214,18 @@ def test_names_of_groups_do_not_matter(data, structure):
 
 def test_names_of_groups_do_not_matter_with_correlated_slopes(data):
     code_of = np.random.default_rng(2).permutation(N_GROUPS)
-    one, other = (
+    first, other = (
         variables(replace(data, groups=groups).fit(varying_slopes="all"), effects=True)
         for groups in (data.groups, code_of[data.groups])
     )
     other["effect_group"] = other["effect_group"][:, :, code_of]
-    assert_same_draws(other, one)
+    assert_same_draws(other, first)
 
 
 def test_names_of_groups_do_not_matter_where_each_has_its_residual_scale(data):
     """Here the sampler's coordinates are permuted, and so draws differ: within 5 MCSE."""
     code_of = np.random.default_rng(2).permutation(N_GROUPS)
-    one, other = (
+    first, other = (
         replace(data, groups=groups).fit(residual_scale="by_group")
         for groups in (data.groups, code_of[data.groups])
     )
@@ -234,7 +234,7 @@ def test_names_of_groups_do_not_matter_where_each_has_its_residual_scale(data):
         "tau_group": slice(None),
         "coef": slice(None),
     }.items():
-        a, b = variables(one)[name], variables(other)[name][:, :, order]
+        a, b = variables(first)[name], variables(other)[name][:, :, order]
         error = 5 * np.hypot(mcse(a), mcse(b))
         assert np.all(np.abs(a.mean(axis=(0, 1)) - b.mean(axis=(0, 1))) <= error)
         error = 5 * np.hypot(mcse(a, "sd"), mcse(b, "sd"))
@@ -243,10 +243,10 @@ def test_names_of_groups_do_not_matter_where_each_has_its_residual_scale(data):
 
 def test_float32_features_are_their_float64_values(data, structure):
     single = data.X.astype(np.float32)
-    one = replace(data, X=single).fit(**structure)
+    first = replace(data, X=single).fit(**structure)
     other = replace(data, X=single.astype(np.float64)).fit(**structure)
     for name, expected in variables(other).items():
-        assert np.array_equal(variables(one)[name], expected)
+        assert np.array_equal(variables(first)[name], expected)
 
 
 LABELS = {
@@ -309,8 +309,8 @@ def test_labels_in_a_column_of_a_frame_are_labels_given_as_groups(data, intercep
 
 
 def test_the_order_of_varying_slopes_does_not_matter(data):
-    one, other = (data.fit(varying_slopes=slopes) for slopes in ([0, 1], [1, 0]))
-    assert np.array_equal(variables(one)["tau_group"], variables(other)["tau_group"])
+    first, other = (data.fit(varying_slopes=slopes) for slopes in ([0, 1], [1, 0]))
+    assert np.array_equal(variables(first)["tau_group"], variables(other)["tau_group"])
 
 
 MODELS = {

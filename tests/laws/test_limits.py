@@ -40,7 +40,7 @@ def known(value, precision):
     return Prior("LogNormal", mu=float(np.log(value)), sigma=precision)
 
 
-#: So wide that they shrink coefficients of size one by 1e-8 only.
+#: Priors so wide that they shrink coefficients of size one by 1e-8 only.
 WIDE = {"intercept": Prior("Normal", mu=0, sigma=1e4), "coef": Prior("Normal", mu=0, sigma=1e4)}
 
 
@@ -85,10 +85,10 @@ def unpooled(data):
 def test_great_variance_between_groups_is_least_squares_of_each(data, unpooled):
     for j, name in enumerate(unpooled.groups_):
         rows = data.groups == name
-        own = LinearRegression().fit(data.X[rows], data.y[rows])
+        least_squares = LinearRegression().fit(data.X[rows], data.y[rows])
         for k, term in enumerate(["intercept", "x0", "x1"]):
             draws = group_draws(unpooled, term)[:, :, j]
-            expected = own.intercept_ if k == 0 else own.coef_[k - 1]
+            expected = least_squares.intercept_ if k == 0 else least_squares.coef_[k - 1]
             assert abs(draws.mean() - expected) <= 5 * mcse(draws) + 1e-4
 
 
@@ -96,9 +96,11 @@ def test_no_pooling_column_is_least_squares_of_each(data, unpooled):
     table = unpooled.shrinkage_.set_index(["group", "coefficient"])["no_pooling"]
     for name in unpooled.groups_:
         rows = data.groups == name
-        own = LinearRegression().fit(data.X[rows], data.y[rows])
+        least_squares = LinearRegression().fit(data.X[rows], data.y[rows])
         actual = table[name][["intercept", "x0", "x1"]].to_numpy()
-        np.testing.assert_allclose(actual, [own.intercept_, *own.coef_], rtol=1e-8)
+        np.testing.assert_allclose(
+            actual, [least_squares.intercept_, *least_squares.coef_], rtol=1e-8
+        )
 
 
 def test_great_variance_between_groups_is_no_pooling(unpooled):
@@ -107,9 +109,11 @@ def test_great_variance_between_groups_is_no_pooling(unpooled):
 
 def test_complete_pooling_column_is_least_squares_of_all_rows(data, unpooled):
     table = unpooled.shrinkage_.set_index(["group", "coefficient"])["complete_pooling"]
-    own = LinearRegression().fit(data.X, data.y)
+    least_squares = LinearRegression().fit(data.X, data.y)
     actual = table["a"][["intercept", "x0", "x1"]].to_numpy()
-    np.testing.assert_allclose(actual, [own.intercept_, *own.coef_], rtol=1e-8)
+    np.testing.assert_allclose(
+        actual, [least_squares.intercept_, *least_squares.coef_], rtol=1e-8
+    )
 
 
 TAU, SIGMA = np.array([0.9, 0.6]), 0.8
@@ -118,7 +122,7 @@ PRECISION = 1e-3
 
 
 def exact_posterior(data, tau, sigma):
-    """Population coefficients and group effects, hyperparameters known, by dense algebra."""
+    """Return moments of coefficients and effects given hyperparameters, by dense algebra."""
     n, J = len(data.y), len(SIZES)
     Z = np.column_stack([np.ones(n), data.X[:, 0]])
     effects = np.zeros((n, J, 2))
@@ -131,7 +135,7 @@ def exact_posterior(data, tau, sigma):
 
 @pytest.fixture(scope="module")
 def informed(data):
-    """All hyperparameters known to 0.1 %."""
+    """Fit with priors that fix all hyperparameters to 0.1 %."""
     priors = {
         "intercept": Prior("Normal", mu=1, sigma=2),
         "coef": Prior("Normal", mu=0.5, sigma=1.5),
@@ -184,7 +188,7 @@ def test_draws_have_the_exact_sds_where_hyperparameters_are_known(informed, exac
 
 
 def test_draws_have_the_exact_correlations_where_hyperparameters_are_known(informed, exact):
-    """Of effects and coefficients jointly; a correlation's error is (1 - r^2) / sqrt(n)."""
+    """The error of a correlation of n draws is (1 - r^2) / sqrt(n)."""
     _, cov, _, _ = exact
     draws = all_draws(informed).reshape(-1, len(cov))
     sd = np.sqrt(np.diag(cov))
@@ -222,7 +226,7 @@ def test_predictions_are_exact_where_hyperparameters_are_known(data, informed, e
 
 
 def test_residual_scales_by_group_are_those_of_their_groups(data):
-    """Marginal check by generalised least squares, group scales known."""
+    """Generalised least squares gives the marginal moments once group scales are fixed."""
     priors = {
         "intercept": Prior("Normal", mu=1, sigma=2),
         "coef": Prior("Normal", mu=0.5, sigma=1.5),
@@ -364,7 +368,7 @@ def test_covariance_is_that_of_brute_force(model, rows, brute):
 
 
 def test_diagonal_of_the_covariance_is_the_square_of_std(model, rows):
-    """The variances of a new group's draws are averaged in the same way, so to rounding."""
+    """The variances of a new group's draws are averaged in the same way: equal to rounding."""
     _, std = model.predict(rows, groups=LABELS, return_std=True)
     _, cov = model.predict(rows, groups=LABELS, return_cov=True)
     np.testing.assert_allclose(np.diag(cov), std**2, rtol=1e-9)

@@ -212,8 +212,8 @@ def draws_of(fitted, name):
     if name in case.hyperparameters:
         variable, term = case.hyperparameters[name]
         if variable.startswith("tau_"):
-            own = variable.removeprefix("tau_")
-            return posterior[variable].sel({f"{own}_term": term}).to_numpy()
+            factor_name = variable.removeprefix("tau_")
+            return posterior[variable].sel({f"{factor_name}_term": term}).to_numpy()
         if variable == "tau":
             return posterior[f"tau_{f}"].sel({f"{f}_term": term}).to_numpy()
         if variable == "corr":
@@ -225,8 +225,8 @@ def draws_of(fitted, name):
     if kind == "b":
         return population(posterior, int(index), case)
     if kind == "u":
-        own, label = index.removeprefix("sd_").split(":")
-        return posterior[f"effect_{own}"].sel({own: label})[..., 0].to_numpy()
+        factor_name, label = index.removeprefix("sd_").split(":")
+        return posterior[f"effect_{factor_name}"].sel({factor_name: label})[..., 0].to_numpy()
     if kind == "theta":
         # By the number of the row.
         kind, index = "group_mean", str(fitted.data[f].iloc[int(index) - 1])

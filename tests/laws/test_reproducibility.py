@@ -157,10 +157,10 @@ def test_reading_results_does_not_change_draws(rows):
 
 def test_global_random_state_is_neither_read_nor_changed(rows):
     state = np.random.get_state()[1].copy()  # noqa: NPY002  # what is tested
-    one = digest(fit(rows))
+    first = digest(fit(rows))
     assert np.array_equal(np.random.get_state()[1], state)  # noqa: NPY002  # what is tested
     np.random.random_sample(5)  # noqa: NPY002  # what is tested
-    assert digest(fit(rows)) == one
+    assert digest(fit(rows)) == first
 
 
 def test_another_random_state_gives_other_draws(rows):
@@ -171,18 +171,18 @@ def test_another_random_state_gives_other_draws(rows):
 
 def test_no_random_state_gives_other_draws_each_time(rows):
     X, y, codes = rows
-    one, other = (HierarchicalNormalRegressor().fit(X, y, groups=codes) for _ in range(2))
-    assert digest(one) != digest(other)
+    first, other = (HierarchicalNormalRegressor().fit(X, y, groups=codes) for _ in range(2))
+    assert digest(first) != digest(other)
 
 
 def test_a_random_state_instance_is_used_up(rows):
     X, y, codes = rows
     state = np.random.RandomState(3)
-    one, other = (
+    first, other = (
         HierarchicalNormalRegressor(random_state=state).fit(X, y, groups=codes)
         for _ in range(2)
     )
-    assert digest(one) != digest(other)
+    assert digest(first) != digest(other)
 
 
 def test_chains_differ(model):
@@ -192,14 +192,14 @@ def test_chains_differ(model):
 
 def test_samples_repeat_by_default(model, rows):
     X, _, codes = rows
-    one, other = (model.sample_y(X, codes, n_samples=5) for _ in range(2))
-    assert np.array_equal(one, other)
+    first, other = (model.sample_y(X, codes, n_samples=5) for _ in range(2))
+    assert np.array_equal(first, other)
 
 
 def test_samples_differ_with_another_random_state(model, rows):
     X, _, codes = rows
-    one, other = (model.sample_y(X, codes, n_samples=5, random_state=s) for s in (0, 1))
-    assert not np.array_equal(one, other)
+    first, other = (model.sample_y(X, codes, n_samples=5, random_state=s) for s in (0, 1))
+    assert not np.array_equal(first, other)
 
 
 def test_fits_in_threads_at_once_are_those_of_one_after_another():

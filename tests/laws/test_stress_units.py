@@ -175,6 +175,6 @@ def test_features_that_hardly_vary_are_left_to_their_priors():
     for name in ("sigma", "tau_group", "coef"):
         a, b = (m.posterior_["posterior"][name].to_numpy() for m in (model, constant))
         for at in np.ndindex(a.shape[2:]):
-            one, other = a[:, :, *at], b[:, :, *at]
-            error = 5 * np.hypot(mcse(one), mcse(other))
-            assert abs(one.mean() - other.mean()) <= error
+            first, other = a[:, :, *at], b[:, :, *at]
+            error = 5 * np.hypot(mcse(first), mcse(other))
+            assert abs(first.mean() - other.mean()) <= error

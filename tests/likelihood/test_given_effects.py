@@ -75,27 +75,27 @@ class Working:
         scaling = design.scaling
         self.X = table.X / scaling.x_scale
         fixed = self.X - scaling.x_mean / scaling.x_scale
-        one = np.ones((len(fixed), 1))
-        self.fixed = np.hstack([one, fixed]) if structures[0].intercept else fixed
+        ones = np.ones((len(fixed), 1))
+        self.fixed = np.hstack([ones, fixed]) if structures[0].intercept else fixed
         self.y = (table.y - scaling.y_mean) / scaling.y_scale
         self.codes = [table.codes[:, f] for f in range(table.codes.shape[1])]
-        self.own = self.structures.pop(design.integrated)
-        self.own_codes = self.codes.pop(design.integrated)
+        self.integrated = self.structures.pop(design.integrated)
+        self.integrated_codes = self.codes.pop(design.integrated)
         self.sizes = [c.max() + 1 for c in self.codes]
         self.k = {"none": 0, "some": 1, "all": self.fixed.shape[1]}[share]
 
     def terms(self, structure):
         Z = self.X[:, list(structure.slopes)]
-        one = np.ones((len(Z), int(structure.varying_intercept)))
-        return np.hstack([one, Z])
+        ones = np.ones((len(Z), int(structure.varying_intercept)))
+        return np.hstack([ones, Z])
 
     def draw(self, rng):
-        by_group = self.own.by_group
+        by_group = self.integrated.by_group
         n_effects = sum(J * s.q for J, s in zip(self.sizes, self.structures, strict=True))
         p = self.fixed.shape[1]
         return (
-            random_covariance(rng, self.own.q),
-            np.exp(rng.normal(-0.3, 0.4, self.own_codes.max() + 1 if by_group else 1)),
+            random_covariance(rng, self.integrated.q),
+            np.exp(rng.normal(-0.3, 0.4, self.integrated_codes.max() + 1 if by_group else 1)),
             rng.standard_normal(p),
             rng.standard_normal(n_effects),
             rng.standard_normal((p, self.k)),
@@ -104,13 +104,17 @@ class Working:
     def dense(self, cov, sigma, offset, effects, T):
         residual = self.y - self.fixed @ offset
         for structure, codes, J in zip(self.structures, self.codes, self.sizes, strict=True):
-            own, effects = np.split(effects, [J * structure.q])
-            residual -= np.sum(self.terms(structure) * own.reshape(J, -1)[codes], axis=1)
-        sigma = sigma[self.own_codes] if self.own.by_group else np.full(len(residual), sigma[0])
+            of_factor, effects = np.split(effects, [J * structure.q])
+            residual -= np.sum(self.terms(structure) * of_factor.reshape(J, -1)[codes], axis=1)
+        sigma = (
+            sigma[self.integrated_codes]
+            if self.integrated.by_group
+            else np.full(len(residual), sigma[0])
+        )
         FT = self.fixed @ T
-        Z = self.terms(self.own)
+        Z = self.terms(self.integrated)
         return dense_log_density(
-            residual, dense_covariance(Z, self.own_codes, cov, sigma) + FT @ FT.T
+            residual, dense_covariance(Z, self.integrated_codes, cov, sigma) + FT @ FT.T
         )
 
 

@@ -38,9 +38,9 @@ def working_rows(design, structure, table):
     scaling = design.scaling
     fixed = (table.X - scaling.x_mean) / scaling.x_scale
     varying = table.X[:, list(structure.slopes)] / scaling.x_scale[list(structure.slopes)]
-    one = np.ones((len(fixed), 1))
-    fixed = np.hstack([one, fixed]) if structure.intercept else fixed
-    varying = np.hstack([one, varying]) if structure.varying_intercept else varying
+    ones = np.ones((len(fixed), 1))
+    fixed = np.hstack([ones, fixed]) if structure.intercept else fixed
+    varying = np.hstack([ones, varying]) if structure.varying_intercept else varying
     return fixed, varying, (table.y - scaling.y_mean) / scaling.y_scale
 
 

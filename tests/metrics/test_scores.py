@@ -99,22 +99,24 @@ def plain(request):
 
 def test_log_score_is_the_mean_log_density_of_the_mixture(plain):
     fitted, rows, mean, sd = plain
-    each = logsumexp(norm.logpdf(rows["y"][:, None], mean, sd), axis=1) - np.log(mean.shape[1])
-    assert log_score(fitted, **rows) == pytest.approx(each.mean(), rel=1e-9)
+    by_row = logsumexp(norm.logpdf(rows["y"][:, None], mean, sd), axis=1) - np.log(
+        mean.shape[1]
+    )
+    assert log_score(fitted, **rows) == pytest.approx(by_row.mean(), rel=1e-9)
 
 
 def test_crps_is_that_of_the_mixture(plain):
     fitted, rows, mean, sd = plain
-    each = [double_sum(*row) for row in zip(mean, sd, rows["y"], strict=True)]
-    assert neg_crps(fitted, **rows) == pytest.approx(-np.mean(each), rel=1e-9)
+    by_row = [double_sum(*row) for row in zip(mean, sd, rows["y"], strict=True)]
+    assert neg_crps(fitted, **rows) == pytest.approx(-np.mean(by_row), rel=1e-9)
 
 
 @pytest.mark.parametrize("inside", [0.5, 0.9])
 def test_interval_score_is_that_of_the_mixture(inside, plain):
     fitted, rows, mean, sd = plain
-    each = interval_scores(rows["y"], *intervals(mean, sd, inside), inside)
+    by_row = interval_scores(rows["y"], *intervals(mean, sd, inside), inside)
     actual = interval_scorer(coverage=inside)(fitted, **rows)
-    assert actual == pytest.approx(-each.mean(), rel=1e-9)
+    assert actual == pytest.approx(-by_row.mean(), rel=1e-9)
 
 
 @pytest.mark.parametrize("inside", [0.5, 0.9])

@@ -3,8 +3,9 @@
 import numpy as np
 import polars as pl
 import pytest
+from by_hand import CVS, folds_by_hand
 from marks import FEW_DRAWS
-from paths import CVS, FRAME, SITE, TABLE, Y, assert_same, by_column, by_keyword, folds_by_hand
+from paths import FRAME, SITE, TABLE, Y, assert_same, by_column, by_keyword
 from sklearn.compose import TransformedTargetRegressor, make_column_transformer
 from sklearn.ensemble import BaggingRegressor, StackingRegressor, VotingRegressor
 from sklearn.linear_model import LinearRegression
@@ -97,8 +98,8 @@ def test_bagging_is_the_mean_over_rows_drawn_by_hand(kind):
     model.fit(BAGGED[kind], Y)
     means = []
     # Bagging gives frequencies; by hand the rows come as often as they were drawn.
-    for rows, one in zip(model.estimators_samples_, model.estimators_, strict=True):
-        hand = by_keyword(random_state=one.random_state)
+    for rows, member in zip(model.estimators_samples_, model.estimators_, strict=True):
+        hand = by_keyword(random_state=member.random_state)
         hand.fit(FRAME.iloc[rows], Y[rows], groups=SITE[rows])
         means.append(hand.predict(FRAME, groups=SITE))
     assert_same(model.predict(BAGGED[kind]), np.mean(means, axis=0))

@@ -156,7 +156,7 @@ def test_tables_of_results_are_of_pandas(attribute, kind):
     pd.testing.assert_frame_equal(table, expected, rtol=1e-9)
 
 
-#: Columns at predict -> the message of scikit-learn.
+#: Columns at predict, and the message of scikit-learn.
 COLUMNS = {
     "reordered": (["site", "dose", "age"], "must be in the same order as they were in fit"),
     "missing": (["age", "site"], "seen at fit time, yet now missing:\n- dose"),
@@ -208,7 +208,7 @@ def test_large_integers_stay_apart_beside_a_null(kind):
     assert mean[1] - mean[0] > 50
 
 
-#: Missing values in a table -> what is said.
+#: Missing values in a table, and what the error says.
 MISSING = {
     "labels": ({"site": [None, *SITE[1:]]}, "`groups` has 1 missing labels of 60"),
     "features": ({"dose": [None, *FRAME["dose"][1:]]}, "Input X contains NaN"),

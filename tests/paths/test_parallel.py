@@ -7,20 +7,9 @@ import pickle
 import joblib
 import nutpie
 import pytest
+from by_hand import CVS, GRID, folds_by_hand, scores_by_hand
 from marks import FEW_DRAWS
-from paths import (
-    CVS,
-    FRAME,
-    GRID,
-    SITE,
-    TABLE,
-    Y,
-    assert_same,
-    by_column,
-    by_keyword,
-    folds_by_hand,
-    scores_by_hand,
-)
+from paths import FRAME, SITE, TABLE, Y, assert_same, by_column, by_keyword
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer

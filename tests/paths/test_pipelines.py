@@ -39,7 +39,7 @@ def expected():
     return model.predict(scale.transform(NEW[NUMERIC]), groups=NEW["site"], return_std=True)
 
 
-#: What a ColumnTransformer puts out -> how it may be told the column of labels.
+#: What a ColumnTransformer puts out, and how it may be told the column of labels.
 OUTPUTS = {"default": [-1, 2], "pandas": [-1, "remainder__site"], "polars": ["remainder__site"]}
 
 
@@ -144,7 +144,7 @@ def test_dense_features_of_an_encoder_are_those_by_hand():
     assert_same(model.predict(CLASSES), hand.predict(classes, groups=SITE))
 
 
-#: dtype of a column of labels -> the labels.
+#: Labels, by the dtype of their column.
 DTYPES = {
     "str": SITE,
     "object": SITE,

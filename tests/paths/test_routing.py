@@ -4,20 +4,9 @@ import contextlib
 
 import numpy as np
 import pytest
+from by_hand import CVS, GRID, folds_by_hand, scores_by_hand
 from marks import FEW_DRAWS
-from paths import (
-    CVS,
-    FRAME,
-    GRID,
-    SITE,
-    TABLE,
-    Y,
-    assert_same,
-    by_column,
-    by_keyword,
-    folds_by_hand,
-    scores_by_hand,
-)
+from paths import FRAME, SITE, TABLE, Y, assert_same, by_column, by_keyword
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
@@ -243,8 +232,8 @@ def test_groups_reach_bagging():
     model = BaggingRegressor(by_keyword(), n_estimators=2, random_state=0)
     model.fit(FRAME, Y, groups=SITE)
     means = []
-    for rows, one in zip(model.estimators_samples_, model.estimators_, strict=True):
-        fold = by_keyword(random_state=one.random_state)
+    for rows, member in zip(model.estimators_samples_, model.estimators_, strict=True):
+        fold = by_keyword(random_state=member.random_state)
         fold.fit(FRAME.iloc[rows], Y[rows], groups=SITE[rows])
         means.append(fold.predict(FRAME, groups=SITE))
     assert_same(model.predict(FRAME, groups=SITE), np.mean(means, axis=0))

@@ -2,20 +2,9 @@
 
 import numpy as np
 import pytest
+from by_hand import CVS, GRID, folds_by_hand, log_score, scores_by_hand
 from marks import FEW_DRAWS
-from paths import (
-    CVS,
-    FRAME,
-    GRID,
-    SITE,
-    TABLE,
-    Y,
-    assert_same,
-    by_column,
-    by_keyword,
-    folds_by_hand,
-    scores_by_hand,
-)
+from paths import FRAME, SITE, TABLE, Y, assert_same, by_column, by_keyword
 from sklearn.compose import ColumnTransformer
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401  # sklearn's switch
 from sklearn.metrics import make_scorer, mean_absolute_error, r2_score
@@ -28,15 +17,11 @@ from skhbm import metrics
 pytestmark = FEW_DRAWS
 
 
-def log_score(estimator, X, y):
-    return float(np.mean(estimator.log_predictive_density(X, y)))
-
-
 def negative_error(y, mean):
     return -mean_absolute_error(y, mean)
 
 
-#: Scorer -> the score of true and predicted values.
+#: Scorers, and the score of true and predicted values that they are.
 SCORERS = {
     "none": (None, r2_score),
     "a name": ("neg_mean_absolute_error", negative_error),

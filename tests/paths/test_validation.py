@@ -2,20 +2,9 @@
 
 import numpy as np
 import pytest
+from by_hand import CVS, GRID, folds_by_hand, log_score, scores_by_hand
 from marks import FEW_DRAWS
-from paths import (
-    CVS,
-    FRAME,
-    GRID,
-    SITE,
-    TABLE,
-    Y,
-    assert_same,
-    by_column,
-    by_keyword,
-    folds_by_hand,
-    scores_by_hand,
-)
+from paths import FRAME, SITE, TABLE, Y, assert_same, by_column, by_keyword
 from sklearn.metrics import make_scorer, mean_absolute_error, r2_score, root_mean_squared_error
 from sklearn.model_selection import (
     KFold,
@@ -31,13 +20,7 @@ pytestmark = FEW_DRAWS
 ONCE = "Fitted without groups"
 ABSENT = "asked to predict without: .* give the labels as a column of X"
 
-
-def log_score(estimator, X, y):
-    """A scorer as users write them."""
-    return float(np.mean(estimator.log_predictive_density(X, y)))
-
-
-#: Scorer -> the score of true and predicted values.
+#: Scorers, and the score of true and predicted values that they are.
 SCORERS = {
     "none": (None, r2_score),
     "a name": ("neg_root_mean_squared_error", lambda y, m: -root_mean_squared_error(y, m)),

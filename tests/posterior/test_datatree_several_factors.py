@@ -2,81 +2,64 @@
 
 import numpy as np
 import pandas as pd
-import pytest
 from marks import FEW_DRAWS
 from posteriors import dataset
 from reference import mcse
-from schools_and_years import SCHOOLS, STRUCTURES, YEARS, fitted, simulate, terms_of
+from schools_and_years import SCHOOLS, YEARS
 
 pytestmark = FEW_DRAWS
 
 
-@pytest.fixture(scope="module")
-def data():
-    return simulate()
-
-
-@pytest.fixture(scope="module", params=STRUCTURES)
-def structure(request):
-    return request.param
-
-
-@pytest.fixture(scope="module")
-def model(structure):
-    return fitted(structure)
-
-
-@pytest.fixture(scope="module")
-def terms(structure):
-    return terms_of(structure)
-
-
-def test_posterior_names_every_factor(model, structure, terms):
-    posterior = dataset(model)
+def test_posterior_names_every_factor(school_model, school_structure, school_terms):
+    posterior = dataset(school_model)
     dims = {"intercept": (), "coef": ("feature",)}
-    for f, names in terms.items():
+    for f, names in school_terms.items():
         dims[f"tau_{f}"] = (f"{f}_term",)
         dims[f"effect_{f}"] = (f, f"{f}_term")
-        independent = structure == "slopes in both" and f == "school"
+        independent = school_structure == "slopes in both" and f == "school"
         if len(names) > 1 and not independent:
             dims[f"corr_{f}"] = (f"{f}_term", f"{f}_term_bis")
         assert posterior[f"{f}_term"].to_numpy().tolist() == names
-    if structure.startswith("by group"):
+    if school_structure.startswith("by group"):
         dims["sigma"] = ("school",)
-    elif not structure.startswith("known"):
+    elif not school_structure.startswith("known"):
         dims["sigma"] = ()
-    if structure == "by group":
+    if school_structure == "by group":
         dims |= {"log_sigma_mean": (), "log_sigma_sd": ()}
     assert {k: v.dims[2:] for k, v in posterior.data_vars.items()} == dims
     assert posterior["school"].to_numpy().tolist() == SCHOOLS.tolist()
     assert posterior["year"].to_numpy().tolist() == YEARS.tolist()
 
 
-def test_attributes_are_dicts_by_factor(model, terms):
-    posterior = dataset(model)
-    assert {k: v.tolist() for k, v in model.groups_.items()} == {
+def test_attributes_are_dicts_by_factor(school_model, school_terms):
+    posterior = dataset(school_model)
+    assert {k: v.tolist() for k, v in school_model.groups_.items()} == {
         "school": SCHOOLS.tolist(), "year": YEARS.tolist(),
     }  # fmt: skip
-    assert model.n_groups_ == {"school": 5, "year": 5}
-    for f, names in terms.items():
+    assert school_model.n_groups_ == {"school": 5, "year": 5}
+    for f, names in school_terms.items():
         scale = posterior[f"tau_{f}"].mean(["chain", "draw"]).to_numpy()
-        np.testing.assert_allclose(model.group_scale_[f], scale, rtol=1e-12)
+        np.testing.assert_allclose(school_model.group_scale_[f], scale, rtol=1e-12)
         effect = posterior[f"effect_{f}"]
         for k, term in enumerate(["intercept", "x0", "x1"]):
             population = posterior["intercept"] if k == 0 else posterior["coef"][..., k - 1]
             draws = np.repeat(population.to_numpy()[..., None], 5, axis=2)
             if term in names:
                 draws += effect.sel({f"{f}_term": term}).to_numpy()
-            actual = model.group_intercept_[f] if k == 0 else model.group_coef_[f][:, k - 1]
+            actual = (
+                school_model.group_intercept_[f]
+                if k == 0
+                else school_model.group_coef_[f][:, k - 1]
+            )
             error = np.abs(actual - draws.mean(axis=(0, 1)))
             assert np.all(error <= 5 * mcse(draws) + 1e-12)
 
 
-def test_data_of_the_tree_are_those_of_the_cells(data, model):
-    constant = model.posterior_["constant_data"].to_dataset()
-    cells = pd.DataFrame({**data.groups, "y": data.y, "w": 1.0})
-    if "known" in model.residual_scale:
-        cells["w"] = data.errors**-2.0
+def test_data_of_the_tree_are_those_of_the_cells(schools, school_model):
+    constant = school_model.posterior_["constant_data"].to_dataset()
+    cells = pd.DataFrame({**schools.groups, "y": schools.y, "w": 1.0})
+    if "known" in school_model.residual_scale:
+        cells["w"] = schools.errors**-2.0
     cells["y"] *= cells["w"]
     found = cells.groupby(["school", "year"]).agg(
         n=("y", "size"), y=("y", "sum"), w=("w", "sum")
@@ -86,6 +69,6 @@ def test_data_of_the_tree_are_those_of_the_cells(data, model):
     )
     assert sorted(index) == sorted(found.index)
     assert np.array_equal(constant["n"], found.loc[index, "n"])
-    observed = model.posterior_["observed_data"]["y_mean"].to_numpy()
+    observed = school_model.posterior_["observed_data"]["y_mean"].to_numpy()
     expected = (found["y"] / found["w"]).loc[index]
     np.testing.assert_allclose(observed, expected, rtol=1e-12)

@@ -2,46 +2,26 @@
 
 import pytest
 from marks import FEW_DRAWS
-from named_sites import STRUCTURES, fit, fitted
+from named_sites import fit
 from sklearn.exceptions import ConvergenceWarning
 
-from skhbm import HierarchicalNormalRegressor
-from skhbm.datasets import load_radon
-
 pytestmark = [
-    # PyTensor's own, at simulating from a model.
+    # PyTensor warns when it simulates from a model.
     pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLAS:UserWarning"),
     pytest.mark.filterwarnings("ignore:Numba will use object mode:UserWarning"),
     *FEW_DRAWS,
 ]
 
 
-@pytest.fixture(scope="module", params=STRUCTURES)
-def structure(request):
-    return request.param
-
-
-@pytest.fixture(scope="module")
-def model(structure):
-    return fitted(structure)
-
-
-@pytest.fixture(scope="module")
-def radon():
-    data = load_radon(as_frame=True)
-    model = HierarchicalNormalRegressor(random_state=0)
-    return model.fit(data.data, data.target, groups=data.groups)
-
-
-def test_diagnostics_have_their_keys(model):
-    assert set(model.diagnostics_) == {
+def test_diagnostics_have_their_keys(site_model):
+    assert set(site_model.diagnostics_) == {
         "max_rhat", "max_rhat_parameter", "n_rhat_above", "n_parameters", "min_ess",
         "min_ess_parameter", "n_divergences", "pareto_k", "seconds",
     }  # fmt: skip
-    assert 0 < model.diagnostics_["seconds"] < 600
+    assert 0 < site_model.diagnostics_["seconds"] < 600
     assert (
-        model.diagnostics_["max_rhat_parameter"].partition("[")[0]
-        in model.posterior_["posterior"]
+        site_model.diagnostics_["max_rhat_parameter"].partition("[")[0]
+        in site_model.posterior_["posterior"]
     )
 
 
@@ -69,7 +49,7 @@ def test_diagnostics_of_a_model_that_did_not_converge_say_so():
     assert model.diagnostics_["n_rhat_above"] >= 1
 
 
-def test_default_settings_converge_without_a_warning(radon):
-    assert radon.diagnostics_["max_rhat"] < 1.01
-    assert radon.diagnostics_["n_divergences"] == 0
-    assert radon.diagnostics_["min_ess"] > 1000
+def test_default_settings_converge_without_a_warning(radon_model):
+    assert radon_model.diagnostics_["max_rhat"] < 1.01
+    assert radon_model.diagnostics_["n_divergences"] == 0
+    assert radon_model.diagnostics_["min_ess"] > 1000

@@ -3,29 +3,14 @@
 import numpy as np
 import pytest
 from marks import FEW_DRAWS
-from named_sites import SITES, SIZE, STRUCTURES, fitted, terms_of
+from named_sites import SITES, SIZE
 
 pytestmark = [
-    # PyTensor's own, at simulating from a model.
+    # PyTensor warns when it simulates from a model.
     pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLAS:UserWarning"),
     pytest.mark.filterwarnings("ignore:Numba will use object mode:UserWarning"),
     *FEW_DRAWS,
 ]
-
-
-@pytest.fixture(scope="module", params=STRUCTURES)
-def structure(request):
-    return request.param
-
-
-@pytest.fixture(scope="module")
-def model(structure):
-    return fitted(structure)
-
-
-@pytest.fixture(scope="module")
-def terms(structure):
-    return terms_of(structure)
 
 
 SHRINKAGE = [
@@ -34,37 +19,39 @@ SHRINKAGE = [
 ]  # fmt: skip
 
 
-def test_shrinkage_has_a_row_per_group_and_term(model, terms):
-    table = model.shrinkage_
+def test_shrinkage_has_a_row_per_group_and_term(site_model, site_terms):
+    table = site_model.shrinkage_
     assert list(table.columns) == SHRINKAGE
     assert list(zip(table["group"], table["coefficient"], strict=True)) == [
-        (site, term) for site in SITES for term in terms
+        (site, term) for site in SITES for term in site_terms
     ]
     assert set(table["factor"]) == {"site"}
     assert table["n"].tolist() == [SIZE] * len(table)
 
 
-def test_shrinkage_is_a_share(model):
-    table = model.shrinkage_
+def test_shrinkage_is_a_share(site_model):
+    table = site_model.shrinkage_
     assert np.all((table["pooling_lower"] >= 0) & (table["pooling_upper"] <= 1))
     assert np.all(table["pooling_lower"] <= table["pooling"])
     assert np.all(table["pooling"] <= table["pooling_upper"])
 
 
-def test_shrinkage_names_the_group_coefficients(model):
-    table = model.shrinkage_.set_index(["coefficient", "group"])["partial_pooling"]
+def test_shrinkage_names_the_group_coefficients(site_model):
+    table = site_model.shrinkage_.set_index(["coefficient", "group"])["partial_pooling"]
     for term in table.index.levels[0]:
         k = ["age", "dose"].index(term) if term != "intercept" else None
-        expected = model.group_intercept_ if k is None else model.group_coef_[:, k]
+        expected = site_model.group_intercept_ if k is None else site_model.group_coef_[:, k]
         assert np.array_equal(table[term].loc[list(SITES)], expected)
 
 
-def test_variance_components_have_a_row_per_term_and_the_residual(model, terms):
-    table = model.variance_components_
+def test_variance_components_have_a_row_per_term_and_the_residual(site_model, site_terms):
+    table = site_model.variance_components_
     assert list(table.columns) == [
         "factor", "coefficient", "sd", "sd_lower", "sd_upper", "variance", "icc", "icc_lower",
         "icc_upper", "pooling",
     ]  # fmt: skip
-    assert table["factor"].tolist() == ["site"] * len(terms) + ["residual"]
-    assert table["coefficient"].tolist() == [*terms, ""]
-    np.testing.assert_allclose(table["sd"][: len(terms)], model.group_scale_, rtol=1e-9)
+    assert table["factor"].tolist() == ["site"] * len(site_terms) + ["residual"]
+    assert table["coefficient"].tolist() == [*site_terms, ""]
+    np.testing.assert_allclose(
+        table["sd"][: len(site_terms)], site_model.group_scale_, rtol=1e-9
+    )

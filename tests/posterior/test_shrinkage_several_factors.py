@@ -1,90 +1,72 @@
 """Shrinkage by each of several factors: counts, formulas and least squares."""
 
 import numpy as np
-import pytest
 from marks import FEW_DRAWS
 from posteriors import dataset
 from reference import mcse
-from schools_and_years import STRUCTURES, fit, fitted, simulate, table_of, terms_of
+from schools_and_years import fit, table_of
 
 pytestmark = FEW_DRAWS
 
 
-@pytest.fixture(scope="module")
-def data():
-    return simulate()
-
-
-@pytest.fixture(scope="module", params=STRUCTURES)
-def structure(request):
-    return request.param
-
-
-@pytest.fixture(scope="module")
-def model(structure):
-    return fitted(structure)
-
-
-@pytest.fixture(scope="module")
-def terms(structure):
-    return terms_of(structure)
-
-
-def test_shrinkage_has_a_row_per_factor_group_and_term(data, model, terms):
-    table = model.shrinkage_
+def test_shrinkage_has_a_row_per_factor_group_and_term(schools, school_model, school_terms):
+    table = school_model.shrinkage_
     expected = [
         (f, group, term)
-        for f in terms
-        for group in model.groups_[f].tolist()
-        for term in terms[f]
+        for f in school_terms
+        for group in school_model.groups_[f].tolist()
+        for term in school_terms[f]
     ]
     assert [
         *zip(table["factor"], table["group"], table["coefficient"], strict=True)
     ] == expected
-    counts = {"school": np.bincount(data.school), "year": np.bincount(data.year)}
-    for f, names in terms.items():
-        n = table_of(model, f)["n"].to_numpy().reshape(5, len(names))
+    counts = {"school": np.bincount(schools.school), "year": np.bincount(schools.year)}
+    for f, names in school_terms.items():
+        n = table_of(school_model, f)["n"].to_numpy().reshape(5, len(names))
         assert np.all(n == counts[f][:, None])
 
 
-def test_pooling_is_that_of_the_formula(data, model, structure, terms):
+def test_pooling_is_that_of_the_formula(schools, school_model, school_structure, school_terms):
     """diag((A / sigma^2 + Sigma^-1)^-1 Sigma^-1), averaged over draws."""
-    posterior = dataset(model)
-    codes = {"school": data.school, "year": data.year}
+    posterior = dataset(school_model)
+    codes = {"school": schools.school, "year": schools.year}
     sigma = posterior["sigma"].to_numpy() if "sigma" in posterior else np.ones((4, 1000))
-    for f, names in terms.items():
+    for f, names in school_terms.items():
         Z = np.column_stack(
-            [np.ones(len(data.y)) if t == "intercept" else data.X[:, int(t[1])] for t in names]
+            [
+                np.ones(len(schools.y)) if t == "intercept" else schools.X[:, int(t[1])]
+                for t in names
+            ]
         )
         tau = posterior[f"tau_{f}"].to_numpy()
         corr = posterior.get(f"corr_{f}", np.eye(len(names)))
         cov = np.asarray(corr) * tau[..., :, None] * tau[..., None, :]
         inverse = np.linalg.inv(cov)
-        table = table_of(model, f)["pooling"].to_numpy().reshape(5, len(names))
+        table = table_of(school_model, f)["pooling"].to_numpy().reshape(5, len(names))
         for j in range(5):
-            own = codes[f] == j
-            weight = np.ones(own.sum())
-            if structure.startswith("known"):
-                weight = data.errors[own] ** -2.0
+            inside = codes[f] == j
+            weight = np.ones(inside.sum())
+            if school_structure.startswith("known"):
+                weight = schools.errors[inside] ** -2.0
             precision = sigma**-2.0
             if sigma.ndim == 3 and f == "school":
                 precision = precision[..., j]
             elif sigma.ndim == 3:
                 # Rows of a year have several scales: their mean precisions.
-                weight = np.mean(precision, axis=(0, 1))[data.school[own]]
+                weight = np.mean(precision, axis=(0, 1))[schools.school[inside]]
                 precision = np.ones(sigma.shape[:2])
-            A = (Z[own].T * weight) @ Z[own]
+            A = (Z[inside].T * weight) @ Z[inside]
             total = np.linalg.inv(A * precision[..., None, None] + inverse) @ inverse
             # Beside correlated terms the diagonal may leave [0, 1] in a draw: it is cut off.
-            each = np.clip(np.einsum("cdaa->cda", total), 0.0, 1.0)
-            expected = each.mean(axis=(0, 1))
+            shares = np.clip(np.einsum("cdaa->cda", total), 0.0, 1.0)
+            expected = shares.mean(axis=(0, 1))
             np.testing.assert_allclose(table[j], expected, rtol=1e-7)
 
 
-def test_estimates_and_sds_are_those_of_the_draws(model, terms):
-    posterior = dataset(model)
-    for f, names in terms.items():
-        table = table_of(model, f)
+def test_estimates_and_sds_are_those_of_the_draws(school_model, school_terms):
+    posterior = dataset(school_model)
+    for f, names in school_terms.items():
+        table = table_of(school_model, f)
         for term in names:
             population = (
                 posterior["intercept"]
@@ -93,41 +75,52 @@ def test_estimates_and_sds_are_those_of_the_draws(model, terms):
             )
             draws = posterior[f"effect_{f}"].sel({f"{f}_term": term}).to_numpy()
             draws = draws + population.to_numpy()[..., None]
-            own = table.xs(term, level="coefficient")
-            error = np.abs(own["partial_pooling"] - draws.mean(axis=(0, 1)))
+            of_term = table.xs(term, level="coefficient")
+            error = np.abs(of_term["partial_pooling"] - draws.mean(axis=(0, 1)))
             assert np.all(error <= 5 * mcse(draws) + 1e-12)
-            error = np.abs(own["sd"] - draws.std(axis=(0, 1)))
+            error = np.abs(of_term["sd"] - draws.std(axis=(0, 1)))
             assert np.all(error <= 5 * mcse(draws, "sd") + 1e-12)
 
 
-def test_no_pooling_is_least_squares_of_what_the_rest_leaves(data, model, structure, terms):
-    """All that does not vary by the factor is at its posterior mean."""
-    weight = data.errors**-1.0 if structure.startswith("known") else np.ones(len(data.y))
-    if structure.startswith("by group"):
-        # Rows of a year have several residual scales; those of a school have one.
-        sigma = dataset(model)["sigma"].to_numpy()
-        weight = np.sqrt(np.mean(sigma**-2.0, axis=(0, 1)))[data.school]
+def test_no_pooling_is_least_squares_of_what_the_rest_leaves(
+    schools, school_model, school_structure, school_terms
+):
+    """What does not vary by the factor is held at its posterior mean."""
+    weight = (
+        schools.errors**-1.0
+        if school_structure.startswith("known")
+        else np.ones(len(schools.y))
+    )
+    if school_structure.startswith("by group"):
+        # Rows of a year have several residual scales, and rows of a school have one.
+        sigma = dataset(school_model)["sigma"].to_numpy()
+        weight = np.sqrt(np.mean(sigma**-2.0, axis=(0, 1)))[schools.school]
     fitted = {}
-    for f, codes in (("school", data.school), ("year", data.year)):
-        own = np.column_stack([model.group_intercept_[f], model.group_coef_[f]])
-        own -= np.append(model.intercept_, model.coef_)
-        fitted[f] = own[codes, 0] + np.sum(own[codes, 1:] * data.X, axis=1)
-    for f, other, codes in (("school", "year", data.school), ("year", "school", data.year)):
-        positions = [["intercept", "x0", "x1"].index(t) for t in terms[f]]
-        H = np.column_stack([np.ones(len(data.y)), data.X])
-        population = np.append(model.intercept_, model.coef_)
-        table = table_of(model, f)["no_pooling"].to_numpy().reshape(5, -1)
+    for f, codes in (("school", schools.school), ("year", schools.year)):
+        effect = np.column_stack(
+            [school_model.group_intercept_[f], school_model.group_coef_[f]]
+        )
+        effect -= np.append(school_model.intercept_, school_model.coef_)
+        fitted[f] = effect[codes, 0] + np.sum(effect[codes, 1:] * schools.X, axis=1)
+    for f, other, codes in (
+        ("school", "year", schools.school),
+        ("year", "school", schools.year),
+    ):
+        positions = [["intercept", "x0", "x1"].index(t) for t in school_terms[f]]
+        H = np.column_stack([np.ones(len(schools.y)), schools.X])
+        population = np.append(school_model.intercept_, school_model.coef_)
+        table = table_of(school_model, f)["no_pooling"].to_numpy().reshape(5, -1)
         fixed = [k for k in range(3) if k not in positions]
-        rest = data.y - fitted[other] - H[:, fixed] @ population[fixed]
+        rest = schools.y - fitted[other] - H[:, fixed] @ population[fixed]
         for j in range(5):
-            own = codes == j
-            A = H[own][:, positions] * weight[own, None]
-            expected = np.linalg.lstsq(A, rest[own] * weight[own], rcond=None)[0]
+            inside = codes == j
+            A = H[inside][:, positions] * weight[inside, None]
+            expected = np.linalg.lstsq(A, rest[inside] * weight[inside], rcond=None)[0]
             np.testing.assert_allclose(table[j], expected, rtol=1e-6, atol=1e-8)
 
 
-def test_a_factor_without_variance_between_groups_is_shrunk_away(data):
+def test_a_factor_without_variance_between_groups_is_shrunk_away(schools):
     rng = np.random.default_rng(3)
-    model = fit(data, {**data.groups, "dice": rng.integers(0, 6, len(data.y))})
+    model = fit(schools, {**schools.groups, "dice": rng.integers(0, 6, len(schools.y))})
     dice = table_of(model, "dice")["pooling"]
     assert np.all(dice > table_of(model, "school")["pooling"].max())

@@ -29,7 +29,7 @@ def model_and_rows(request):
     known = request.param == "known errors"
     X, y, groups, *errors = crossed_rows(1, errors=known)
     if known:
-        # Cells are then rows: more features than anything varies by.
+        # Cells are rows here: there are more features than anything varies by.
         groups = groups.assign(school=[f"s{i // 2}" for i in range(len(y))])
         groups["town"] = [f"t{i % 2}{i // 20}" for i in range(len(y))]
     far = request.param == "far from zero"
@@ -139,7 +139,7 @@ def test_intraclass_correlation_of_a_meta_analysis_is_i_squared():
 def test_typical_variance():
     n, variance = np.array([1.0, 3.0, 0.01]), 0.7
     assert typical_variance(n[:2], n[:2] / variance) == pytest.approx(variance)
-    # A row three times is three rows.
+    # A row of weight three is three rows.
     apart = typical_variance(np.ones(4), 1 / np.array([2.0, 0.5, 0.5, 0.5]))
     assert typical_variance(n[:2], np.array([0.5, 6.0])) == pytest.approx(apart)
     assert typical_variance(n, np.array([1.0, 3.0, 1e9])) > 0

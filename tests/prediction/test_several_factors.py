@@ -6,25 +6,10 @@ import pytest
 from marks import FEW_DRAWS
 from posteriors import dataset
 from reference import mcse
-from schools_and_years import LABELS, SCHOOLS, STRUCTURES, YEARS, fit, fitted, simulate
+from schools_and_years import LABELS, SCHOOLS, YEARS, fit
 from scipy import stats
 
 pytestmark = FEW_DRAWS
-
-
-@pytest.fixture(scope="module")
-def data():
-    return simulate()
-
-
-@pytest.fixture(scope="module", params=STRUCTURES)
-def structure(request):
-    return request.param
-
-
-@pytest.fixture(scope="module")
-def model(structure):
-    return fitted(structure)
 
 
 PROBABILITIES = np.array([0.02, 0.25, 0.5, 0.9, 0.995])
@@ -75,14 +60,14 @@ class BruteForce:
         return np.stack([sigma[..., known[s]] if s in known else new for s in schools], axis=2)
 
     def below(self, x):
-        """Probability of less than x in each draw; a known value is or is not less."""
+        """Return the probability of less than x in each draw; without noise it is 0 or 1."""
         with np.errstate(divide="ignore", invalid="ignore"):
             smooth = stats.norm.cdf((x - self.mean) / self.sigma)
         return np.where(self.sigma > 0, smooth, self.mean <= x)
 
 
 def average(values):
-    """Mean over draws and its Monte Carlo error, that of the package's own draws included."""
+    """Return the mean over draws and its Monte Carlo error, that of other draws included."""
     return values.mean(axis=(0, 1)), np.sqrt(2) * mcse(values)
 
 
@@ -92,14 +77,14 @@ def rows():
 
 
 @pytest.fixture(scope="module")
-def brute(model, rows):
-    return BruteForce(model, rows, LABELS)
+def brute(school_model, rows):
+    return BruteForce(school_model, rows, LABELS)
 
 
 @pytest.fixture(scope="module")
-def predict(model, rows):
+def predict(school_model, rows):
     frame = pd.DataFrame(rows, columns=["x0", "x1"])
-    return lambda method, *args, **kwargs: getattr(model, method)(
+    return lambda method, *args, **kwargs: getattr(school_model, method)(
         frame, *args, groups=LABELS, **kwargs
     )
 
@@ -124,7 +109,7 @@ def test_covariance_is_that_of_brute_force(predict, brute):
 
 
 def test_moments_are_the_same_whatever_is_asked_for(predict):
-    """They are averaged in different orders: equal to rounding."""
+    """Moments are averaged in different orders: equal to rounding."""
     mean, std = predict("predict", return_std=True)
     same, cov = predict("predict", return_cov=True)
     np.testing.assert_allclose(mean, predict("predict"), rtol=1e-10)
@@ -133,12 +118,12 @@ def test_moments_are_the_same_whatever_is_asked_for(predict):
     assert np.array_equal(cov, cov.T)
 
 
-def test_rows_that_share_new_groups_covary(data, model):
-    """Only what they share adds to the covariance that the population gives all rows."""
+def test_rows_that_share_new_groups_covary(schools, school_model):
+    """Rows that share a group have its variance beside the covariance that all rows have."""
     X = pd.DataFrame(np.tile([0.4, -0.2], (4, 1)), columns=["x0", "x1"])
     groups = {"school": ["new", "new", "other", "third"], "year": [1, 2, 1, 3]}
-    _, cov = model.predict(X, groups, return_cov=True)
-    posterior = dataset(model)
+    _, cov = school_model.predict(X, groups, return_cov=True)
+    posterior = dataset(school_model)
     for f, (i, j) in {"school": (0, 1), "year": (0, 2)}.items():
         terms = posterior[f"{f}_term"].to_numpy().tolist()
         z = np.array([1.0 if t == "intercept" else X[t][0] for t in terms])
@@ -165,11 +150,11 @@ def test_log_density_is_the_derivative_of_the_probability(predict):
     np.testing.assert_allclose(2 * dp / (high - low), density, rtol=1e-4)
 
 
-def test_samples_have_the_predicted_moments(model, predict):
+def test_samples_have_the_predicted_moments(school_model, predict):
     n_samples = 3000
     samples = predict("sample_y", n_samples=n_samples)
     mean, cov = predict("predict", return_cov=True)
-    n_effective = min(n_samples, model.diagnostics_["min_ess"])
+    n_effective = min(n_samples, school_model.diagnostics_["min_ess"])
     std = np.sqrt(np.diag(cov))
     assert np.all(np.abs(samples.mean(axis=1) - mean) <= 5 * std / np.sqrt(n_effective))
     deviation = samples - mean[:, None]
@@ -179,23 +164,23 @@ def test_samples_have_the_predicted_moments(model, predict):
 
 
 @pytest.mark.parametrize("absent", ["school", "year"])
-def test_a_factor_that_is_not_given_is_missing(model, rows, absent):
+def test_a_factor_that_is_not_given_is_missing(school_model, rows, absent):
     X = pd.DataFrame(rows, columns=["x0", "x1"])
     given = {f: labels for f, labels in LABELS.items() if f != absent}
     missing = {**LABELS, absent: np.full(len(rows), None)}
     for some, all_ in zip(
-        model.predict(X, given, return_cov=True),
-        model.predict(X, missing, return_cov=True),
+        school_model.predict(X, given, return_cov=True),
+        school_model.predict(X, missing, return_cov=True),
         strict=True,
     ):
         assert np.array_equal(some, all_)
     named = pd.Series(given[min(given)], name=min(given))
-    assert np.array_equal(model.predict(X, named), model.predict(X, missing))
+    assert np.array_equal(school_model.predict(X, named), school_model.predict(X, missing))
 
 
-def test_known_errors_predict_the_effect_itself(data):
-    """There is no residual noise in a prediction: it is of what was measured."""
-    model = fit(data, residual_scale="known")
+def test_known_errors_predict_the_effect_itself(schools):
+    """A prediction has no residual noise: it is of what was measured."""
+    model = fit(schools, residual_scale="known")
     posterior = dataset(model)
     assert "sigma" not in posterior
     assert model.residual_scale_ is None

@@ -20,12 +20,12 @@ each_example = pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.s
 
 @pytest.fixture(scope="module", params=EXAMPLES, ids=lambda path: path.stem)
 def run(request, tmp_path_factory):
-    pytest.importorskip("matplotlib")  # an extra: the examples plot
+    pytest.importorskip("matplotlib")  # Examples plot, and Matplotlib is an extra.
     folder = tmp_path_factory.mktemp(request.param.stem)
     finished = subprocess.run(
         [sys.executable, request.param],
         cwd=folder,
-        # As shown on a screen, whether there is one or not: figures are drawn, and kept.
+        # Figures are drawn and kept as if there were a screen.
         env={**os.environ, "MPLBACKEND": "module://saving_backend", "PYTHONPATH": str(SUPPORT)},
         capture_output=True,
         text=True,

@@ -77,12 +77,12 @@ def test_names_of_the_data_sets_are_sorted_and_complete():
 
 def test_names_of_the_metrics_are_sorted_and_complete():
     """Scorers, and functions that make scorers."""
-    own = [
+    scorers = [
         name
         for name, thing in vars(skhbm.metrics).items()
         if callable(thing) and getattr(thing, "__module__", None) == "skhbm.metrics"
     ]
-    assert list(skhbm.metrics.__all__) == sorted(own)
+    assert list(skhbm.metrics.__all__) == sorted(scorers)
 
 
 def test_unknown_name_is_an_attribute_error():

@@ -41,7 +41,7 @@ def density_of(name):
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("name", MODELS)
 def test_points_together_are_as_each_alone(name, threads):
-    """Densities are computed without gradients, in threads."""
+    """Densities are computed without gradients, and in threads."""
     density = density_of(name)
     points = np.random.default_rng(2).standard_normal((7, density.n_dim))
     densities, _ = log_densities(density, points, threads)
@@ -183,11 +183,13 @@ def test_too_many_sampled_parameters_are_an_error():
 
 
 def test_no_parameter_is_left_to_draw():
-    """Errors and tau known: all else is integrated out."""
+    """With errors and tau given all else is integrated out."""
     X, y, _ = rows_of(8)
     model = HierarchicalNormalRegressor(solver="laplace", residual_scale="known")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # without groups
+        warnings.simplefilter(
+            "ignore", UserWarning
+        )  # Without groups there is no scale of effects.
         model.fit(X, y, y_err=np.ones(len(y)))
     expected = np.linalg.lstsq(np.column_stack([np.ones(len(y)), X]), y, rcond=None)[0]
     np.testing.assert_allclose(model.coef_, expected[1:], atol=0.2)

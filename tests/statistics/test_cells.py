@@ -57,14 +57,16 @@ class Oracle:
         self.labels = [sorted(set(column.tolist())) for column in groups.values()]
         self.names = list(groups)
         self.combinations = sorted(cells)
-        own = [cells[c] for c in self.combinations]
+        rows_of_cells = [cells[c] for c in self.combinations]
         Z = np.column_stack([X, y])
-        self.n = np.array([frequency[i].sum() for i in own])
-        self.weight = np.array([precision[i].sum() for i in own])
-        self.mean = np.array([np.average(Z[i], axis=0, weights=precision[i]) for i in own])
-        apart = [Z[i] - m for i, m in zip(own, self.mean, strict=True)]
+        self.n = np.array([frequency[i].sum() for i in rows_of_cells])
+        self.weight = np.array([precision[i].sum() for i in rows_of_cells])
+        self.mean = np.array(
+            [np.average(Z[i], axis=0, weights=precision[i]) for i in rows_of_cells]
+        )
+        apart = [Z[i] - m for i, m in zip(rows_of_cells, self.mean, strict=True)]
         self.cross = np.array(
-            [(d.T * precision[i]) @ d for i, d in zip(own, apart, strict=True)]
+            [(d.T * precision[i]) @ d for i, d in zip(rows_of_cells, apart, strict=True)]
         )
         self.size = np.abs(Z).max(axis=0) + np.finfo(float).tiny
         #: Of the updates, n EPS of each sum; weights of different size do not add to it.
@@ -126,9 +128,9 @@ def test_order_of_rows_changes_nothing_but_rounding(table):
 
 
 def test_of_factor_of_one_factor_or_none_is_itself():
-    one = GroupedStatistics.from_arrays(None, [1.0, 2.0], ["a", "b"])
+    first = GroupedStatistics.from_arrays(None, [1.0, 2.0], ["a", "b"])
     none = GroupedStatistics.from_arrays(None, [1.0, 2.0])
-    assert one.of_factor(0) is one
+    assert first.of_factor(0) is first
     assert none.of_factor(0) is none
 
 
@@ -196,7 +198,7 @@ SCHOOLS, CLASSES = ["n", "n", "s", "s", "s"], [1, 2, 1, 2, 2]
 X, Y = np.arange(10.0).reshape(5, 2), np.array([1.0, 4.0, 2.0, 8.0, 5.0])
 PAIRS = [[s, c] for s, c in zip(SCHOOLS, CLASSES, strict=True)]
 FRAME = pd.DataFrame({"school": SCHOOLS, "class": CLASSES})
-#: Ways to give two factors -> their names.
+#: Ways to give two factors, and their names.
 CHANNELS = {
     "array": (np.array(PAIRS, dtype=object), ["group0", "group1"]),
     "Fortran array": (np.array(PAIRS, dtype=object, order="F"), ["group0", "group1"]),

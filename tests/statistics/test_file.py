@@ -36,7 +36,7 @@ def mixed(labels):
 
 
 def assert_equal(actual, expected):
-    """Exactly equal, in dtypes and types of labels too."""
+    """Assert equality to the last bit, in dtypes and types of labels too."""
     assert [f.name for f in actual.factors] == [f.name for f in expected.factors]
     for ours, theirs in zip(actual.factors, expected.factors, strict=True):
         assert ours.labels.dtype == theirs.labels.dtype
@@ -196,7 +196,7 @@ REFUSED = re.compile("does not hold statistics as GroupedStatistics.save writes 
 
 
 def test_flipped_bytes_never_give_other_statistics(sound, tmp_path):
-    """Each is refused, or in a place without meaning."""
+    """A damaged file is refused, or the byte is in a place without meaning."""
     data, statistics = sound
     rng = np.random.default_rng(0)
     path, refused = tmp_path / "site", 0
@@ -357,7 +357,7 @@ def statistics_of(Z, **arguments):
 
 
 def assert_same_file(statistics, others):
-    """The same to rounding: what is saved of either tells the same of its rows."""
+    """Assert equality to rounding: what is saved tells the same of the rows."""
     assert statistics.n.tolist() == others.n.tolist()
     np.testing.assert_allclose(statistics.mean, others.mean, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(statistics.cross, others.cross, rtol=1e-10, atol=1e-10)
@@ -493,7 +493,7 @@ def test_save_warns_of_rows_that_are_all_equal(tmp_path):
 
 
 def test_equal_statistics_are_equal_files(tmp_path):
-    """Nothing is in them of when and where they were written."""
+    """A file tells neither when nor where it was written."""
     for name in "ab":
         make().save(tmp_path / name)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()

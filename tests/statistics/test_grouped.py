@@ -64,15 +64,15 @@ def test_statistics_of_disjoint_rows_add(table, cuts):
 
 
 @given(tables(), tables())
-def test_merging_is_commutative(one, other):
-    a, b = GroupedStatistics.from_arrays(*one), GroupedStatistics.from_arrays(*other)
-    assert_same(a + b, b + a, np.maximum(sizes(*one[:2]), sizes(*other[:2])))
+def test_merging_is_commutative(first, other):
+    a, b = GroupedStatistics.from_arrays(*first), GroupedStatistics.from_arrays(*other)
+    assert_same(a + b, b + a, np.maximum(sizes(*first[:2]), sizes(*other[:2])))
 
 
 @given(tables(), tables(), tables())
-def test_merging_is_associative(one, two, three):
-    a, b, c = (GroupedStatistics.from_arrays(*t) for t in (one, two, three))
-    size = np.max([sizes(*t[:2]) for t in (one, two, three)], axis=0)
+def test_merging_is_associative(first, second, third):
+    a, b, c = (GroupedStatistics.from_arrays(*t) for t in (first, second, third))
+    size = np.max([sizes(*t[:2]) for t in (first, second, third)], axis=0)
     assert_same((a + b) + c, a + (b + c), size)
 
 
@@ -112,7 +112,7 @@ def rng():
 
 @pytest.fixture
 def rows(rng):
-    """Rows enough for two chunks."""
+    """The rows are enough for two chunks."""
     n = 70_001
     return rng.standard_normal((n, 3)), rng.standard_normal(n), rng.integers(0, 5, n)
 
@@ -142,10 +142,13 @@ def test_chunks_inside_one_call_are_one_pass(rows):
     statistics = GroupedStatistics.from_arrays(X, y, groups)
     table = np.column_stack([X, y])
     for j in range(5):
-        own = table[groups == j]
-        own = own - own.mean(axis=0)
+        inside = table[groups == j]
+        inside = inside - inside.mean(axis=0)
         np.testing.assert_allclose(
-            statistics.cross[j], own.T @ own, rtol=1e-10, atol=len(own) * EPS * len(own)
+            statistics.cross[j],
+            inside.T @ inside,
+            rtol=1e-10,
+            atol=len(inside) * EPS * len(inside),
         )
 
 

@@ -3,16 +3,10 @@
 import numpy as np
 import pytest
 from marks import FEW_DRAWS
-from schools_and_years import simulate
 
 from skhbm import GroupedStatistics
 
 pytestmark = FEW_DRAWS
-
-
-@pytest.fixture(scope="module")
-def data():
-    return simulate()
 
 
 MERGES = {
@@ -26,20 +20,20 @@ MERGES = {
 @pytest.mark.parametrize("case", MERGES)
 def test_statistics_of_other_factors_do_not_merge(case):
     X, y = np.zeros((3, 1)), np.arange(3.0)
-    one, other = (
+    first, other = (
         GroupedStatistics.from_arrays(
             X, y, None if g is None else {name: [label] * 3 for name, label in g.items()}
         )
         for g in MERGES[case]
     )
     with pytest.raises(ValueError, match="same grouping factors, in the same order"):
-        one + other
+        first + other
 
 
-def test_statistics_with_errors_do_not_merge_with_those_without(data):
-    one, other = (
-        GroupedStatistics.from_arrays(data.X, data.y, data.groups, y_err=errors)
-        for errors in (None, data.errors)
+def test_statistics_with_errors_do_not_merge_with_those_without(schools):
+    first, other = (
+        GroupedStatistics.from_arrays(schools.X, schools.y, schools.groups, y_err=errors)
+        for errors in (None, schools.errors)
     )
     with pytest.raises(ValueError, match="Give `y_err` for all rows or for none"):
-        one + other
+        first + other

@@ -32,7 +32,7 @@ def examples(n):
     return settings(max_examples=n * settings.default.max_examples // 50)
 
 
-#: What may be raised, these classes themselves: a LinAlgError, say, is a ValueError too.
+#: Classes that may be raised, no subclasses: a LinAlgError, say, is a ValueError too.
 ALLOWED = (ValueError, TypeError, NotFittedError, InvalidParameterError)
 
 Pair = namedtuple("Pair", "left right")
@@ -98,7 +98,7 @@ def with_entry(array, position, value):
     return changed
 
 
-# Those that ignore what they are given are named by what they give instead.
+# Functions that ignore their argument are named by what they return instead.
 WHOLE = {
     "list": lambda a: a.tolist(),
     "tuple": lambda a: tuple(a.tolist()),
@@ -152,7 +152,7 @@ WHOLE = {
     "NaN only": lambda a: np.full(a.shape, np.nan),
     "one huge": lambda a: with_entry(a, 0, 1e300),
 }
-#: Of columns: of X.
+#: What is done to the columns of X.
 TABLES = {
     "no columns": lambda a: a[:, :0],
     "one column": lambda a: a[:, :1],
@@ -192,7 +192,7 @@ TABLES = {
     "arrow table": lambda a: pa.table({"u": a[:, 0], "v": a[:, 1]}),
     "series": lambda a: pd.Series(a[:, 0]),
 }
-#: Of one dimension: y, weights, errors.
+#: What is done to arrays of one dimension: y, weights, errors.
 VECTORS = {
     "series": lambda a: pd.Series(a, name="y", index=range(5, 5 + len(a))),
     "series, nullable": lambda a: pd.Series(a, dtype="Float64"),
@@ -369,7 +369,7 @@ def parameters(draw, wrong=True):
     if wrong and draw(st.integers(0, 5)) == 0:
         names = [*PARAMETERS, "priors", "solver", "draws", "tune", "chains"]
         # Large counts are right, and take long.
-        # Those without truth values are beyond scikit-learn, which compares parameters.
+        # Objects without truth values are beyond scikit-learn, which compares parameters.
         few = anything.filter(lambda v: not (isinstance(v, int) and v > 10**6))
         value = draw(few.filter(lambda v: not isinstance(v, NoTruth)))
         given[draw(st.sampled_from(names))] = value

@@ -32,7 +32,7 @@ def mixtures(kind, n_draws=N_DRAWS):
 
 
 def absolute(mean, sd):
-    """E|X| of normals."""
+    """Return E|X| of normals."""
     return mean * (2 * ndtr(mean / sd) - 1) + 2 * sd * norm.pdf(mean / sd)
 
 

@@ -174,22 +174,22 @@ def tables(model):
     return said
 
 
-def assert_same(one, other, path=""):
-    """Equal to the last bit, in types too."""
-    assert type(one) is type(other), path
-    if isinstance(one, dict):
-        assert list(one) == list(other), path
-        for key in one:
-            assert_same(one[key], other[key], f"{path}/{key}")
-    elif isinstance(one, np.ndarray):
-        assert one.dtype == other.dtype, path
-        assert one.shape == other.shape, path
-        assert one.tobytes() == other.tobytes() or one.dtype == object, path
-        if one.dtype == object:
-            assert_same(one.tolist(), other.tolist(), path)
-    elif isinstance(one, list | tuple):
-        assert len(one) == len(other), path
-        for i, (a, b) in enumerate(zip(one, other, strict=True)):
+def assert_same(first, other, path=""):
+    """Assert equality to the last bit, in types too."""
+    assert type(first) is type(other), path
+    if isinstance(first, dict):
+        assert list(first) == list(other), path
+        for key in first:
+            assert_same(first[key], other[key], f"{path}/{key}")
+    elif isinstance(first, np.ndarray):
+        assert first.dtype == other.dtype, path
+        assert first.shape == other.shape, path
+        assert first.tobytes() == other.tobytes() or first.dtype == object, path
+        if first.dtype == object:
+            assert_same(first.tolist(), other.tolist(), path)
+    elif isinstance(first, list | tuple):
+        assert len(first) == len(other), path
+        for i, (a, b) in enumerate(zip(first, other, strict=True)):
             assert_same(a, b, f"{path}/{i}")
     else:
-        assert one == other or (one != one and other != other), path
+        assert first == other or (first != first and other != other), path

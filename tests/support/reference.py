@@ -233,7 +233,7 @@ class SeveralFactorsOracle:
     Parameters
     ----------
     structures : list of Structure
-        One for each factor; the intercept, residual and priors are those of each.
+        One for each factor, which agree in the intercept, the residual and the priors.
     integrated : int
         The factor whose effects are integrated out.
     """
@@ -242,27 +242,27 @@ class SeveralFactorsOracle:
         oracles = []
         for f, structure in enumerate(structures):
             priors = {k: v for k, v in structure.priors.items() if not k.startswith("tau_")}
-            own = structure.priors.get(f"tau_group{f}")
-            priors |= {} if own is None else {"tau": own}
-            one = Table(table.X, table.y, table.codes[:, f], table.errors)
-            oracles.append(Oracle(replace(structure, priors=priors), one))
-        self.own = oracles.pop(integrated)
+            prior = structure.priors.get(f"tau_group{f}")
+            priors |= {} if prior is None else {"tau": prior}
+            rows = Table(table.X, table.y, table.codes[:, f], table.errors)
+            oracles.append(Oracle(replace(structure, priors=priors), rows))
+        self.integrated = oracles.pop(integrated)
         self.others = oracles
 
     @property
     def normal(self):
-        return self.own.normal
+        return self.integrated.normal
 
     @property
     def sizes(self):
         """Number of values (tau, correlations, effects) of each sampled factor."""
         return [
             (
-                one.structure.q,
-                one.structure.n_correlations,
-                one.table.n_groups * one.structure.q,
+                oracle.structure.q,
+                oracle.structure.n_correlations,
+                oracle.table.n_groups * oracle.structure.q,
             )
-            for one in self.others
+            for oracle in self.others
         ]
 
     def log_density(self, natural, *, sampled):
@@ -273,20 +273,22 @@ class SeveralFactorsOracle:
         """
         n_rest = sum(map(sum, self.sizes))
         head, rest = np.split(natural, [len(natural) - n_rest])
-        parts = self.own.split(head, sampled=sampled)
-        logp = self.own.log_prior(*parts, sampled=sampled)
-        shift = np.zeros(len(self.own.table.y))
-        for one, sizes in zip(self.others, self.sizes, strict=True):
-            own, effects, rest = np.split(rest, [sum(sizes[:2]), sum(sizes)])
-            effects = effects.reshape(one.table.n_groups, -1)
-            tau, R, _, _ = one.split(own, sampled=np.zeros(0))
-            logp += sum(to_scipy(p).logpdf(t) for p, t in zip(one.tau_priors, tau, strict=True))
-            if one.structure.n_correlations:
-                logp += (one.eta - 1) * np.linalg.slogdet(R)[1]
-            logp += one.log_effects(tau, R, effects)
-            shift += np.sum(one.Z * effects[one.table.codes], axis=1)
-        shifted = copy(self.own)
-        shifted.table = replace(self.own.table, y=self.own.table.y - shift)
+        parts = self.integrated.split(head, sampled=sampled)
+        logp = self.integrated.log_prior(*parts, sampled=sampled)
+        shift = np.zeros(len(self.integrated.table.y))
+        for oracle, sizes in zip(self.others, self.sizes, strict=True):
+            values, effects, rest = np.split(rest, [sum(sizes[:2]), sum(sizes)])
+            effects = effects.reshape(oracle.table.n_groups, -1)
+            tau, R, _, _ = oracle.split(values, sampled=np.zeros(0))
+            logp += sum(
+                to_scipy(p).logpdf(t) for p, t in zip(oracle.tau_priors, tau, strict=True)
+            )
+            if oracle.structure.n_correlations:
+                logp += (oracle.eta - 1) * np.linalg.slogdet(R)[1]
+            logp += oracle.log_effects(tau, R, effects)
+            shift += np.sum(oracle.Z * effects[oracle.table.codes], axis=1)
+        shifted = copy(self.integrated)
+        shifted.table = replace(self.integrated.table, y=self.integrated.table.y - shift)
         return logp + shifted.log_likelihood(*parts, sampled=sampled)
 
 

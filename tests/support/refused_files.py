@@ -24,7 +24,7 @@ def is_refused(load, data):
 
 
 def use(model, name):
-    """Ask for what kernels compute: wrong numbers at worst."""
+    """Ask for what kernels compute, which are wrong numbers at worst."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         for ask in (lambda: predictions(model, name), lambda: tables(model)):

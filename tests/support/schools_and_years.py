@@ -79,7 +79,7 @@ def table_of(model, f):
 
 
 def known_scale(value, precision=1e-3):
-    """A prior that leaves a positive parameter little doubt."""
+    """Return a prior that leaves a positive parameter little doubt."""
     return Prior("LogNormal", mu=float(np.log(value)), sigma=precision)
 
 

@@ -20,7 +20,7 @@ from skhbm.metrics import (
     r2,
 )
 
-#: Of means, and of distributions.
+#: Scorers of means, and below them scorers of distributions.
 POINT = {"r2": r2, "neg_root_mean_squared_error": neg_root_mean_squared_error}
 
 PREDICTIVE = {
@@ -69,7 +69,7 @@ ERRORS = RNG.uniform(0.5, 2.0, size=12)
 
 
 def by_hand(model, scorer, cv, rows):
-    """Cross-validated scores of X, Y and more that is by row."""
+    """Return cross-validated scores of X, Y and other arguments by row."""
     scores = []
     for train, test in cv.split(X):
         fitted = clone(model).fit(X[train], Y[train], **{k: v[train] for k, v in rows.items()})

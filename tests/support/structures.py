@@ -62,7 +62,7 @@ class Draw:
         return np.column_stack([np.ones(len(X)), Z]) if self.varying_intercept else Z
 
     def covariance(self, X, codes):
-        """Covariance of rows, their groups' effects integrated out."""
+        """Return the covariance of rows, effects of their groups integrated out."""
         sigma = self.sigma[codes % len(self.sigma)]
         return dense_covariance(self.terms(X), codes, self.cov, sigma)
 
@@ -89,7 +89,7 @@ def draws_of(model, *, every=1):
         )
 
 
-#: With several factors: what varies by each, and how large its groups' residuals are.
+#: With several factors: what varies by which of them, and the kind of residual scale.
 SEVERAL_FACTORS = {
     "intercepts": {},
     "slopes of both": {"varying_slopes": {"school": [0], "town": "all"}},
@@ -143,11 +143,11 @@ class Varying:
         return np.column_stack([np.ones(len(X)), X])[:, self.positions]
 
     def offset(self, X, codes):
-        """What drawn effects add to each row."""
+        """Return what drawn effects add to each row."""
         return np.sum(self.terms(X) * self.effects[codes], axis=1)
 
     def covariance(self, X, codes):
-        """Covariance of rows whose group's effects are integrated out."""
+        """Return the covariance of rows whose group's effects are integrated out."""
         return dense_covariance(self.terms(X), codes, self.cov, np.zeros(len(X)))
 
 
@@ -164,7 +164,7 @@ class SeveralFactorsDraw:
         return self.intercept + X @ self.coef
 
     def noise(self, codes, errors=()):
-        """Standard deviations of rows: known, or those of the groups of the first factor."""
+        """Return standard deviations of rows: known, or by group of the first factor."""
         return errors[0] if errors else self.sigma[codes[:, 0] % len(self.sigma)]
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 
-#: What is asked for: equal to the exact answer, relative to the spread of the columns.
+#: Tolerance of the exact answer, relative to the spread of the columns.
 CLOSE = 1e-9
 FEATURES = ["far", "tiny", "of site"]
 TARGET = "y"
@@ -29,7 +29,7 @@ def make_rows(n=240):
     rows["times"] = rng.integers(0, 4, n)
     # All rows of one site have weight zero.
     rows.loc[rows["site"] == "c", "times"] = 0
-    # Eighths: their squares are short fractions.
+    # Errors are eighths, whose squares are short fractions.
     rows["se"] = rng.integers(4, 17, n) / 8
     return rows
 

@@ -33,7 +33,7 @@ def fit(X=X, y=Y, groups=GROUPS, sample_weight=None, **parameters):
 
 
 def state(model):
-    """Digest of all that is fitted, and predictions."""
+    """Return a digest of all that is fitted, and predictions."""
     return joblib.hash(model), model.predict(X, GROUPS, return_std=True)
 
 
@@ -45,5 +45,5 @@ def assert_same_state(model, before):
 
 
 def population(model, n=1):
-    """Mean and std of rows of a group that was not seen, for X = 0."""
+    """Return mean and std of rows of a group that was not seen, for X = 0."""
     return model.predict(np.zeros((n, 2)), groups=[None] * n, return_std=True)
