@@ -164,7 +164,7 @@ def conditional_densities(
     """Return log p(y_i | theta, w, u) of rows given drawn effects (n, n_draws)."""
     design, scaling = posterior.design, posterior.design.scaling
     w = posterior.coefficients()
-    u = posterior.effects() / scaling.effect_units(design.terms)
+    u = posterior.effects()
     u = u.reshape(posterior.n_draws, *u.shape[2:])
     fixed, varying = scaling.features(rows.X, design.terms)
     mean = fixed @ w.T

@@ -33,11 +33,11 @@ def build_model(design: Design, priors: Priors) -> pm.Model:
         sigma = pt.atleast_1d(_residual_scale(design, priors)) / design.scaling.y_scale
         cov = pt.zeros((0, 0))
         if design.terms.varying:
-            tau, root = _scales(design.terms, design.levels.name, priors.tau, priors.eta)
+            tau, root = _scales(design, design, priors.tau, priors.eta)
             scaled = tau / design.scaling.effect_units(design.terms)
             cov = root @ root.T * pt.outer(scaled, scaled)
         effects = [
-            _effects(other, tau, eta) / design.scaling.effect_units(other.terms)
+            _effects(design, other, tau, eta) / design.scaling.effect_units(other.terms)
             for other, (tau, eta) in zip(design.others, priors.others, strict=True)
         ]
         coefficients = make_coefficients(design, priors)
@@ -92,25 +92,53 @@ def _vector(name: str, priors: tuple[Any, ...], entries: tuple[str, ...], dim: s
     return pm.Deterministic(name, pt.stack(scalars), dims=dim)
 
 
-def _scales(terms: Terms, f: str, priors: tuple[Any, ...], eta: float) -> tuple[Any, Any]:
-    """Return tau (q,) and the Cholesky factor of the correlations (q, q) of a factor."""
-    tau = _vector(f"tau_{f}", priors, terms.varying, f"{f}_term")
-    if not terms.n_correlations:
-        return tau, pt.eye(len(terms.varying))
-    root = pm.LKJCorr(f"corr_{f}_cholesky", n=len(terms.varying), eta=eta)
-    pm.Deterministic(f"corr_{f}", root @ root.T, dims=(f"{f}_term", f"{f}_term_bis"))
+def _scales(
+    design: Design, factor: Design | SampledFactor, priors: tuple[Any, ...], eta: float
+) -> tuple[Any, Any]:
+    """Return tau (q,) and the Cholesky factor of the correlations (q, q) of a factor.
+
+    They are those at the origin of its varying terms. If it is not x = 0, their values at x = 0
+    are variables, too.
+    """
+    terms, f = factor.terms, factor.levels.name
+    at, dim = _where(terms), f"{f}_term"
+    tau = _vector(f"tau_{f}{at}", priors, terms.varying, dim)
+    root = pt.eye(len(terms.varying))
+    if terms.n_correlations:
+        root = pm.LKJCorr(f"corr_{f}_cholesky", n=len(terms.varying), eta=eta)
+        pm.Deterministic(f"corr_{f}{at}", root @ root.T, dims=(dim, f"{dim}_bis"))
+    if at:
+        at_zero = _map_to_zero(design, terms) @ (tau[:, None] * root)
+        sds = pm.Deterministic(f"tau_{f}", pt.sqrt((at_zero**2).sum(axis=1)), dims=dim)
+        corr = (at_zero / sds[:, None]) @ (at_zero / sds[:, None]).T
+        pm.Deterministic(f"corr_{f}", corr, dims=(dim, f"{dim}_bis"))
     return tau, root
 
 
-def _effects(factor: SampledFactor, priors: tuple[Any, ...], eta: float) -> Any:
-    """Return the effects of the groups of a factor (n_groups, q)."""
+def _effects(design: Design, factor: SampledFactor, priors: tuple[Any, ...], eta: float) -> Any:
+    """Return the effects of the groups of a factor at its origin (n_groups, q)."""
     terms, f = factor.terms, factor.levels.name
-    tau, root = _scales(terms, f, priors, eta)
-    dims = (f, f"{f}_term")
-    if not terms.n_correlations:
-        return pm.Normal(f"effect_{f}", mu=0.0, sigma=tau, dims=dims)
-    zero = np.zeros(len(terms.varying))
-    return pm.MvNormal(f"effect_{f}", mu=zero, chol=tau[:, None] * root, dims=dims)
+    tau, root = _scales(design, factor, priors, eta)
+    at, dims = _where(terms), (f, f"{f}_term")
+    name, zero = f"effect_{f}{at}", np.zeros(len(terms.varying))
+    if terms.n_correlations:
+        effects = pm.MvNormal(name, mu=zero, chol=tau[:, None] * root, dims=dims)
+    else:
+        effects = pm.Normal(name, mu=0.0, sigma=tau, dims=dims)
+    if at:
+        pm.Deterministic(f"effect_{f}", effects @ _map_to_zero(design, terms).T, dims=dims)
+    return effects
+
+
+def _where(terms: Terms) -> str:
+    """Return what the names of variables end with that are not those at x = 0."""
+    return "_at_mean" if terms.centred else ""
+
+
+def _map_to_zero(design: Design, terms: Terms) -> Any:
+    """Return the matrix (q, q) from effects at the means to effects at x = 0, both natural."""
+    scaling = design.scaling
+    return scaling.natural_effects(np.diag(1 / scaling.effect_units(terms)), terms).T
 
 
 def _residual_scale(design: Design, priors: Priors) -> Any:

@@ -79,7 +79,7 @@ def warn_of_features(statistics: GroupedStatistics) -> None:
 
 
 def warn_of_far_slopes(terms: Sequence[Terms], scaling: Scaling) -> None:
-    """Warn of varying slopes of features that are far from 0, where the intercept is.
+    """Warn of priors for x = 0, of intercepts there or of correlations, far from the data.
 
     Lines that differ by slopes of sd t, and meet near the data at a distance d, have intercepts
     of sd d t that are perfectly correlated with the slopes, but for about 1 / d^2. The default
@@ -89,14 +89,16 @@ def warn_of_far_slopes(terms: Sequence[Terms], scaling: Scaling) -> None:
     distance = np.abs(scaling.x_mean / scaling.x_scale)
     for varying in terms:
         far = varying.slopes[distance[varying.slopes] > FAR]
-        if len(far) and varying.varying_intercept:
+        if len(far) and varying.varying_intercept and not varying.centred:
             name = varying.features[far[0]]
             mean, sd = scaling.x_mean[far[0]], scaling.x_scale[far[0]]
             warn(
-                f"Slopes of {name!r} vary, and so do the intercepts at {name} = 0, which is "
-                f"{distance[far[0]]:.0f} standard deviations from the data: priors that say "
-                f"little of either leave no room for slopes that differ. Subtract a typical "
-                f"value from {name!r} first, such as {mean:.{_digits(mean, sd)}g}.",
+                f"Slopes of {name!r} vary, and a prior was given for the intercepts (tau) or "
+                f"the correlations (corr) at {name} = 0, which is {distance[far[0]]:.0f} "
+                "standard deviations from the data: such priors leave little room for slopes "
+                f"that differ. Subtract a typical value from {name!r} first, such as "
+                f"{mean:.{_digits(mean, sd)}g}, or leave these priors to their defaults, which "
+                "hold at the mean.",
             )
 
 

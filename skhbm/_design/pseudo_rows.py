@@ -80,14 +80,14 @@ def make_pseudo_rows(
     cross = scaling.standardised(statistics.cross[order])
     slopes = np.unique(np.concatenate([part.slopes for part in terms]))
     centred_cell, centred = _centred_rows(cross, slopes)
-    varying, xy = _columns(statistics, scaling, order, centred)
-    if not terms[0].intercept:
-        xy = xy[:, 1:]
+    at_zero, xy = _columns(statistics, scaling, order, centred)
     cell = np.concatenate([np.arange(len(codes)), centred_cell])
     # A cell's mean comes first, then its centred rows, and so group by group.
     sequence = np.argsort(codes[cell, integrated], kind="stable")
-    cell, xy = cell[sequence], xy[sequence]
-    values = [varying[sequence][:, part.varying_positions] for part in terms]
+    cell, at_zero, xy = cell[sequence], at_zero[sequence], xy[sequence]
+    values = [(xy if part.centred else at_zero)[:, part.varying_positions] for part in terms]
+    if not terms[0].intercept:
+        xy = xy[:, 1:]
     group = codes[cell, integrated]
     R, E = np.split(roots, [values[integrated].shape[1]], axis=2)
     Q = np.einsum("iab,ia->ib", np.linalg.pinv(R, rcond=1e-12)[group], values[integrated])
@@ -109,15 +109,15 @@ def _columns(
 ) -> tuple[Float, Float]:
     """Return the columns of pseudo-rows: means of cells in this order, then centred rows.
 
-    For varying terms (n_rows, 1 + p) they are the intercept and the features about x = 0, for
-    fixed ones (n_rows, 1 + p + 1) the intercept, features and response about their origin.
+    They are the intercept and the features about x = 0 (n_rows, 1 + p), and the intercept,
+    features and response about their means (n_rows, 1 + p + 1).
     """
     root = np.sqrt(statistics.weight[order])[:, None]
     features = root * (statistics.mean[order, :-1] / scaling.x_scale)
     both = root * ((statistics.mean[order] - scaling.origin) / scaling.unit)
     intercept = np.concatenate([root[:, 0], np.zeros(len(centred))])[:, None]
-    varying = np.hstack([intercept, np.vstack([features, centred[:, :-1]])])
-    return varying, np.hstack([intercept, np.vstack([both, centred])])
+    at_zero = np.hstack([intercept, np.vstack([features, centred[:, :-1]])])
+    return at_zero, np.hstack([intercept, np.vstack([both, centred])])
 
 
 def _rest(cross: Float, cell: Int, rows: Float, group: Int, terms: Terms) -> Float:

@@ -61,7 +61,7 @@ def split_roots(
     z, sqrt_n = terms.slopes, np.sqrt(statistics.weight)[:, None]
     R_rest, E_rest, W, rank = _split_centred(statistics, scaling, terms)
     # Each group's means are one row, whose squares add to those of the centred rows.
-    R_mean = sqrt_n * (statistics.mean[:, z] / scaling.x_scale[z])
+    R_mean = sqrt_n * ((statistics.mean[:, z] - scaling.origin_of(terms)) / scaling.x_scale[z])
     E_mean = sqrt_n * ((statistics.mean - scaling.origin) / scaling.unit)
     if terms.intercept:
         E_mean = np.hstack([sqrt_n, E_mean])

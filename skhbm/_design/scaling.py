@@ -1,8 +1,9 @@
 """The units that the algebra works in.
 
 Features and target are centred and scaled, so that every later step sees numbers near one
-whatever the units. Varying terms are scaled only: they keep their origin, x = 0, which the
-covariance of their effects refers to.
+whatever the units and the origins. The features among a factor's varying terms are centred,
+too, if the priors of its scales hold at the means of the features. If they hold at x = 0, it is
+the origin of the varying terms. Effects at one origin are a linear map of effects at another.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class Scaling:
         """Return the rows of the fixed (n, n_fixed) and of the varying terms (n, q)."""
         ones = np.ones((len(X), 1))
         fixed = (X - self.x_mean) / self.x_scale
-        varying = X[:, terms.slopes] / self.x_scale[terms.slopes]
+        varying = (X[:, terms.slopes] - self.origin_of(terms)) / self.x_scale[terms.slopes]
         return (
             np.hstack([ones, fixed]) if terms.intercept else fixed,
             np.hstack([ones, varying]) if terms.varying_intercept else varying,
@@ -72,6 +73,19 @@ class Scaling:
         if terms.intercept:
             intercept = self.y_mean + self.y_scale * working[..., 0] - slopes @ self.x_mean
         return np.concatenate([intercept[..., None], slopes], axis=-1)
+
+    def origin_of(self, terms: Terms) -> Float:
+        """Return the origin of the features whose slopes vary by a factor (n_slopes,)."""
+        mean = self.x_mean[terms.slopes]
+        return mean if terms.centred else np.zeros_like(mean)
+
+    def natural_effects(self, working: Float, terms: Terms) -> Float:
+        """Return the effects at x = 0 on the natural scale of working ones (..., q)."""
+        natural = working * self.effect_units(terms)
+        if terms.centred:
+            # derivation (13)
+            natural[..., 0] -= natural[..., 1:] @ self.origin_of(terms)
+        return natural
 
     def effect_units(self, terms: Terms) -> Float:
         """Return the natural size of one working unit of each varying term (q,)."""

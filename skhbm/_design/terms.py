@@ -27,6 +27,9 @@ class Terms:
     intercept, varying_intercept, correlated : bool
     residual : {"shared", "by_group", "known"}
         As in the parameters of the estimator.
+    centred : bool
+        Whether the covariance of the effects, and its priors, are those at the means of the
+        varying features. Otherwise they are those at x = 0.
     """
 
     features: tuple[str, ...]
@@ -35,6 +38,7 @@ class Terms:
     varying_intercept: bool
     correlated: bool
     residual: str
+    centred: bool = False
 
     @property
     def by_group(self) -> bool:

@@ -438,7 +438,7 @@ class BaseHierarchicalEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         self.groups_ = self._by_factor(lambda f: factors[f].levels.labels, np.empty(0, object))
         self.n_groups_ = self._by_factor(lambda f: factors[f].n_groups, 0)
         self.group_scale_ = self._by_factor(
-            lambda f: posterior.scales[f].tau.mean(axis=(0, 1)), np.empty(0)
+            lambda f: posterior.scales_at_zero(f).tau.mean(axis=(0, 1)), np.empty(0)
         )
         self._set_response(posterior)
 

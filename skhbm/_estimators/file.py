@@ -47,7 +47,7 @@ __all__ = ["read_estimator_file", "write_estimator_file"]
 
 KIND = Kind(
     "skhbm.HierarchicalNormalRegressor",
-    1,
+    2,  # Version 1 had no origins of varying terms: all were at x = 0.
     "a fitted estimator as HierarchicalNormalRegressor.save writes it",
 )
 

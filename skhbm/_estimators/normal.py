@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, final
 
 from sklearn.base import BaseEstimator, RegressorMixin
@@ -14,7 +15,7 @@ from skhbm._estimators.comparing import Comparing
 from skhbm._estimators.predicting import Predicting
 from skhbm._estimators.saving import Saving
 from skhbm._estimators.tables import OnTables
-from skhbm._priors.defaults import resolve_priors
+from skhbm._priors.defaults import hold_at_means, resolve_priors
 from skhbm._priors.propriety import check_residual_scales
 
 if TYPE_CHECKING:
@@ -263,6 +264,13 @@ class HierarchicalNormalRegressor(
         self, fitted: Self, statistics: GroupedStatistics, *, more_to_come: bool
     ) -> Design:
         terms = make_terms(fitted, statistics, more_to_come=more_to_come)
+        names = [levels.name for levels in statistics.factors]
+        if names:
+            centred = hold_at_means(self.priors, terms, names)
+            terms = tuple(
+                replace(of_factor, centred=at_means)
+                for of_factor, at_means in zip(terms, centred, strict=True)
+            )
         design = make_design(statistics, terms)
         warn_of_far_slopes(terms, design.scaling)
         explicit = isinstance(self.priors, Mapping) and "sigma" in self.priors

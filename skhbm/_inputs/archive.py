@@ -50,7 +50,7 @@ class Kind(NamedTuple):
     format : str
         Its name in the file.
     version : int
-        The version that is written, and the latest that is read.
+        The version that is written, and the latest that is read. Earlier ones are read, too.
     content : str
         What a sound file holds, for messages.
     """
@@ -137,12 +137,12 @@ def take(arrays: Arrays, folder: str) -> Arrays:
 
 
 def _check_version(about: dict[str, Any], kind: Kind) -> None:
-    version = about.get("version")
+    version: Any = about.get("version")
     require(type(version) is int and version >= 1, "its version")
-    if version != kind.version:
+    if version > kind.version:
         msg = (
             f"The file was written in version {version} of its format, but this skhbm reads "
-            f"version {kind.version}. Upgrade skhbm."
+            f"versions up to {kind.version}. Upgrade skhbm."
         )
         raise UnreadableError(msg)
 

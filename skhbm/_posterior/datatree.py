@@ -24,8 +24,13 @@ __all__ = [
 ]
 
 
-def hyperparameters(posterior: Posterior) -> tuple[dict[str, Any], dict[str, list[str]]]:
-    """Return all variables but the effects, (chain, draw, ...), and their dims."""
+def hyperparameters(
+    posterior: Posterior, *, as_sampled: bool = False
+) -> tuple[dict[str, Any], dict[str, list[str]]]:
+    """Return all variables but the effects, (chain, draw, ...), and their dims.
+
+    Scales of effects are those at x = 0, or those that were sampled.
+    """
     design = posterior.design
     terms, (chains, draws) = design.terms, posterior.shape
     variables: dict[str, Any] = {}
@@ -35,11 +40,14 @@ def hyperparameters(posterior: Posterior) -> tuple[dict[str, Any], dict[str, lis
     if terms.features:
         variables["coef"] = posterior.coef[:, :, 1:]
         dims["coef"] = ["feature"]
-    for factor, scales in zip(design.factors, posterior.scales, strict=True):
+    for position, factor in enumerate(design.factors):
+        scales = (
+            posterior.scales[position] if as_sampled else posterior.scales_at_zero(position)
+        )
         f, q = factor.levels.name, scales.tau.shape[2]
         if q:
             variables[f"tau_{f}"], dims[f"tau_{f}"] = scales.tau, [f"{f}_term"]
-        if factor.terms.n_correlations:
+        if scales.corr.shape[2]:
             variables[f"corr_{f}"] = scales.correlations().reshape(chains, draws, q, q)
             dims[f"corr_{f}"] = [f"{f}_term", f"{f}_term_bis"]
     if terms.by_group:

@@ -71,7 +71,7 @@ def warn_if_not_converged(
         _warn_if_not_covered(diagnostics, n_draws)
         return
     reach = np.abs(scaling.x_mean / scaling.x_scale)[terms.slopes]
-    off_centre = [terms.features[k] for k in terms.slopes[reach > FAR]]
+    off_centre = [terms.features[k] for k in terms.slopes[(reach > FAR) & (not terms.centred)]]
     found = []
     if diagnostics["n_rhat_above"]:
         found.append(
@@ -125,7 +125,7 @@ def _chains(draws: Any) -> Any:
 
 def _scalars(posterior: Posterior) -> Iterator[tuple[str, Any]]:
     """Yield names like tau_school[Days] and draws (n_chains, n_draws)."""
-    variables, dims = hyperparameters(posterior)
+    variables, dims = hyperparameters(posterior, as_sampled=True)
     entries = coordinates(posterior)
     design = posterior.design
     for position, factor in enumerate(design.factors):

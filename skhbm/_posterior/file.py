@@ -65,6 +65,7 @@ def pack_design(design: Design, *, extended: bool) -> tuple[dict[str, Any], Arra
                 "slopes": factor.terms.slopes.tolist(),
                 "intercept": bool(factor.terms.varying_intercept),
                 "correlated": bool(factor.terms.correlated),
+                "centred": bool(factor.terms.centred),
             }
             for factor in design.factors
         ],
@@ -188,7 +189,10 @@ def _terms(about: Any, statistics: GroupedStatistics) -> list[Terms]:
         require(isinstance(slopes, list) and all(type(k) is int for k in slopes), "slopes")
         require(all(0 <= k < len(features) for k in slopes), "slopes")
         require(all(a < b for a, b in pairwise(slopes)), "slopes")
-        found = Terms(tuple(features), np.array(slopes, dtype=np.int64), *flags, residual)
+        centred = factor.get("centred", False)
+        require(type(centred) is bool and (not centred or all(flags[:2])), "centred")
+        positions = np.array(slopes, dtype=np.int64)
+        found = Terms(tuple(features), positions, *flags, residual, centred)
         require(bool(found.varying) == (n_factors > 0), "what varies")
         require(n_factors > 0 or not found.by_group, "residual")
         terms.append(found)

@@ -6,7 +6,7 @@ A `Posterior` is arrays only. Fitted estimators keep it, pickle it and predict f
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -47,6 +47,17 @@ class Scales:
     tau: Float
     corr: Float
 
+    @classmethod
+    def of_roots(cls, root: Float, shape: tuple[int, int]) -> Self:
+        """Return the scales of effects whose covariance is root root' (n_draws, q, q)."""
+        q = root.shape[1]
+        tau = np.sqrt(np.einsum("sab,sab->sa", root, root))
+        direction = root / np.where(tau > 0, tau, 1.0)[:, :, None]
+        rows, columns = np.tril_indices(q, -1)
+        corr = np.einsum("scb,scb->sc", direction[:, rows], direction[:, columns])
+        corr = np.clip(corr, -1.0, 1.0)
+        return cls(tau.reshape(*shape, q), corr.reshape(*shape, len(rows)))
+
     def correlations(self) -> Float:
         """Return correlation matrices of the effects (n_draws of all chains, q, q)."""
         n_chains, n_draws, q = self.tau.shape
@@ -71,7 +82,7 @@ class Posterior:
     ----------
     design : Design
     scales : tuple of Scales
-        Of each factor, in the user's order.
+        Of each factor, in the user's order, at the origin of its varying terms.
     sampled : ndarray of shape (n_chains, n_draws, n_effects)
         Effects of the factors that are not integrated out, in working units, by factor,
         group and term.
@@ -98,6 +109,16 @@ class Posterior:
     coef: Float
     working: Float
     seed: int
+
+    def scales_at_zero(self, factor: int) -> Scales:
+        """Return the draws of the scales of a factor's effects at x = 0: derivation (13)."""
+        scales, terms = self.scales[factor], self.design.factors[factor].terms
+        if not terms.centred:
+            return scales
+        scaling = self.design.scaling
+        cov = scales.covariances(scaling.effect_units(terms))
+        T = scaling.natural_effects(np.eye(cov.shape[1]), terms).T
+        return Scales.of_roots(T @ covariance_roots(cov), self.shape)
 
     @property
     def tau(self) -> Float:
@@ -179,23 +200,26 @@ class Posterior:
         return group_shifts(mean, *several.shifts, np.arange(self.design.n_groups), q)[0]
 
     def effects(self) -> Float:
-        """Draw the integrated effects (n_chains, n_draws, n_groups, q) on the natural scale."""
+        """Draw the integrated effects (n_chains, n_draws, n_groups, q) in working units."""
         design = self.design
         rng = np.random.default_rng([self.seed, 1])
         z = innovations(rng, (*self.shape, design.n_groups, self.tau.shape[2]))
         every = z.reshape(self.n_draws, *z.shape[2:])
         given, groups = self.conditional_effects(), np.arange(design.n_groups)
         in_slices(lambda draws: given.draw(groups, every[draws], draws), self.n_draws, 2)
-        return z * design.scaling.effect_units(design.terms)
+        return z
 
     def factor_effects(self, factor: int) -> Float:
-        """Return draws of the effects of a factor (n_chains, n_draws, n_groups, q), natural."""
+        """Return draws of the effects of a factor (n_chains, n_draws, n_groups, q).
+
+        They are those at x = 0, on the natural scale.
+        """
         design = self.design
         if factor == design.integrated:
-            return self.effects()
-        position = design.position(factor)
-        other = design.others[position]
-        return self.working_effects(position) * design.scaling.effect_units(other.terms)
+            working = self.effects()
+        else:
+            working = self.working_effects(design.position(factor))
+        return design.scaling.natural_effects(working, design.factors[factor].terms)
 
     def working_effects(self, position: int) -> Float:
         """Return the sampled effects of one of the others (n_chains, n_draws, n_groups, q)."""

@@ -32,8 +32,8 @@ def group_coefficients(posterior: Posterior, moments: GroupMoments, factor: int)
     population = design.scaling.natural(moments.population, design.terms)
     out = np.tile(population, (of_factor.n_groups, 1))
     effect = mean_effects(posterior, moments, factor)
-    units = design.scaling.effect_units(of_factor.terms)
-    out[:, of_factor.terms.varying_positions] += effect * units
+    natural = design.scaling.natural_effects(effect, of_factor.terms)
+    out[:, of_factor.terms.varying_positions] += natural
     return out
 
 
@@ -143,8 +143,8 @@ def _no_pooling(
     full_rank = np.linalg.matrix_rank(R, rtol=1e-10) == R.shape[1]
     effects[~full_rank] = np.nan
     population = design.scaling.natural(moments.population, design.terms)
-    units = design.scaling.effect_units(terms)
-    return effects * units + population[terms.varying_positions]
+    natural = design.scaling.natural_effects(effects, terms)
+    return natural + population[terms.varying_positions]
 
 
 def pooling_summary(
@@ -176,15 +176,15 @@ def _sds(posterior: Posterior, moments: GroupMoments, factor: int) -> Float:
     """Return posterior sds of population + effect (n_groups, q), on the natural scale."""
     design = posterior.design
     terms = design.factors[factor].terms
-    units = design.scaling.effect_units(terms)
     if factor != design.integrated:
-        draws = posterior.working_effects(design.position(factor)) * units
+        draws = posterior.factor_effects(factor)
         draws += posterior.coef[:, :, None, terms.varying_positions]
         return np.asarray(draws.std(axis=(0, 1)))
     A = population_map(design, terms)[0]
+    T = design.scaling.natural_effects(np.eye(len(A)), terms).T
     variance = np.einsum("af,fg,ag->a", A, moments.population_cov, A)
-    cross = np.einsum("jaf,af->ja", moments.cross_cov, A) * units
-    within = np.einsum("jaa->ja", moments.effect_cov) * units**2
+    cross = np.einsum("ab,jbf,af->ja", T, moments.cross_cov, A, optimize=True)
+    within = np.einsum("ab,jbc,ac->ja", T, moments.effect_cov, T, optimize=True)
     return np.asarray(np.sqrt(np.maximum(variance + 2 * cross + within, 0.0)))
 
 

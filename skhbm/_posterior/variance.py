@@ -19,6 +19,7 @@ import numpy as np
 from skhbm._design.linear_forms import first_effects
 from skhbm._numba.jit import JIT, njit
 from skhbm._numba.threads import in_slices
+from skhbm._posterior.posterior import flat
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,9 +53,9 @@ def variance_columns(
     typical variance, so that the correlation is the I^2 of meta-analysis.
     """
     residual = _residual_variance(posterior, statistics)
-    sds = [scales.tau.reshape(posterior.n_draws, -1) for scales in posterior.scales]
-    icc = _intraclass(posterior, sds, residual)
     factors = posterior.design.factors
+    sds = [flat(posterior.scales_at_zero(f).tau) for f in range(len(factors))]
+    icc = _intraclass(posterior, sds, residual)
     names = [factor.levels.name for factor in factors for _ in factor.terms.varying]
     coefficients = [term for factor in factors for term in factor.terms.varying]
     pooling = [_factor_pooling(posterior, f) for f in range(len(factors))]
@@ -283,15 +284,17 @@ def _population_variance(posterior: Posterior, statistics: GroupedStatistics) ->
 def _between_variances(posterior: Posterior, statistics: GroupedStatistics) -> dict[str, Float]:
     """Return the mean of z'Sigma z over rows in each draw (n_draws,), of each factor."""
     n, mean, cross = _row_moments(statistics)
-    terms = np.column_stack([np.ones(len(n)), mean])
-    squares = (n[:, None] * terms).T @ terms + np.pad(cross.sum(axis=0), ((1, 0), (1, 0)))
+    scaling = posterior.design.scaling
+    within = np.pad(cross.sum(axis=0), ((1, 0), (1, 0)))
     out = {}
     for factor, scales in zip(posterior.design.factors, posterior.scales, strict=True):
         at = factor.terms.varying_positions
         if len(at):
-            mean_square = squares[np.ix_(at, at)] / n.sum()
+            terms = np.column_stack([np.ones(len(n)), mean])[:, at]
+            terms[:, len(at) - len(factor.terms.slopes) :] -= scaling.origin_of(factor.terms)
+            squares = (n[:, None] * terms).T @ terms + within[np.ix_(at, at)]
             cov = scales.covariances(np.ones(len(at)))
-            out[factor.levels.name] = np.einsum("scd,cd->s", cov, mean_square)
+            out[factor.levels.name] = np.einsum("scd,cd->s", cov, squares / n.sum())
     return out
 
 

@@ -43,13 +43,13 @@ def estimates(
     """Return posterior means of all groups (n_groups,) and of the population, natural."""
     design = posterior.design
     terms = design.factors[which.factor].terms
-    unit = design.scaling.effect_units(terms)[which.term]
     population = 0.0
     if which.with_population:
         A, b = population_map(design, terms)
         population = float(b[which.term] + A[which.term] @ moments.population)
-    effect = mean_effects(posterior, moments, which.factor)[:, which.term]
-    return population + unit * effect, population
+    effects = mean_effects(posterior, moments, which.factor)
+    natural = design.scaling.natural_effects(effects, terms)
+    return population + natural[:, which.term], population
 
 
 def quantiles(posterior: Posterior, which: Coefficient, probabilities: Float) -> Float:
@@ -63,12 +63,13 @@ def quantiles(posterior: Posterior, which: Coefficient, probabilities: Float) ->
     if which.factor != design.integrated:
         return _drawn(posterior, which, probabilities)
     terms = design.terms
+    # The coefficient is A w + T u, in units of its effect.
     unit = design.scaling.effect_units(terms)[which.term]
+    T = design.scaling.natural_effects(np.eye(len(terms.varying)), terms)[:, which.term]
     A, b = (part[which.term] for part in population_map(design, terms))
     effects, n_draws = posterior.conditional_effects(), posterior.n_draws
     fixed = np.tile(A / unit * which.with_population, (design.n_groups, 1))
-    varying = np.zeros((design.n_groups, len(terms.varying)))
-    varying[:, which.term] = 1.0
+    varying = np.tile(T / unit, (design.n_groups, 1))
     out = np.empty((design.n_groups, len(probabilities)))
     groups, scores = np.arange(design.n_groups), ndtri(probabilities)
     for block in blocks(design.n_groups, max(1, MIXTURE // n_draws)):

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
     from skhbm._design.design import Design, SampledFactor
     from skhbm._design.scaling import Scaling
+    from skhbm._design.terms import Terms
 
-__all__ = ["resolve_priors"]
+__all__ = ["hold_at_means", "resolve_priors"]
 
 #: Default scales are this many standard deviations: wide, yet on the scale of the data.
 WIDTH = 2.5
@@ -56,6 +57,23 @@ def resolve_priors(priors: Mapping[str, Any] | None, design: Design) -> Priors:
         None if terms.known or (terms.by_group and "sigma" not in given) else sigma,
         tuple((scales, eta) for scales in tau),
     )
+
+
+def hold_at_means(priors: Any, terms: Sequence[Terms], factors: Sequence[str]) -> list[bool]:
+    """Return for each factor whether its priors hold at the means of its varying features.
+
+    They do, unless they say something that refers to x = 0: an explicit prior of the
+    correlations, or of the standard deviation of the intercepts. Without a fixed and a varying
+    intercept x = 0 is where all lines meet.
+    """
+    given = priors if isinstance(priors, Mapping) else {}
+    out = []
+    for varying, name in zip(terms, factors, strict=True):
+        chosen = given.get(f"tau_{name}", given.get("tau"))
+        explicit = "intercept" in chosen if isinstance(chosen, Mapping) else chosen is not None
+        has_lines = varying.intercept and varying.varying_intercept and len(varying.slopes) > 0
+        out.append(has_lines and not explicit and "corr" not in given)
+    return out
 
 
 def _check_keys(given: Mapping[str, Any], design: Design) -> None:
@@ -104,13 +122,13 @@ def _default_tau(factor: Design | SampledFactor, scaling: Scaling) -> list[Prior
 
     It is the sd of rows or, where that is larger, the sd of groups that count once each: a
     group with most of the rows, or a precise study, lies close to the mean of all rows, and
-    says nothing of the others. The intercept at x = 0 also carries what varying slopes add up
+    says nothing of the others. An intercept at x = 0 also carries what varying slopes add up
     to between there and the mean of X.
     """
     terms = factor.terms
     widening = max(1.0, factor.between / scaling.y_scale)
     scale = WIDTH * scaling.effect_units(terms) * widening
-    if terms.varying_intercept:
+    if terms.varying_intercept and not terms.centred:
         reach = scaling.x_mean[terms.slopes] / scaling.x_scale[terms.slopes]
         scale[0] *= np.sqrt(1.0 + np.sum(reach**2))
     return [Prior("HalfNormal", sigma=float(s)) for s in scale]

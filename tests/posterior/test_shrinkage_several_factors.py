@@ -27,21 +27,25 @@ def test_shrinkage_has_a_row_per_factor_group_and_term(schools, school_model, sc
 
 
 def test_pooling_is_that_of_the_formula(schools, school_model, school_structure, school_terms):
-    """diag((A / sigma^2 + Sigma^-1)^-1 Sigma^-1), averaged over draws."""
+    """diag((A / sigma^2 + Sigma^-1)^-1 Sigma^-1), averaged over draws.
+
+    Sigma and A belong to terms about the means of the features, where the default priors hold.
+    """
+    precisions = schools.errors**-2.0 if school_structure.startswith("known") else None
+    origin = np.average(schools.X, axis=0, weights=precisions)
     posterior = dataset(school_model)
     codes = {"school": schools.school, "year": schools.year}
     sigma = posterior["sigma"].to_numpy() if "sigma" in posterior else np.ones((4, 1000))
     for f, names in school_terms.items():
-        Z = np.column_stack(
-            [
-                np.ones(len(schools.y)) if t == "intercept" else schools.X[:, int(t[1])]
-                for t in names
-            ]
-        )
+        slopes = [int(t[1]) for t in names if t != "intercept"]
+        Z, at_mean = schools.X[:, slopes], np.eye(len(names))
+        if "intercept" in names:
+            Z = np.column_stack([np.ones(len(schools.y)), Z - origin[slopes]])
+            at_mean[0, 1:] = origin[slopes]
         tau = posterior[f"tau_{f}"].to_numpy()
         corr = posterior.get(f"corr_{f}", np.eye(len(names)))
         cov = np.asarray(corr) * tau[..., :, None] * tau[..., None, :]
-        inverse = np.linalg.inv(cov)
+        inverse = np.linalg.inv(at_mean @ cov @ at_mean.T)
         table = table_of(school_model, f)["pooling"].to_numpy().reshape(5, len(names))
         for j in range(5):
             inside = codes[f] == j
