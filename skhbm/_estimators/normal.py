@@ -67,10 +67,11 @@ class HierarchicalNormalRegressor(
         factor, or known ones: ``y_err`` in :meth:`fit`, as in a meta-analysis. Predictions
         are then of the linear predictor itself, without residual noise.
     priors : dict, default=None
-        From a name to a :class:`Prior`, on the natural scale of X and y: "intercept" (for
-        x = 0), "coef", "tau", "corr", "sigma". For "coef" and "tau" also a dict from an entry
-        to a Prior. "tau" is for all factors, "tau_f" for the factor named f. See Notes for the
-        defaults.
+        From a name to a :class:`Prior`, on the natural scale of X and y: "intercept",
+        "coef", "tau", "corr", "sigma". For "coef" and "tau" also a dict from an entry
+        to a Prior. "tau" is for all factors, "tau_f" for the factor named f. A prior that is
+        given for an intercept, for the tau of intercepts or for corr holds at x = 0. See Notes
+        for the defaults.
     fit_intercept : bool, default=True
         Whether the population has an intercept.
     solver : {"nuts", "laplace"}, default="nuts"
@@ -116,7 +117,8 @@ class HierarchicalNormalRegressor(
     group_intercept_ : ndarray of shape (n_groups,), or dict
         Posterior means of the intercepts in each group, population + effect.
     group_scale_ : ndarray of shape (n_varying_terms,), or dict
-        Posterior means of tau, the standard deviations between groups.
+        Posterior means of tau, the standard deviations between groups at x = 0: of
+        intercepts, then of slopes in the order of the columns of X.
     residual_scale_ : float, ndarray of shape (n_groups,), or None
         Posterior mean of sigma; None if it is known.
     shrinkage_ : DataFrame
@@ -125,7 +127,8 @@ class HierarchicalNormalRegressor(
         (``partial_pooling``) and standard deviation (``sd``), least squares of all rows
         (``complete_pooling``), and the share of the population in the posterior mean
         (``pooling``, with a 90 % interval): 1 - tau^2 / (tau^2 + se^2) for an intercept,
-        the diagonal of (A_j / sigma^2 + Sigma^-1)^-1 Sigma^-1 in general [1]_.
+        the diagonal of (A_j / sigma^2 + Sigma^-1)^-1 Sigma^-1 in general [1]_, of
+        lines about the means of the features if the priors of tau and corr hold there.
     variance_components_ : DataFrame
         For each factor's varying terms and the residual: standard deviation with a 90 %
         interval, variance, intraclass correlation with a 90 % interval, and pooling factor
@@ -144,7 +147,8 @@ class HierarchicalNormalRegressor(
     posterior_ : xarray.DataTree
         All draws, the groups' effects included: `intercept`, `coef`, `tau_f`, `corr_f`,
         `effect_f`, `sigma`, where f is the name of a grouping factor: that of its Series or
-        column, or "group", or "group0", "group1", ... of several without names.
+        column, or "group", or "group0", "group1", ... of several without names. Intercepts
+        and correlations are those at x = 0, terms come in the order of the columns of X.
     diagnostics_ : dict
         Largest R-hat, smallest effective sample size, number of divergences, seconds;
         "pareto_k" of the weights of ``solver="laplace"`` or of :meth:`condition_on`, or None.
@@ -167,16 +171,23 @@ class HierarchicalNormalRegressor(
 
     - intercept, at the mean of X: Normal(mean of y, 2.5 times the largest s_f)
     - coef[k]: Normal(0, 2.5 s_y / s_k)
-    - tau of a slope: HalfNormal(2.5 s_f / s_k); of the intercept HalfNormal(2.5 s_f), times
-      sqrt(1 + sum of (mean of x_k / s_k)^2) over varying slopes, as it is at x = 0
-    - corr: LKJCorr(2)
+    - tau of a slope: HalfNormal(2.5 s_f / s_k)
+    - tau of the intercept, at the mean of X: HalfNormal(2.5 s_f)
+    - corr, at the mean of X: LKJCorr(2)
     - sigma: HalfNormal(2.5 s_y); there is none where errors are known
     - sigma_j with ``residual_scale="by_group"``: log sigma_j ~ Normal(m, s), m ~ Normal(log
       s_y, 1), s ~ HalfNormal(0.4). An explicit prior of sigma is independent for each group,
       and all that is known of a new one.
 
-    They move with the units of X and y. With ``fit_intercept=False``, standard deviations are
-    about zero. With known errors they, and means, are weighted by 1 / y_err^2.
+    They move with the units and origins of X and y: a shift of a feature changes nothing but
+    what is reported at x = 0, which tau and corr of each draw are transformed to. If a prior is
+    given for the intercept's tau or for corr, both hold at x = 0, and the default of that tau
+    is wider by sqrt(1 + sum of (mean of x_k / s_k)^2) over varying slopes. They hold at x = 0
+    without intercepts, too (``fit_intercept=False`` or ``varying_intercept=False``). With
+    ``correlated=False`` effects are independent where the priors hold.
+
+    With ``fit_intercept=False``, standard deviations are about zero. With known errors they,
+    and means, are weighted by 1 / y_err^2.
 
     Labels that are numbered anew in each group of another factor (class 1, 2, ... of every
     school) would be taken for crossed. Make them unique first, as in

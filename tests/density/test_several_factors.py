@@ -13,7 +13,7 @@ from internals import (
     evaluate_density,
     kinds_of_coordinates,
 )
-from pymc_density import FlatModel, hyperparameters
+from pymc_density import FlatModel, as_sampled, hyperparameters
 from random_parts import random_codes, random_points, structures_by
 from reference import (
     Oracle,
@@ -114,8 +114,8 @@ def test_density_of_the_pymc_model_is_the_dense_one(structures):
     names = hyperparameters(model, integrated, f"group{design.integrated}")
     for f, structure in enumerate(structures):
         if f != design.integrated:
-            corr = [f"corr_group{f}"] * (structure.n_correlations > 0)
-            names += [f"tau_group{f}", *corr, f"effect_group{f}"]
+            kinds = ["tau", "corr", "effect"] if structure.n_correlations else ["tau", "effect"]
+            names += [as_sampled(model, f"{kind}_group{f}") for kind in kinds]
     flat = FlatModel(model, names)
     everything = np.ones(len(oracle.normal), dtype=bool)
     dense = partial(oracle.log_density, sampled=everything)

@@ -1,6 +1,7 @@
 """Access to the private parts under test: what in tests knows how they connect."""
 
 import ctypes
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from skhbm._design.linear_forms import make_forms
 from skhbm._design.terms import Terms
 from skhbm._likelihood.given_effects import GivenEffects
 from skhbm._likelihood.marginal import make_marginal
-from skhbm._priors.defaults import resolve_priors
+from skhbm._priors.defaults import hold_at_means, resolve_priors
 
 
 def make_terms(structure, features):
@@ -36,8 +37,12 @@ def build(structures, table):
         table.X, table.y, table.codes, y_err=table.errors
     )
     terms = [make_terms(structure, table.features) for structure in structures]
+    names = [levels.name for levels in statistics.factors]
+    priors = structures[0].priors
+    at_means = hold_at_means(priors, terms, names) if names else [False]
+    terms = [replace(part, centred=at) for part, at in zip(terms, at_means, strict=True)]
     design = make_design(statistics, terms)
-    priors = resolve_priors(structures[0].priors, design)
+    priors = resolve_priors(priors, design)
     return design, priors, make_density(design, priors)
 
 

@@ -70,16 +70,21 @@ def value_shape(model, rv, value):
     return tuple(len(model.coords[dim]) for dim in dims)
 
 
+def as_sampled(model, name):
+    """Name of the variable at the means of X, if it is sampled there, or at x = 0."""
+    at_mean = f"{name}_at_mean"
+    return at_mean if at_mean in model.named_vars else name
+
+
 def hyperparameters(model, structure, f):
     """Names of the natural values of the integrated factor f, the coefficients last."""
-    names = [f"tau_{f}"]
+    names = [as_sampled(model, f"tau_{f}")]
     if structure.n_correlations:
-        names.append(f"corr_{f}")
+        names.append(as_sampled(model, f"corr_{f}"))
     if structure.hierarchical:
         names += ["log_sigma_mean", "log_sigma_sd"]
     if not structure.known:
         names.append("sigma")
     if structure.intercept:
-        at_mean = "intercept_at_mean" in model.named_vars
-        names.append("intercept_at_mean" if at_mean else "intercept")
+        names.append(as_sampled(model, "intercept"))
     return [*names, "coef"] if "coef" in model.named_vars else names

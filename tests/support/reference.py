@@ -116,6 +116,13 @@ class Structure:
     def hierarchical(self):
         return self.by_group and "sigma" not in self.priors
 
+    @property
+    def at_means(self):
+        """Whether the priors of tau and corr are the defaults, which hold at the means of X."""
+        tau = self.priors.get("tau", {})
+        explicit = isinstance(tau, Prior) or "intercept" in tau or "corr" in self.priors
+        return self.intercept and self.varying_intercept and not explicit
+
 
 class Oracle:
     """The model as its documentation states it, on rows and in natural units."""
@@ -150,9 +157,10 @@ class Oracle:
 
         tau = [Prior("HalfNormal", sigma=2.5 * s_y / s_x[k]) for k in slopes]
         names = [table.features[k] for k in slopes]
-        self.Z = X[:, slopes]
+        self.Z = (X - origin * structure.at_means)[:, slopes]
         if structure.varying_intercept:
             reach = np.sqrt(1 + np.sum((origin[slopes] / s_x[slopes]) ** 2))
+            reach = 1.0 if structure.at_means else reach
             tau.insert(0, Prior("HalfNormal", sigma=2.5 * s_y * reach))
             names.insert(0, "intercept")
             self.Z = np.column_stack([np.ones(len(y)), self.Z])
