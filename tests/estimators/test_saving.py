@@ -171,7 +171,7 @@ def test_description_is_json_of_a_format_and_version(tmp_path):
     with zipfile.ZipFile(tmp_path / "model") as archive:
         about = json.loads(archive.read("about.json"))
     assert about["format"] == "skhbm.HierarchicalNormalRegressor"
-    assert about["version"] == 1
+    assert about["version"] == 2
 
 
 @pytest.mark.parametrize("as_path", [str, lambda path: path])

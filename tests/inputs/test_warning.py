@@ -22,6 +22,7 @@ Y = X @ [1.0, -0.5] + RNG.standard_normal(6)[np.arange(N) % 6] + 0.5 * RNG.stand
 #: Classes are numbered anew in each school.
 CLASSES = np.column_stack([np.arange(N) // 10, np.arange(N) // 2 % 5])
 #: Residual scales of many small groups are far from a Student-t distribution.
+TAU = {"tau": Prior("HalfNormal", sigma=2)}
 SIGMA = {"sigma": Prior("HalfNormal", sigma=2)}
 ABSENT = "asked to predict without"
 UNGROUPED = "Fitted without groups"
@@ -58,7 +59,7 @@ FITS = {
     ),
     "far slopes": (
         "Subtract a typical value",
-        lambda: estimator(varying_slopes="all").fit(X + 999, Y, groups=GROUPS),
+        lambda: estimator(varying_slopes="all", priors=TAU).fit(X + 999, Y, groups=GROUPS),
     ),
     "numbered classes": (
         "numbered anew",
