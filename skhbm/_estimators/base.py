@@ -23,7 +23,7 @@ from skhbm._estimators.doc_link import page_template
 from skhbm._estimators.given_statistics import check_statistics
 from skhbm._estimators.progress import ChainTasks, ProgressLine
 from skhbm._inputs.fit_rows import read_fit_rows
-from skhbm._inputs.new_rows import read_more_rows, warn_of_other_kind
+from skhbm._inputs.new_rows import read_more_rows
 from skhbm._inputs.parameters import as_random_state, check_parameters
 from skhbm._statistics.grouped import statistics_of_rows
 
@@ -291,9 +291,6 @@ class BaseHierarchicalEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         """
         started = time.perf_counter()
         new = statistics_of_rows(read_more_rows(self, X, y, groups, y_err))
-        for ours, theirs in zip(self._statistics.factors, new.factors, strict=True):
-            _, unseen, _ = ours.encode(theirs.labels, len(theirs))
-            warn_of_other_kind(ours, unseen)
         from skhbm._comparison.conditioning import condition, resample, warn_if_unreliable
 
         origin, statistics = condition(self._first_draws(), self._statistics, new)

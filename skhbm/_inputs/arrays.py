@@ -6,6 +6,7 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import column_or_1d
 
 from skhbm._inputs.numbers import LARGEST, as_numbers, check_sizes
@@ -21,10 +22,14 @@ __all__ = [
     "as_target",
     "as_weights",
     "count_rows",
+    "refuse_elsewhere",
+    "unusable",
 ]
 
 #: Names of dtypes of dates and durations begin so in NumPy, pandas, polars and pyarrow.
 TIMES = ("date", "time", "duration", "period")
+#: What tables have whose rows are not in memory, and what brings them there.
+ELSEWHERE = {"collect": "collect", "divisions": "compute", "fetchall": "fetch"}
 #: The weights of known errors below this, or above its inverse, overflow when multiplied.
 LEAST_ERROR = 1 / LARGEST
 #: The most rows that a double counts one by one.
@@ -61,7 +66,36 @@ def as_features(X: Any, n_samples: int, estimator: Any = None) -> Any:
         ". If a column holds group labels, name it in `group_features`; encode other "
         "categories first"
     )
-    return as_numbers(X, "X", advice, dtype=[np.float64, np.float32], estimator=estimator)
+    try:
+        return as_numbers(X, "X", advice, dtype=[np.float64, np.float32], estimator=estimator)
+    except ValueError as error:
+        fault = _first_fault(X) if str(error).startswith("Input X contains") else None
+        if fault is None:
+            raise
+        raise ValueError(fault) from None
+
+
+def _first_fault(X: Any) -> str | None:
+    """Say which column has missing or infinite values, and how many, if one is found."""
+    X = X if hasattr(X, "shape") else np.asarray(X)
+    names = getattr(X, "columns", None)
+    for i in range(X.shape[1]):
+        values = np.asarray(_safe_indexing(X, i, axis=1), dtype=np.float64)
+        for word, wrong in (("NaN", np.isnan(values)), ("infinity", np.isinf(values))):
+            if np.any(wrong):
+                column = f"column {i}" if names is None else f"the column {str(names[i])!r}"
+                return unusable("X", column, word, int(wrong.sum()), len(values))
+    return None
+
+
+def unusable(what: str, column: str, word: str, count: int, n: int) -> str:
+    """Say how many values of a column are missing or infinite."""
+    kind = "missing" if word == "NaN" else "infinite"
+    values = f"{count} {kind} value{'s' * (count != 1)}"
+    return (
+        f"Input {what} contains {word}: {column} has {values} in {n} rows. Drop these rows, or "
+        "replace the values."
+    )
 
 
 def _refuse_times(X: Any) -> None:
@@ -75,6 +109,15 @@ def _refuse_times(X: Any) -> None:
                 f"`X` must be numeric. {what} is of dtype {dtype}, whose numbers depend on its "
                 "unit. Convert it first, such as to days since a date."
             )
+            raise TypeError(msg)
+
+
+def refuse_elsewhere(values: Any, name: str, expected: str, advice: str = "") -> None:
+    """Refuse tables whose rows are not in memory, as of Dask, DuckDB, Spark and lazy polars."""
+    for attribute, verb in ELSEWHERE.items():
+        if hasattr(values, attribute):
+            kind = f"{type(values).__module__.split('.')[0]} {type(values).__name__}"
+            msg = f"`{name}` must {expected}. Got {kind}; {verb} it first.{advice}"
             raise TypeError(msg)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from skhbm._inputs.arrays import refuse_elsewhere
 from skhbm._inputs.columns import find_columns, split_columns
 from skhbm._inputs.levels import split_factors
 from skhbm._inputs.numbers import as_numbers
@@ -64,9 +65,12 @@ def with_columns(X: Any, groups: Any) -> Any:
             "sparse_threshold=0 in the ColumnTransformer that made it."
         )
         raise TypeError(msg)
-    if hasattr(X, "collect"):
-        msg = f"`X` must be in memory. Got {type(X).__name__}; collect it first."
-        raise TypeError(msg)
+    refuse_elsewhere(X, "X", "be in memory", " Or use fit_table, which takes it as it is.")
+    if hasattr(X, "to_struct_array"):
+        # scikit-learn knows tables of Arrow, but no record batches.
+        import pyarrow as pa
+
+        X = pa.Table.from_batches([X]) if isinstance(X, pa.RecordBatch) else X
     if not hasattr(X, "shape") and not hasattr(X, "__dataframe__"):
         mixed = _as_objects(X)
         X = mixed if mixed.ndim == 2 else X

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from numbers import Number
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from skhbm._inputs.arrays import refuse_elsewhere
+from skhbm._inputs.warning import warn
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
@@ -20,7 +24,18 @@ if TYPE_CHECKING:
     from skhbm._types import Int
 
 
-__all__ = ["Levels", "as_factors", "as_labels", "encode_levels", "hashables", "split_factors"]
+__all__ = [
+    "Levels",
+    "as_factors",
+    "as_labels",
+    "encode_levels",
+    "hashables",
+    "split_factors",
+    "warn_of_other_kind",
+]
+
+#: Whole numbers as floats differ from the next ones up to here.
+EXACT = 2.0**53
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,8 +90,10 @@ class Levels:
 
     def union(self, other: Levels) -> Levels:
         """Return the levels of either, sorted where they can be."""
-        if all(label in self._code_of for label in other._code_of):
+        unseen = [label for label in other._code_of if label not in self._code_of]
+        if not unseen:
             return self
+        warn_of_other_kind(self, unseen)
         kind = self.labels.dtype.kind
         if kind == other.labels.dtype.kind and kind in "iufUMm":
             both = np.concatenate([self.labels, other.labels])
@@ -142,13 +159,11 @@ def split_factors(groups: Any) -> list[tuple[str | None, Any]]:
         groups = groups.to_frame(index=False)
     if isinstance(groups, Mapping):
         return _named(list(groups), list(groups.values()))
-    if hasattr(groups, "collect"):
-        msg = (
-            "`groups` must hold labels in memory: an array, a Series, a pandas or polars "
-            "DataFrame, a pyarrow Table, or a dict of columns. Got "
-            f"{type(groups).__name__}; collect or convert it first."
-        )
-        raise TypeError(msg)
+    expected = (
+        "hold labels in memory: an array, a Series, a pandas or polars DataFrame, a pyarrow "
+        "Table, or a dict of columns"
+    )
+    refuse_elsewhere(groups, "groups", expected)
     if hasattr(groups, "column_names"):
         return _named(list(groups.column_names), list(groups.columns))
     if hasattr(groups, "columns"):
@@ -245,6 +260,7 @@ def as_labels(
             f"they must be equal.{hint if names else ''}"
         )
         raise ValueError(msg)
+    _warn_of_large_floats(labels, what)
     if missing_is_error:
         n_missing = int(np.sum(pd.isna(labels)))
         if n_missing:
@@ -254,6 +270,22 @@ def as_labels(
             )
             raise ValueError(msg)
     return labels
+
+
+def _warn_of_large_floats(labels: Any, what: str) -> None:
+    """Warn of whole numbers that have lost their last digits as floats."""
+    import pandas as pd
+
+    if getattr(labels.dtype, "kind", "O") != "f":
+        return
+    values = pd.to_numeric(pd.Series(labels), errors="coerce").to_numpy(np.float64, na_value=0)
+    largest = np.nanmax(np.abs(values), initial=0.0)
+    if EXACT <= largest < np.inf:
+        warn(
+            f"Labels in {what} are floats of up to {largest:.2g}, which tell whole numbers "
+            "apart up to 2^53 = 9e15 only: different ids may have become one group. Give them "
+            "as integers or strings, such as in a data frame with a dtype for each column.",
+        )
 
 
 def _as_array(groups: Any) -> NDArray[Any]:
@@ -292,6 +324,20 @@ def _factorize(labels: Any, name: str | None = None) -> tuple[Int, Any]:
         msg = f"{what} must hold hashable labels (strings, integers, dates ...). {error}."
         raise TypeError(msg) from None
     return codes.astype(np.int64, copy=False), uniques
+
+
+def warn_of_other_kind(levels: Levels, unseen: Any) -> None:
+    """Warn if labels that were not seen have another type than all that were."""
+    if unseen and _kinds(hashables(levels.labels)).isdisjoint(_kinds(unseen)):
+        warn(
+            f"Labels like {unseen[0]!r} cannot be groups of the fit, whose labels are like "
+            f"{hashables(levels.labels)[0]!r}: give both the same type.",
+        )
+
+
+def _kinds(labels: Any) -> set[type]:
+    """Return the types of labels; numbers of any type can be equal."""
+    return {Number if isinstance(label, Number) else type(label) for label in labels}
 
 
 def hashables(labels: Any) -> list[Hashable]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from numbers import Number
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,8 +9,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skhbm._inputs.arrays import as_errors, as_features, as_rows, as_target, count_rows
 from skhbm._inputs.groups import as_fitted, refuse_no_columns, split_channels, with_columns
-from skhbm._inputs.levels import as_factors, hashables
+from skhbm._inputs.levels import as_factors, warn_of_other_kind
 from skhbm._inputs.numbers import check_sizes
+from skhbm._inputs.parameters import check_chosen
 from skhbm._inputs.rows import FitRows, Rows
 from skhbm._inputs.warning import warn
 
@@ -25,7 +25,6 @@ __all__ = [
     "read_new_rows",
     "read_observed",
     "read_scored",
-    "warn_of_other_kind",
 ]
 
 WITHOUT_GROUPS = (
@@ -37,6 +36,8 @@ WITHOUT_GROUPS = (
 def read_new_rows(estimator: Any, X: Any, groups: Any) -> Rows:
     """Return validated rows to predict, their groups coded."""
     check_is_fitted(estimator)
+    # Parameters can be set after fit.
+    check_chosen(estimator, "new_groups")
     X, columns = _split_new(estimator, X, groups)
     n_samples = _count_rows(X, columns)
     features = as_features(X, n_samples, estimator)
@@ -119,15 +120,6 @@ def read_more_rows(estimator: Any, X: Any, y: Any, groups: Any, y_err: Any = Non
     return FitRows(features, target, labels, None, errors, names)
 
 
-def warn_of_other_kind(levels: Levels, unseen: Any) -> None:
-    """Warn if labels that were not seen have another type than all that were."""
-    if unseen and _kinds(hashables(levels.labels)).isdisjoint(_kinds(unseen)):
-        warn(
-            f"Labels like {unseen[0]!r} cannot be groups of the fit, whose labels are like "
-            f"{hashables(levels.labels)[0]!r}: give both the same type.",
-        )
-
-
 def _split_new(estimator: Any, X: Any, groups: Any) -> tuple[Any, Any]:
     """Check the columns of new rows against those of fit; return features and labels."""
     X = with_columns(X, groups)
@@ -186,8 +178,3 @@ def _keys(estimator: Any, levels: Levels, labels: Any, n_samples: int) -> Int:
         raise ValueError(msg)
     warn_of_other_kind(levels, unseen)
     return keys
-
-
-def _kinds(labels: Any) -> set[type]:
-    """Return the types of labels; numbers of any type can be equal."""
-    return {Number if isinstance(label, Number) else type(label) for label in labels}

@@ -20,6 +20,7 @@ __all__ = [
     "as_probability",
     "as_random_state",
     "check_choice",
+    "check_chosen",
     "check_parameters",
     "for_factor",
     "is_int",
@@ -37,11 +38,8 @@ _COUNTS = {"draws": 4, "tune": 1, "chains": 1}
 def check_parameters(estimator: Any) -> None:
     """Raise ValueError or TypeError at the first parameter that is not valid."""
     name = type(estimator).__name__
-    for parameter, choices in _CHOICES.items():
-        value = getattr(estimator, parameter)
-        if not isinstance(value, str) or value not in choices:
-            allowed = " or ".join(map(repr, choices))
-            _refuse(name, parameter, allowed, value)
+    for parameter in _CHOICES:
+        check_chosen(estimator, parameter)
     for parameter, least in _COUNTS.items():
         value = getattr(estimator, parameter)
         if not is_int(value) or int(value) < least:
@@ -63,6 +61,13 @@ def check_parameters(estimator: Any) -> None:
     value = estimator.verbose
     if not (is_int(value) or isinstance(value, bool)) or int(value) < 0:
         _refuse(name, "verbose", "an int of at least 0", value)
+
+
+def check_chosen(estimator: Any, parameter: str) -> None:
+    """Raise ValueError if a parameter has none of the values that it can have."""
+    value, choices = getattr(estimator, parameter), _CHOICES[parameter]
+    if not isinstance(value, str) or value not in choices:
+        _refuse(type(estimator).__name__, parameter, " or ".join(map(repr, choices)), value)
 
 
 def for_factor(parameter: str, value: Any, factor: str, factors: list[str]) -> Any:

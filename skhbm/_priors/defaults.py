@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from skhbm._inputs.parameters import is_number
 from skhbm._priors.prior import Prior, Priors
 
 if TYPE_CHECKING:
@@ -174,16 +175,12 @@ def _refuse_unknown(key: str, given: Mapping[str, Any], names: Sequence[str]) ->
 def _eta(prior: Any) -> float:
     """Return the parameter of the only prior that correlations can have."""
     parameters = getattr(prior, "parameters", {})
-    eta = parameters.get("eta") if set(parameters) == {"eta"} else None
+    eta: Any = parameters.get("eta") if set(parameters) == {"eta"} else None
     named = getattr(prior, "distribution", None) in ("LKJCorr", "LKJ")
-    if not named or eta is None or not _is_number(eta) or not eta > 0:
+    if not named or not is_number(eta) or not 0 < float(eta) < np.inf:
         msg = f"`priors['corr']` must be Prior('LKJCorr', eta=positive number). Got {prior!r}."
         raise ValueError(msg)
     return float(eta)
-
-
-def _is_number(value: Any) -> bool:
-    return np.ndim(value) == 0 and np.isreal(value) and bool(np.isfinite(value))
 
 
 def _checked(name: str, prior: Any) -> Any:
@@ -215,9 +212,11 @@ def _checked(name: str, prior: Any) -> Any:
 
 def _is_number_like(value: Any) -> bool:
     try:
-        return _is_number(np.asarray(value, dtype=float))
+        number = np.asarray(value, dtype=float)
     except (TypeError, ValueError):
         return False
+    time = np.asarray(value).dtype.kind in "mM"
+    return number.ndim == 0 and bool(np.isfinite(number)) and not time
 
 
 def _check_positive(name: str, prior: Any) -> None:

@@ -76,8 +76,18 @@ def test_seeds_that_cannot_be_are_refused(value):
 
 @pytest.mark.parametrize("parameter", PARAMETERS)
 def test_parameters_that_cannot_be_change_nothing(parameter):
-    model = fit().set_params(**{parameter: PARAMETERS[parameter][0][0]})
-    before = state(model)
+    model = fit()
+    before, value = state(model), getattr(model, parameter)
+    model.set_params(**{parameter: PARAMETERS[parameter][0][0]})
     with pytest.raises(ValueError, match=parameter):
         model.fit(X, Y, groups=GROUPS)
-    assert_same_state(model, before)
+    assert_same_state(model.set_params(**{parameter: value}), before)
+
+
+@pytest.mark.parametrize("method", ["predict", "predict_interval", "sample_y"])
+def test_new_groups_is_checked_where_it_is_used(method):
+    """It can be set after fit."""
+    model = fit().set_params(new_groups="raise")
+    message = "The 'new_groups' parameter .* must be 'population' or 'error'. Got 'raise'"
+    with pytest.raises(ValueError, match=message):
+        getattr(model, method)(X, groups=GROUPS)

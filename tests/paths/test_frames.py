@@ -241,7 +241,7 @@ def test_words_among_the_features_are_named(kind):
 
 
 def test_lazy_frame_is_refused():
-    message = r"`X` must be in memory. Got LazyFrame; collect it first"
+    message = r"`X` must be in memory. Got polars LazyFrame; collect it first"
     with pytest.raises(TypeError, match=message):
         by_column().fit(pl.from_pandas(TABLE).lazy(), Y)
 

@@ -313,7 +313,7 @@ GROUPS = {
     "empty dict": ({}, ValueError, "`groups` has no columns"),
     "lazy frame": (
         pl.LazyFrame(FRAME.to_dict("list")), TypeError,
-        "must hold labels in memory: .* Got LazyFrame; collect or convert it first",
+        "must hold labels in memory: .* Got polars LazyFrame; collect it first",
     ),
     "no labels of a factor": (
         {"school": SCHOOLS, "class": None}, ValueError,

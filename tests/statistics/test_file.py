@@ -339,7 +339,7 @@ def test_deep_json_is_refused(tmp_path):
 
 def test_later_versions_are_named(sound, tmp_path):
     (tmp_path / "site").write_bytes(rewritten(sound[0], about={"version": 2}))
-    message = r"in version 2 of its format, but this skhbm reads version 1. Upgrade skhbm"
+    message = r"in version 2 of its format, but this skhbm reads versions up to 1. Upgrade"
     with pytest.raises(ValueError, match=message):
         GroupedStatistics.load(tmp_path / "site")
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import narwhals.stable.v2 as nw
 
+from skhbm._inputs.arrays import unusable
 from skhbm._inputs.numbers import LARGEST
 from skhbm._inputs.tables.frames import collect, select_rows
 
@@ -86,12 +87,8 @@ def _count(rows: Any) -> dict[str, Any]:
 def _check_values(what: str, name: str, column: str, counts: dict[str, Any]) -> None:
     for kind, word in (("missing", "NaN"), ("infinite", "infinity")):
         if counts[f"{column}_{kind}"]:
-            msg = (
-                f"Input {what} contains {word}: the column {name!r} has "
-                f"{counts[f'{column}_{kind}']} {kind} values in {counts['n']} rows. Drop these "
-                "rows, or replace the values."
-            )
-            raise ValueError(msg)
+            count, n = counts[f"{column}_{kind}"], counts["n"]
+            raise ValueError(unusable(what, f"the column {name!r}", word, count, n))
 
 
 def _check_weights(counts: dict[str, Any]) -> None:
