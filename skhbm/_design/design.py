@@ -16,6 +16,8 @@ from skhbm._inputs.levels import hashables
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from skhbm._design.pseudo_rows import PseudoRows
     from skhbm._design.roots import Parts
     from skhbm._design.scaling import Scaling
@@ -30,6 +32,8 @@ __all__ = ["Design", "SampledFactor", "SeveralFactors", "add_rows", "make_design
 
 #: Directions of a group's features with less than this share of the largest are not spanned.
 SPANNED = 1e-10
+#: Sums of squares of features in working units below this share of the largest are rounding.
+CONSTANT = 1e-20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -133,6 +137,12 @@ class Design:
         """Return the cross-products of fixed terms and response, groups ignored (m, m)."""
         E = self.roots[:, :, len(self.terms.varying) :]
         return self.W.sum(axis=0) + np.einsum("jac,jad->cd", E, E)
+
+    @property
+    def constant(self) -> NDArray[np.bool_]:
+        """Whether each feature is constant: the data say nothing of it then (n_features,)."""
+        pooled = self.pooled().diagonal()[int(self.terms.intercept) : -1]
+        return pooled <= CONSTANT * pooled.max(initial=0.0)
 
     @property
     def log_counts(self) -> Float:

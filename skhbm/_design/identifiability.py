@@ -6,6 +6,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.linalg import qr
 
 from skhbm._inputs.levels import hashables
 from skhbm._inputs.warning import warn
@@ -13,13 +14,18 @@ from skhbm._inputs.warning import warn
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
+    from skhbm._design.design import Design
     from skhbm._design.scaling import Scaling
     from skhbm._design.terms import Terms
     from skhbm._statistics.grouped import GroupedStatistics
+    from skhbm._types import Float, Int
 
 __all__ = [
     "FAR",
     "check_identified",
+    "warn_of_columns",
     "warn_of_far_slopes",
     "warn_of_features",
     "warn_of_one_group",
@@ -29,6 +35,10 @@ __all__ = [
 #: From so many standard deviations off x = 0 on, varying slopes are hard to sample, and left to
 #: the prior.
 FAR = 5.0
+#: Eigenvalues of correlations below this, times their number, are rounding.
+DEPENDENT = 1e-13
+#: Columns with less than this share in a linear relation are not part of it.
+SHARED = 1e-5
 
 
 def check_identified(
@@ -100,6 +110,52 @@ def warn_of_far_slopes(terms: Sequence[Terms], scaling: Scaling) -> None:
                 f"{mean:.{_digits(mean, sd)}g}, or leave these priors to their defaults, which "
                 "hold at the mean.",
             )
+
+
+def warn_of_columns(design: Design) -> None:
+    """Warn of features that are constant, and of features that are linearly dependent."""
+    names = np.array(design.terms.features, dtype=object)
+    constant = design.constant
+    if np.any(constant):
+        warn(
+            f"{_listed(names[constant])} of X {'is' if constant.sum() == 1 else 'are'} "
+            "constant: the data say nothing of the coefficient, which stays as its prior has "
+            "it. Leave such columns out.",
+        )
+    sets = _dependent_sets(design.pooled()[:-1, :-1][-len(names) :, -len(names) :], ~constant)
+    # With more columns than rows there is always one, and leaving out one does not help.
+    if sets and design.n.sum() > len(names):
+        more = f" So are {len(sets) - 1} more such sets." if len(sets) > 1 else ""
+        warn(
+            f"{_listed(names[sets[0]])} of X are linearly dependent: the data say nothing of "
+            "how what they share splits into their coefficients; their priors do. Leave "
+            f'one of them out: OneHotEncoder(drop="first") does so for categories.{more}',
+        )
+
+
+def _dependent_sets(cross: Float, used: NDArray[np.bool_]) -> list[Int]:
+    """Return positions of columns with a linear relation, given their cross-products (p, p)."""
+    positions = np.flatnonzero(used)
+    cross = cross[np.ix_(positions, positions)]
+    scale = np.sqrt(np.diag(cross))
+    values, vectors = np.linalg.eigh(cross / np.outer(scale, scale))
+    if not len(values) or values[0] > DEPENDENT * len(values):
+        return []
+    root = np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T
+    R, order = qr(root, mode="r", pivoting=True)
+    rank = int(np.sum(values > DEPENDENT * len(values)))
+    relations = np.linalg.solve(R[:rank, :rank], R[:rank, rank:])
+    return [
+        positions[np.sort(np.append(order[:rank][np.abs(column) > SHARED], dropped))]
+        for column, dropped in zip(relations.T, order[rank:], strict=True)
+    ]
+
+
+def _listed(names: NDArray[Any]) -> str:
+    """Return the subject of a sentence on columns: five names at most."""
+    shown = ", ".join(map(repr, map(str, names[:5])))
+    rest = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return f"The column{'s' * (len(names) != 1)} {shown}{rest}"
 
 
 def _unidentified(statistics: GroupedStatistics, f: int, terms: Terms) -> str | None:

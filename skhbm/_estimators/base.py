@@ -428,7 +428,7 @@ class BaseHierarchicalEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         self._sample_stats = sample_stats
         self._origin = origin
         self._lazy = {}
-        mean = posterior.coef.mean(axis=(0, 1))
+        mean = posterior.mean_coefficients()
         self.intercept_ = float(mean[0])
         self.coef_ = mean[1:]
         factors = posterior.design.factors if statistics.factors else ()

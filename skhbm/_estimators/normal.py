@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, final
 from sklearn.base import BaseEstimator, RegressorMixin
 
 from skhbm._design.design import make_design
-from skhbm._design.identifiability import warn_of_far_slopes
+from skhbm._design.identifiability import warn_of_columns, warn_of_far_slopes
 from skhbm._design.specification import make_terms
 from skhbm._estimators.comparing import Comparing
 from skhbm._estimators.predicting import Predicting
@@ -284,6 +284,10 @@ class HierarchicalNormalRegressor(
             )
         design = make_design(statistics, terms)
         warn_of_far_slopes(terms, design.scaling)
+        if not more_to_come and not (
+            isinstance(self.priors, Mapping) and "coef" in self.priors
+        ):
+            warn_of_columns(design)
         explicit = isinstance(self.priors, Mapping) and "sigma" in self.priors
         check_residual_scales(design, explicit=explicit, more_to_come=more_to_come)
         return design

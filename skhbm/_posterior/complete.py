@@ -14,12 +14,14 @@ from skhbm._numba.pointers import call_marginal
 from skhbm._numba.threads import in_slices
 from skhbm._posterior.posterior import Posterior, Scales, flat, innovations
 from skhbm._priors.distributions import prior_draws
+from skhbm._priors.prior import is_normal
 
 if TYPE_CHECKING:
     from skhbm._density.assemble import Density
     from skhbm._density.basis import Basis
     from skhbm._design.design import Design
     from skhbm._likelihood.interface import MarginalLikelihood
+    from skhbm._priors.prior import Priors
     from skhbm._sampling.draws import Draws
     from skhbm._types import Float
 
@@ -64,6 +66,7 @@ def make_posterior(
     working = _draw_coefficients(
         density.head.basis, density.likelihood, inputs, given, flat(z), draws.moments, threads
     )
+    _give_known_means(design, density.head.priors, working)
     coef = design.scaling.natural(working, design.terms)
     return Posterior(
         design,
@@ -76,6 +79,21 @@ def make_posterior(
         working.reshape(*z.shape[:2], working.shape[1]),
         seed,
     )
+
+
+def _give_known_means(design: Design, priors: Priors, working: Float) -> None:
+    """Shift draws of coefficients of constant features to their exact mean, in place.
+
+    The data say nothing of such a feature, and the intercept at the mean takes nothing up, so
+    that the mean is that of the prior.
+    """
+    if not (design.terms.intercept and priors.intercept_at_mean):
+        return
+    units = design.scaling.x_scale / design.scaling.y_scale
+    for k in np.flatnonzero(design.constant):
+        if is_normal(priors.coef[k]):
+            mean = units[k] * float(priors.coef[k].parameters.get("mu", 0.0))
+            working[:, 1 + k] += mean - working[:, 1 + k].mean()
 
 
 def _split(design: Design, density: Density, values: Float) -> _Sampled:

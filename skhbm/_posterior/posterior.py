@@ -172,6 +172,11 @@ class Posterior:
         """Return residual scales in working units (n_draws, 1 or n_groups)."""
         return flat(self.sigma) / self.design.scaling.y_scale
 
+    def mean_coefficients(self) -> Float:
+        """Return the posterior means of `coef` (1 + n_features,), 0 where it is rounding."""
+        mean, size = self.coef.mean(axis=(0, 1)), np.abs(self.coef).max(axis=(0, 1))
+        return np.where(np.abs(mean) <= np.finfo(float).eps * size, 0.0, mean)
+
     def coefficients(self) -> Float:
         """Return population coefficients in working units (n_draws, n_fixed)."""
         return np.ascontiguousarray(flat(self.working))

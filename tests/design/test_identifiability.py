@@ -5,6 +5,8 @@ import pytest
 from marks import FEW_DRAWS
 from three_sites import GROUPS, SEEN, N, X, Y, fit
 
+from skhbm import Prior
+
 pytestmark = FEW_DRAWS
 
 
@@ -25,6 +27,58 @@ DEGENERATE = {
 }
 
 
+@pytest.mark.parametrize(
+    ("case", "words"),
+    {
+        "constant": "The column 'x2' of X is constant: the data say nothing",
+        "zero": "The column 'x2' of X is constant",
+        "given twice": "The columns 'x0', 'x2' of X are linearly dependent",
+        "sum of others": "The columns 'x0', 'x1', 'x2' of X are linearly dependent",
+        "dummies of the groups": "The columns 'x2', 'x3', 'x4'.* are linearly dependent",
+    }.items(),
+)
+def test_columns_that_say_nothing_are_named(case, words):
+    with pytest.warns(UserWarning, match=words):
+        fit(DEGENERATE[case])
+
+
+def test_two_relations_are_told_apart():
+    twice = np.column_stack([X, X])
+    message = "The columns 'x0', 'x2' .* So are 1 more such sets"
+    with pytest.warns(UserWarning, match=message):
+        fit(twice)
+
+
+@pytest.mark.parametrize("shift", [0.0, 2000.0])
+def test_columns_that_are_nearly_dependent_do_not_warn(shift):
+    years = shift + np.arange(N) % 20.0
+    fit(np.column_stack([years, years**2, X + 1e-4 * X[:, ::-1]]))
+
+
+def test_dependent_columns_with_a_prior_of_their_own_do_not_warn():
+    fit(DEGENERATE["given twice"], priors={"coef": Prior("Normal", mu=0, sigma=1)})
+
+
+def test_a_first_batch_with_constant_columns_does_not_warn():
+    model = fit(X)
+    model.partial_fit(np.column_stack([X[:, :1], np.zeros(N)]), Y, groups=GROUPS)
+
+
+@pytest.mark.filterwarnings("ignore:.* is constant:UserWarning")
+@pytest.mark.parametrize("solver", ["nuts", "laplace"])
+def test_the_mean_of_a_coefficient_without_data_is_that_of_its_prior(solver):
+    """Exactly, so that no Monte Carlo error of the prior comes back in the intercept."""
+    model = fit(np.column_stack([X, np.full(N, 1e3)]), solver=solver, draws=500, tune=500)
+    without = fit(X, solver=solver, draws=500, tune=500)
+    assert model.coef_[2] == 0.0
+    error = model.posterior_["posterior"]["coef"].std(("chain", "draw")).to_numpy()[:2]
+    assert np.all(np.abs(model.coef_[:2] - without.coef_) <= 0.3 * error)
+    sd = without.posterior_["posterior"]["intercept"].to_numpy().std()
+    assert abs(model.intercept_ - without.intercept_) <= 0.3 * sd
+
+
+@pytest.mark.filterwarnings("ignore:.* constant:UserWarning")
+@pytest.mark.filterwarnings("ignore:.* linearly dependent:UserWarning")
 @pytest.mark.parametrize("case", DEGENERATE)
 @pytest.mark.parametrize("slopes", [None, [0, 2]], ids=["intercepts", "slopes"])
 def test_columns_that_say_nothing_leave_a_proper_posterior(case, slopes):
@@ -47,6 +101,7 @@ def test_more_columns_than_rows_leave_a_proper_posterior():
     assert np.all(coef.std(axis=(0, 1)) > 0)
 
 
+@pytest.mark.filterwarnings("ignore:.* linearly dependent:UserWarning")
 def test_columns_that_say_nothing_do_not_change_predictions():
     """The two coefficients of a column given twice have the sum that the column alone has."""
     first, twice = fit(draws=1000), fit(DEGENERATE["given twice"], draws=1000)

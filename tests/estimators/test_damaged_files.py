@@ -45,9 +45,9 @@ def test_foreign_files_are_refused_and_run_nothing(name, tmp_path, load):
 
 
 def test_later_versions_are_named(bytes_of, load):
-    message = r"in version 2 of its format, but this skhbm reads version 1. Upgrade skhbm"
+    message = r"in version 3 of its format, but this skhbm reads versions up to 2. Upgrade"
     with pytest.raises(ValueError, match=message):
-        load(rewritten(bytes_of("by group"), about={"version": 2}))
+        load(rewritten(bytes_of("by group"), about={"version": 3}))
 
 
 def test_rewriting_a_file_does_not_make_it_wrong(bytes_of, load):

@@ -10,6 +10,7 @@ from skhbm import HierarchicalNormalRegressor
 @pytest.mark.filterwarnings("ignore:.*R-hat:sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.filterwarnings("ignore:.*diverged:sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.filterwarnings("ignore:Fitted without groups")
+@pytest.mark.filterwarnings("ignore:.* linearly dependent")  # as make_classification has them
 @parametrize_with_checks([HierarchicalNormalRegressor(draws=50, tune=50)])
 def test_estimator_passes_the_checks_of_scikit_learn(estimator, check):
     check(estimator)

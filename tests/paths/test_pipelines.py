@@ -136,6 +136,7 @@ def test_sparse_features_are_refused_with_the_remedy():
         model.fit(CLASSES, Y)
 
 
+@pytest.mark.filterwarnings("ignore:.* linearly dependent")
 def test_dense_features_of_an_encoder_are_those_by_hand():
     model = make_pipeline(encoder(sparse_threshold=0), by_column(group_features=-1))
     model.fit(CLASSES, Y)
