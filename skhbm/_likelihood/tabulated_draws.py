@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_coefficients", "n_innovations"]
 
-#: Numbers in the matrices that are interpolated at a time.
-BATCH = 4e6
+#: Numbers in the matrices that are interpolated at a time: they stay in the cache.
+BATCH = 2e5
 
 
 def n_innovations(likelihood: Tabulated) -> int:
@@ -102,7 +102,8 @@ def _draw_by_variance(
     for draws, B in _interpolated(likelihood, variance, lambda nu: dual(groups, nu)[0]):
         for i, matrix in zip(draws, B, strict=True):
             matrix[at, at] += ratio[i]
-            solved[i] = dposv(matrix, residual[i], lower=1)[1]
+            # The transpose of a symmetric matrix is in LAPACK's order, and is not copied.
+            solved[i] = dposv(matrix.T, residual[i], overwrite_a=1)[1]
     return np.asarray(g + (solved @ X) / shrunken)
 
 
