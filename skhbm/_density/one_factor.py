@@ -269,7 +269,8 @@ def _make_likelihood(design: Design, basis: Basis) -> Marginal | Tabulated:
         return marginal
     if len(E) * m**2 + m**3 < TABULATED:
         return marginal
-    return make_tabulated(_one_term(design, basis), marginal, known=design.terms.known)
+    variance = design.scaling.y_scale**-2.0 if design.terms.known else None
+    return make_tabulated(_one_term(design, basis), marginal, variance)
 
 
 def _one_term(design: Design, basis: Basis) -> Groups:

@@ -55,9 +55,9 @@ def make_panels(lowest: float, highest: float, *, from_zero: bool) -> Panels:
     return Panels(first, first + 2 * HALF * n_panels, from_zero, nodes)
 
 
-def single_panel() -> Panels:
-    """Return the panel of a function that is wanted at v = 1 alone, or does not depend on v."""
-    return Panels(-np.inf, np.inf, False, np.ones((1, 1)))
+def single_panel(value: float) -> Panels:
+    """Return the panel of a function that is wanted at one value alone."""
+    return Panels(-np.inf, np.inf, False, np.array([[value]]))
 
 
 def interpolation(n_nodes: int) -> Float:

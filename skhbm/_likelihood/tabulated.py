@@ -121,14 +121,16 @@ if TYPE_CHECKING:
     _: type[MarginalLikelihood] = Tabulated
 
 
-def make_tabulated(groups: Groups, exact: Marginal, *, known: bool) -> Tabulated:
-    """Choose the nodes and fill the tables; with known errors sigma is 1."""
+def make_tabulated(groups: Groups, exact: Marginal, variance: float | None) -> Tabulated:
+    """Choose the nodes and fill the tables; with known errors there is one variance nu."""
     by_ratio = decomposes_coefficients(groups)
+    plausible = variance or _plausible_variance(groups)
     if by_ratio:
-        panels = _ratio_panels(groups) if len(groups.n) else single_panel()
+        # Without a varying term the ratio is always zero.
+        panels = _ratio_panels(groups, plausible) if len(groups.n) else single_panel(0.0)
         tables = by_ratio_tables(groups, panels.nodes)
     else:
-        panels = single_panel() if known else _variance_panels(groups)
+        panels = single_panel(variance) if variance else _variance_panels(plausible)
         tables = by_variance_tables(groups, panels.nodes)
     n_nodes = panels.nodes.shape[1]
     coefficients = _to_lanes(interpolation(n_nodes).T[None])[0]
@@ -156,18 +158,17 @@ def _plausible_variance(groups: Groups) -> float:
     return float(groups.rest / max(left_over, 1.0))
 
 
-def _ratio_panels(groups: Groups) -> Panels:
+def _ratio_panels(groups: Groups, variance: float) -> Panels:
     """Cover all ratios t that are plausible; down to zero it is all of them."""
     spread = np.mean(groups.E[:, -1] ** 2 / groups.n)
-    plausible = BEYOND * spread / _plausible_variance(groups)
     lowest = 0.5 / np.max(groups.n)
-    return make_panels(lowest, max(plausible, RATIOS), from_zero=True)
+    highest = max(BEYOND * spread / variance, RATIOS)
+    return make_panels(float(lowest), float(highest), from_zero=True)
 
 
-def _variance_panels(groups: Groups) -> Panels:
+def _variance_panels(variance: float) -> Panels:
     """Cover all variances nu that are plausible."""
-    lowest = min(_plausible_variance(groups) / BEYOND, VARIANCES[0])
-    return make_panels(lowest, VARIANCES[1], from_zero=False)
+    return make_panels(min(variance / BEYOND, VARIANCES[0]), VARIANCES[1], from_zero=False)
 
 
 def _to_lanes(nodes: Float) -> Float:

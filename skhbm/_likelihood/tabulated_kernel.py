@@ -141,6 +141,7 @@ def _tabulated(table_, inputs_, outputs_, with_gradient):
     """Integrate effects and coefficients out.
 
     Inputs: cov (q, q), sigma (1,), with q = 0 or 1. Outputs: the log density and its gradient.
+    Where there is one value of sigma (known errors) the derivative in it may be left out.
     """
     table = carray(as_pointer(table_), (1,), TABLE)[0]
     q = table.n_terms
@@ -152,9 +153,7 @@ def _tabulated(table_, inputs_, outputs_, with_gradient):
     panel, x, dx = find_panel(table, t if by_ratio else nu)
     if panel < 0:
         exact = np.empty(q + 2 + table.n_exact)
-        call_marginal(
-            table.exact, table.exact_table, inputs_, exact.ctypes.data, with_gradient
-        )
+        call_marginal(table.exact, table.exact_table, inputs_, exact.ctypes.data, with_gradient)
         outputs[:] = exact[: q + 2]
         return
     sums = np.empty((2, 3))

@@ -132,9 +132,7 @@ def _draw_from_tables(
     working = np.empty((len(z), len(basis.base)))
 
     def draw(some: slice) -> None:
-        g = draw_coefficients(
-            likelihood, basis.rotation, ratio[some], variance[some], z[some]
-        )
+        g = draw_coefficients(likelihood, basis.rotation, ratio[some], variance[some], z[some])
         working[some] = basis.base + g @ basis.rotated.T
 
     in_slices(draw, len(z), threads)
