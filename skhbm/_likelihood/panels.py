@@ -15,13 +15,14 @@ import numpy as np
 if TYPE_CHECKING:
     from skhbm._types import Float, Int
 
-__all__ = ["N_NODES", "Panels", "interpolation", "locate", "make_panels", "single_panel"]
+__all__ = ["WIDEST", "Panels", "interpolation", "locate", "make_panels", "single_panel"]
 
 #: Half the width of a panel in log v, and the nodes of a panel: an error of some 1e-14.
 HALF = 0.8
 N_NODES = 16
-#: Panels at most. What lies above is left out.
+#: Panels at most, and the ratio of the ends of so many. What lies above is left out.
 MOST = 24
+WIDEST = np.exp(2 * HALF * MOST)
 
 
 class Panels(NamedTuple):

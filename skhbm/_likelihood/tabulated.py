@@ -6,7 +6,7 @@ number of coefficients, gives it for all nu; for a fixed nu one of a J x J matri
 number of groups, gives it for all t: derivation (6) and (7). The smaller of the two is
 decomposed, once, at the nodes of `skhbm._likelihood.panels`. As a function of the other number
 the likelihood is analytic but on the negative axis, and is interpolated between the nodes, with
-an error near rounding. An evaluation costs 16 min(k, J) divisions, whatever the rows and groups.
+an error near rounding. An evaluation costs 16 min(k, J) divisions.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from skhbm._likelihood.nodes import by_ratio_tables, by_variance_tables
-from skhbm._likelihood.panels import interpolation, make_panels, single_panel
+from skhbm._likelihood.panels import WIDEST, interpolation, make_panels, single_panel
 from skhbm._likelihood.tabulated_kernel import TABLE, tabulated_callback
 from skhbm._numba.lanes import LANES
 from skhbm._numba.records import make_record
@@ -168,7 +168,8 @@ def _ratio_panels(groups: Groups, variance: float) -> Panels:
 
 def _variance_panels(variance: float) -> Panels:
     """Cover all variances nu that are plausible."""
-    return make_panels(min(variance / BEYOND, VARIANCES[0]), VARIANCES[1], from_zero=False)
+    lowest = max(min(variance / BEYOND, VARIANCES[0]), VARIANCES[1] / WIDEST)
+    return make_panels(lowest, VARIANCES[1], from_zero=False)
 
 
 def _to_lanes(nodes: Float) -> Float:

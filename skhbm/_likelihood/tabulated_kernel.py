@@ -1,4 +1,4 @@
-"""The marginal likelihood from tables, in numba: `skhbm._likelihood.tabulated` has the formulas.
+"""The marginal likelihood from tables, in numba; see `skhbm._likelihood.tabulated`.
 
 Nodes are worked on `LANES` at a time, the lane being the last axis of every array.
 """
