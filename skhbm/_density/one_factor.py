@@ -23,6 +23,8 @@ from skhbm._density.start import START, careful_acceptance, start_of_scales
 from skhbm._density.target import TargetDensity
 from skhbm._likelihood.equal_groups import share_equal_work
 from skhbm._likelihood.marginal import make_marginal
+from skhbm._likelihood.nodes import Groups
+from skhbm._likelihood.tabulated import make_tabulated
 from skhbm._numba.records import make_record
 from skhbm._priors.compiled import as_table, compiled_prior
 from skhbm._priors.prior import hierarchical_priors
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from skhbm._design.design import Design
     from skhbm._design.terms import Terms
     from skhbm._likelihood.marginal import Marginal
+    from skhbm._likelihood.tabulated import Tabulated
     from skhbm._priors.prior import Priors
     from skhbm._types import Float, Int
 
@@ -41,6 +44,9 @@ __all__ = ["OneFactorDensity", "make_one_factor"]
 
 #: Variance of the log residual scale of a group that says nothing about it.
 UNINFORMED = 1e8
+#: Work of an evaluation, rows times squared columns and their cube, above which the likelihood
+#: is tabulated where it can be.
+TABULATED = 2e4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,7 +72,7 @@ class OneFactorDensity(TargetDensity):
         this estimate.
     center, rotation : ndarray of shape (s,), (s, s)
         Sampled coefficients are ``center + rotation @ x``, before their transforms.
-    likelihood : Marginal
+    likelihood : Marginal or Tabulated
     likelihood_table : ndarray
         The table of the likelihood, kept alive.
     basis : Basis
@@ -83,7 +89,7 @@ class OneFactorDensity(TargetDensity):
     log_residual: Any
     center: Float
     rotation: Float
-    likelihood: Marginal
+    likelihood: Marginal | Tabulated
     likelihood_table: Any
     basis: Basis
     priors: Priors
@@ -119,8 +125,8 @@ class OneFactorDensity(TargetDensity):
     @property
     def moments_shape(self) -> tuple[int, int]:
         """Shape of the matrix U of the likelihood."""
-        k = self.likelihood.n_integrated
-        return k + 1, k + 1
+        size = self.likelihood.n_integrated + 1 if self.likelihood.n_moments else 0
+        return size, size
 
     @property
     def start(self) -> Float:
@@ -160,7 +166,7 @@ class OneFactorDensity(TargetDensity):
             n_within=likelihood.n_within,
             n_scalars=len(self.address),
             n_parameters=self.parameters.shape[1],
-            n_moments=(likelihood.n_integrated + 1) ** 2,
+            n_moments=likelihood.n_moments,
             units=self.units,
             priors=self.address,
             parameters=self.parameters,
@@ -245,15 +251,43 @@ def _log_residuals(design: Design, basis: Basis) -> Any:
     return out
 
 
-def _make_likelihood(design: Design, basis: Basis) -> Marginal:
-    """Return the marginal likelihood, equal groups taken together where they can be."""
+def _make_likelihood(design: Design, basis: Basis) -> Marginal | Tabulated:
+    """Return the marginal likelihood, equal groups taken together where they can be.
+
+    Where an evaluation would take long it is tabulated if it can be.
+    """
     q = len(design.terms.varying)
     R, E = np.split(design.roots, [q], axis=2)
     E, weight = E @ basis.columns, np.ones(design.n_groups)
     if q and not design.terms.by_group and not design.others:
         R, E, weight = share_equal_work(R, E)
     roots = np.concatenate([R, E], axis=2)
-    return make_marginal(basis.mean, roots, weight, basis.within, design.log_counts)
+    marginal = make_marginal(basis.mean, roots, weight, basis.within, design.log_counts)
+    _, q, m = E.shape
+    sampled = m - 1 - len(basis.mean)
+    if q > 1 or sampled or design.terms.by_group or design.others:
+        return marginal
+    if len(E) * m**2 + m**3 < TABULATED:
+        return marginal
+    variance = design.scaling.y_scale**-2.0 if design.terms.known else None
+    return make_tabulated(_one_term(design, basis), marginal, variance)
+
+
+def _one_term(design: Design, basis: Basis) -> Groups:
+    """Return the groups of a design whose terms are one, or none, in the basis."""
+    q, k = len(design.terms.varying), len(basis.mean)
+    roots = design.roots.reshape(len(design.roots) * q, -1)
+    roots = roots[roots[:, 0] != 0] if q else np.zeros((0, 1 + k))
+    within = basis.within[0]
+    return Groups(
+        roots[:, 0] ** 2,
+        roots[:, q:] @ basis.columns,
+        np.diag(within)[:-1].copy(),
+        within[:-1, -1].copy(),
+        float(within[-1, -1]),
+        basis.mean,
+        float(design.log_counts[0]),
+    )
 
 
 def _whitening(

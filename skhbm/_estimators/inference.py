@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from skhbm._density.assemble import make_density
+from skhbm._numba.threads import single_threaded_blas
 from skhbm._posterior.complete import make_posterior
 from skhbm._sampling.solvers import draw
 
@@ -21,7 +22,8 @@ def infer(
     design: Design, priors: Priors, seed: int, solver: str, *, threads: int, **settings: Any
 ) -> tuple[Posterior, dict[str, Any], Weights | None]:
     """Draw from the posterior; return it with the statistics of draws and what weights were."""
-    density = make_density(design, priors)
-    draws = draw(density, solver, seed=seed, threads=threads, **settings)
-    posterior = make_posterior(design, density, draws, seed, threads)
+    with single_threaded_blas():
+        density = make_density(design, priors)
+        draws = draw(density, solver, seed=seed, threads=threads, **settings)
+        posterior = make_posterior(design, density, draws, seed, threads)
     return posterior, draws.statistics, draws.weights

@@ -80,6 +80,11 @@ class GivenEffects(NamedTuple):
         return self.marginal.n_within
 
     @property
+    def n_moments(self) -> int:
+        """Length of U among the outputs."""
+        return self.marginal.n_moments
+
+    @property
     def n_effects(self) -> int:
         """Number of effects that are given."""
         return self.forms.n_effects

@@ -24,6 +24,10 @@ class MarginalLikelihood(Protocol):
     def n_within(self) -> int:
         """Number of residual scales."""
 
+    @property
+    def n_moments(self) -> int:
+        """Length of U among the outputs: (k + 1)^2, or 0 if there is no U."""
+
     def table(self) -> Any:
         """Return what the callback reads, valid as long as this object lives."""
 
@@ -35,7 +39,8 @@ class MarginalLikelihood(Protocol):
         scales, the k' coefficients that are given and, with several factors, the effects that
         are given, one after another, all in working units. Outputs are the log density, its
         derivatives in the inputs, and a matrix U (k + 1, k + 1) for the k coefficients g that
-        are integrated out: g ~ Normal(U[k, :k], U[:k, :k]' U[:k, :k]).
+        are integrated out: g ~ Normal(U[k, :k], U[:k, :k]' U[:k, :k]). A likelihood without U
+        has `skhbm._likelihood.tabulated_draws` instead.
         """
 
 

@@ -84,6 +84,11 @@ class Marginal(NamedTuple):
         """Number of residual scales."""
         return len(self.W)
 
+    @property
+    def n_moments(self) -> int:
+        """Length of U among the outputs."""
+        return (self.n_integrated + 1) ** 2
+
     def table(self) -> Any:
         """Return the record that the callback reads; valid as long as the arrays live."""
         n_blocks, q, _, _ = self.roots.shape

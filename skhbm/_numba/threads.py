@@ -5,18 +5,51 @@ from __future__ import annotations
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-__all__ = ["COMPILING", "in_slices", "n_threads"]
+__all__ = ["COMPILING", "in_slices", "n_threads", "single_threaded_blas"]
 
 #: Whoever compiles holds this lock, as PyTensor is not made for threads and what is compiled is
 #: shared.
 COMPILING = threading.Lock()
+
+
+#: Held by the thread that keeps BLAS to one thread.
+LIMITING = threading.Lock()
+
+
+@contextmanager
+def single_threaded_blas() -> Iterator[None]:
+    """Keep NumPy's and SciPy's BLAS to one thread.
+
+    BLAS divides matrices of a hundred columns among threads that wait for each other in busy
+    loops, which takes several times the CPU. The limit is of the whole process. The thread that
+    set it lifts it; if others are at work they do without, so that none can leave it behind.
+    """
+    if not LIMITING.acquire(blocking=False):
+        yield
+        return
+    try:
+        with _blas().limit(limits=1, user_api="blas"):
+            yield
+    finally:
+        LIMITING.release()
+
+
+@cache
+def _blas() -> Any:
+    """Return the handle of the libraries that NumPy and SciPy have loaded, found once."""
+    import scipy.linalg  # noqa: F401  # SciPy's library is loaded with it
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def in_slices(
@@ -31,7 +64,7 @@ def in_slices(
     if n_slices == 1:
         function(slice(0, n))
         return
-    with ThreadPoolExecutor(threads) as pool:
+    with single_threaded_blas(), ThreadPoolExecutor(threads) as pool:
         list(pool.map(function, map(slice, ends[:-1], ends[1:])))
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from skhbm._likelihood.tabulated import Tabulated
+from skhbm._likelihood.tabulated_draws import draw_coefficients, n_innovations
 from skhbm._numba.jit import JIT, njit
 from skhbm._numba.pointers import call_marginal
 from skhbm._numba.threads import in_slices
@@ -60,12 +62,19 @@ def make_posterior(
     """Split the sampler's natural values and draw the integrated coefficients."""
     sampled = _split(design, density, draws.values)
     rng = np.random.default_rng([seed, 0])
-    z = innovations(rng, (*draws.values.shape[:2], len(density.head.basis.mean)))
+    shape, likelihood = draws.values.shape[:2], density.likelihood
     inputs = _likelihood_inputs(design, sampled)
-    given = flat(sampled.coefficients)
-    working = _draw_coefficients(
-        density.head.basis, density.likelihood, inputs, given, flat(z), draws.moments, threads
-    )
+    if isinstance(likelihood, Tabulated):
+        z = innovations(rng, (*shape, n_innovations(likelihood)))
+        working = _draw_from_tables(
+            density.head.basis, likelihood, inputs[:, :-1], inputs[:, -1], flat(z), threads
+        )
+    else:
+        z = innovations(rng, (*shape, len(density.head.basis.mean)))
+        given = flat(sampled.coefficients)
+        working = _draw_coefficients(
+            density.head.basis, likelihood, inputs, given, flat(z), draws.moments, threads
+        )
     _give_known_means(design, density.head.priors, working)
     coef = design.scaling.natural(working, design.terms)
     return Posterior(
@@ -75,8 +84,8 @@ def make_posterior(
         sampled.sigma,
         _new_scales(design, density, sampled, rng, seed),
         sampled.log_sigma,
-        coef.reshape(*z.shape[:2], coef.shape[1]),
-        working.reshape(*z.shape[:2], working.shape[1]),
+        coef.reshape(*shape, coef.shape[1]),
+        working.reshape(*shape, working.shape[1]),
         seed,
     )
 
@@ -130,6 +139,22 @@ def _likelihood_inputs(design: Design, sampled: _Sampled) -> Float:
     sigma = sampled.sigma / design.scaling.y_scale
     rest = (sigma, sampled.coefficients, sampled.effects)
     return np.hstack([cov.reshape(len(cov), len(units) ** 2), *map(flat, rest)])
+
+
+def _draw_from_tables(
+    basis: Basis, likelihood: Tabulated, cov: Float, sigma: Float, z: Float, threads: int
+) -> Float:
+    """Draw the working coefficients (s, n_fixed) exactly, given cov (s, q) and sigma (s,)."""
+    variance = sigma**2
+    ratio = cov.sum(axis=1) / variance
+    working = np.empty((len(z), len(basis.base)))
+
+    def draw(some: slice) -> None:
+        g = draw_coefficients(likelihood, basis.rotation, ratio[some], variance[some], z[some])
+        working[some] = basis.base + g @ basis.rotated.T
+
+    in_slices(draw, len(z), threads)
+    return working
 
 
 def _draw_coefficients(

@@ -57,7 +57,7 @@ def draw(
     return Draws(
         found.values.reshape(chains, draws, -1),
         {"logp": logp, "diverging": np.zeros(logp.shape, bool)},
-        found.moments if len(found.moments) else None,
+        found.moments if found.moments.size else None,
         found.weights,
     )
 

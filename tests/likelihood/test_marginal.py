@@ -13,6 +13,7 @@ from reference import (
     differentiate,
     make_table,
     spread_of,
+    working_rows,
 )
 
 N_POINTS = 6
@@ -31,17 +32,6 @@ TABLES = {
 @pytest.fixture(params=TABLES, ids=str)
 def table(request):
     return make_table(np.random.default_rng(17), **TABLES[request.param])
-
-
-def working_rows(design, structure, table):
-    """Standardise rows by the design's scaling, written out."""
-    scaling = design.scaling
-    fixed = (table.X - scaling.x_mean) / scaling.x_scale
-    varying = table.X[:, list(structure.slopes)] / scaling.x_scale[list(structure.slopes)]
-    ones = np.ones((len(fixed), 1))
-    fixed = np.hstack([ones, fixed]) if structure.intercept else fixed
-    varying = np.hstack([ones, varying]) if structure.varying_intercept else varying
-    return fixed, varying, (table.y - scaling.y_mean) / scaling.y_scale
 
 
 MARGINALS = [

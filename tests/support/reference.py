@@ -300,6 +300,17 @@ class SeveralFactorsOracle:
         return logp + shifted.log_likelihood(*parts, sampled=sampled)
 
 
+def working_rows(design, structure, table):
+    """Standardise rows by the design's scaling, written out."""
+    scaling = design.scaling
+    fixed = (table.X - scaling.x_mean) / scaling.x_scale
+    varying = table.X[:, list(structure.slopes)] / scaling.x_scale[list(structure.slopes)]
+    ones = np.ones((len(fixed), 1))
+    fixed = np.hstack([ones, fixed]) if structure.intercept else fixed
+    varying = np.hstack([ones, varying]) if structure.varying_intercept else varying
+    return fixed, varying, (table.y - scaling.y_mean) / scaling.y_scale
+
+
 def dense_covariance(Z, codes, cov, sigma):
     """Covariance of rows whose group's effects are integrated out."""
     same = codes[:, None] == codes[None, :]
