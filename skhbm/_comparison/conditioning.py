@@ -20,7 +20,7 @@ from skhbm._comparison.reweight_one_factor import add_to_groups
 from skhbm._comparison.reweight_several_factors import add_cells
 from skhbm._inputs.warning import warn
 from skhbm._posterior.posterior import Scales
-from skhbm._sampling.psis import good_k, pareto_smooth, systematic
+from skhbm._sampling.psis import good_k, pareto_smooth, systematic, told_apart
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -121,8 +121,9 @@ def warn_if_unreliable(k: float, n_draws: int) -> None:
     """Warn if Pareto k says that so many draws cannot be reweighted."""
     threshold = good_k(n_draws)
     if k > threshold:
+        written, bound = told_apart(k, threshold)
         warn(
-            f"Pareto k is {k:.2f}, above {threshold:.2f}: the rows change the posterior more "
+            f"Pareto k is {written}, above {bound}: the rows change the posterior more "
             "than its draws can be reweighted for. Use `partial_fit` with these rows, or "
             "`fit` with all of them.",
             ConvergenceWarning,

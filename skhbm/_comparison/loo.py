@@ -19,7 +19,7 @@ from skhbm._comparison.group_density_given_effects import group_rows, left_by_ef
 from skhbm._design.roots import Parts, make_parts
 from skhbm._inputs.warning import warn
 from skhbm._prediction.linear_predictors import MIXTURE, Offsets, blocks, linear_predictors
-from skhbm._sampling.psis import good_k, log_mean_exp, pareto_smooth
+from skhbm._sampling.psis import good_k, log_mean_exp, pareto_smooth, told_apart
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -210,9 +210,10 @@ def make_elpd(
     threshold = good_k(n_draws)
     n_bad = int(np.sum(k > threshold))
     if n_bad:
+        largest, bound = told_apart(float(k.max()), threshold)
         warn(
-            f"Pareto k is above {threshold:.2f} for {n_bad} of {len(k)} units (`{dim}`), the "
-            f"largest {k.max():.2f}: their elpd is not reliable, as the posterior without "
+            f"Pareto k is above {bound} for {n_bad} of {len(k)} units (`{dim}`), the "
+            f"largest {largest}: their elpd is not reliable, as the posterior without "
             "them is far from that with them. Fit without these, or draw more.",
         )
     return _elpd_data(elpd, inside, k, n_draws, dim, labels)

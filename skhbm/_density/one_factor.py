@@ -146,6 +146,12 @@ class OneFactorDensity(TargetDensity):
             scales[:] = start_of_scales([self.priors.sigma], self.response_unit, sigma)
         return x
 
+    @property
+    def spreads(self) -> Int:
+        """Positions of the tau, and of the spread of the residual scales between groups."""
+        between = [self.n_terms + self.n_correlations + SPREAD] * (self.kind == HIERARCHICAL)
+        return np.array([*range(self.n_terms), *between], dtype=np.int64)
+
     def acceptance(self, rate: float) -> float:
         """Return the acceptance rate of steps: higher than asked for few groups."""
         if not self.n_terms:

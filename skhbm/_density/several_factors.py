@@ -155,6 +155,15 @@ class SeveralFactorsDensity(TargetDensity):
             parts.append(factor.start_at(scales))
         return np.concatenate(parts)
 
+    @property
+    def spreads(self) -> Int:
+        """Positions of the tau of all factors, and of other spreads of the head."""
+        parts, first = [self.head.spreads], self.head.n_dim
+        for factor in self.factors:
+            parts.append(np.arange(first, first + factor.n_terms))
+            first += factor.n_dim
+        return np.concatenate(parts)
+
     def acceptance(self, rate: float) -> float:
         """Return the acceptance rate of steps: higher than asked for few groups."""
         if not self.head.n_terms:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 if TYPE_CHECKING:
-    from skhbm._types import Float
+    from skhbm._types import Float, Int
 
 __all__ = ["TargetDensity"]
 
@@ -29,6 +29,10 @@ class TargetDensity(Protocol):
     @property
     def moments_shape(self) -> tuple[int, int]:
         """Shape of the moments of what is integrated out, which an evaluation can keep."""
+
+    @property
+    def spreads(self) -> Int:
+        """Positions of logs of standard deviations that may be zero: those between groups."""
 
     def table(self, *, gradient: bool = True) -> Any:
         """Return the record that the callbacks read, valid as long as this object lives.

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from skhbm._design.design import Design
     from skhbm._posterior.posterior import Posterior
     from skhbm._priors.prior import Priors
-    from skhbm._sampling.draws import Watcher
+    from skhbm._sampling.draws import Watcher, Weights
     from skhbm._statistics.grouped import GroupedStatistics
 
 
@@ -111,8 +111,8 @@ class BaseHierarchicalEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     @abstractmethod
     def _infer(
         self, design: Design, priors: Priors, **settings: Any
-    ) -> tuple[Posterior, dict[str, Any], tuple[float, float] | None]:
-        """Draw the posterior; return it, statistics of draws, and Pareto k and size of weights.
+    ) -> tuple[Posterior, dict[str, Any], Weights | None]:
+        """Draw the posterior; return it, statistics of draws, and what weights were like.
 
         The last is None if the draws have no weights.
         """

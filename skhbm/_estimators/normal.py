@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from skhbm._design.design import Design
     from skhbm._posterior.posterior import Posterior
     from skhbm._priors.prior import Priors
+    from skhbm._sampling.draws import Weights
     from skhbm._statistics.grouped import GroupedStatistics
 
 
@@ -297,7 +298,7 @@ class HierarchicalNormalRegressor(
 
     def _infer(
         self, design: Design, priors: Priors, **settings: Any
-    ) -> tuple[Posterior, dict[str, Any], tuple[float, float] | None]:
+    ) -> tuple[Posterior, dict[str, Any], Weights | None]:
         from skhbm._estimators.inference import infer
 
         return infer(design, priors, **settings)

@@ -11,7 +11,7 @@ from skhbm._design.identifiability import FAR
 from skhbm._inputs.warning import warn
 from skhbm._posterior.datatree import coordinates, hyperparameters
 from skhbm._sampling.laplace import PILOT
-from skhbm._sampling.psis import good_k
+from skhbm._sampling.psis import effective_size, good_k, told_apart
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from skhbm._design.scaling import Scaling
     from skhbm._design.terms import Terms
     from skhbm._posterior.posterior import Posterior
+    from skhbm._sampling.draws import Weights
 
 __all__ = ["diagnose", "warn_if_not_converged"]
 
@@ -29,13 +30,12 @@ RHAT = 1.01
 ENOUGH, SHARE = 400, 0.1
 
 
-def diagnose(
-    posterior: Posterior, diverging: Any, weights: tuple[float, float] | None
-) -> dict[str, Any]:
+def diagnose(posterior: Posterior, diverging: Any, weights: Weights | None) -> dict[str, Any]:
     """Return the worst rank-normalised R-hat and bulk ESS, and where, and divergences.
 
     All parameters are checked but the effects of the integrated factor, which are drawn
-    exactly. If draws were weighted, `weights` has the Pareto k and the effective number.
+    exactly. If draws were weighted, an effective sample size is no larger than what the
+    weights of the draws make it.
     """
     from arviz_stats.base import array_stats
 
@@ -48,18 +48,20 @@ def diagnose(
         chains = _chains(draws)
         rhats[name] = float(array_stats.rhat(chains, chain_axis=0, draw_axis=1, method=method))
         sizes[name] = float(array_stats.ess(draws, chain_axis=0, draw_axis=1, method="bulk"))
+        if weights:
+            size = effective_size(draws.ravel(), weights.spread)
+            sizes[name] = min(sizes[name], size)
     worst = max(rhats, key=lambda name: np.nan_to_num(rhats[name], nan=np.inf))
     least = min(sizes, key=lambda name: np.nan_to_num(sizes[name], nan=0.0))
-    k, effective = weights or (None, np.inf)
     return {
         "max_rhat": rhats[worst],
         "max_rhat_parameter": worst,
         "n_rhat_above": sum(not value <= RHAT for value in rhats.values()),
         "n_parameters": len(rhats),
-        "min_ess": float(min(sizes[least], effective)),
+        "min_ess": sizes[least],
         "min_ess_parameter": least,
         "n_divergences": int(np.sum(diverging)),
-        "pareto_k": k,
+        "pareto_k": weights.k if weights else None,
     }
 
 
@@ -103,14 +105,16 @@ def _warn_if_not_covered(diagnostics: dict[str, Any], n_draws: int) -> None:
     k, threshold = diagnostics["pareto_k"], good_k(n_draws + PILOT)
     size = f"effective sample size is {diagnostics['min_ess']:.0f} of {n_draws} draws"
     if k > threshold:
-        found = f"Pareto k is {k:.2f}, above {threshold:.2f}, and the smallest {size}"
+        written, bound = told_apart(k, threshold)
+        found = f"Pareto k is {written}, above {bound}, and the smallest {size}"
     elif diagnostics["min_ess"] < min(ENOUGH, SHARE * n_draws):
         found = f"The smallest {size}"
     else:
         return
     warn(
-        f"{found} ({diagnostics['min_ess_parameter']}): the posterior is too far from what "
-        "solver='laplace' draws from to be reached by weights. Use solver='nuts'.",
+        f"{found} ({diagnostics['min_ess_parameter']}). The shape of this posterior is hard to "
+        "approximate for solver='laplace': a part of it may have too few draws, or none. Use "
+        "solver='nuts'.",
         ConvergenceWarning,
     )
 

@@ -79,6 +79,19 @@ def scale_of(sigma, s, j):
     return sigma[s, 0] if sigma.shape[1] == 1 else sigma[s, j]
 
 
+@njit(**JIT_INNER)
+def alike(sigma, roots, j, k):
+    """Tell whether Cov[u_j] and Cov[u_k] are equal: R and the residual scale are."""
+    if j == k:
+        return True
+    q = roots.shape[1]
+    for a in range(q):
+        for b in range(q):
+            if roots[j, a, b] != roots[k, a, b]:
+                return False
+    return sigma.shape[1] == 1
+
+
 @njit(**JIT)
 def effect_root(L, sigma, roots, P):
     """Fill P (q, q), where P P' = Cov[u_j], from the roots (q, q + m) of the group."""
@@ -101,23 +114,36 @@ def effect_root(L, sigma, roots, P):
             P[i, b] = t / F[b, b]
 
 
-@njit(**JIT)
-def effect_mean(P, sigma, w, shift, roots, u):
-    """Fill u (q,) with E[u_j], where E_y is less the shift (q,): derivation (8)."""
-    q, width = roots.shape
-    for i in range(q):
-        u[i] = 0.0
+@njit(**JIT_INNER)
+def effect_gain(P, sigma, roots, gain):
+    """Fill P P' R' / sigma^2 (q, q), by which residuals become the mean of the effects."""
+    q = len(P)
     for a in range(q):
-        e = roots[a, width - 1] - shift[a]
-        for c in range(width - 1 - q):
-            e -= roots[a, q + c] * w[c]
-        e /= sigma * sigma
+        for i in range(q):
+            gain[i, a] = 0.0
         for b in range(q):
             t = 0.0
             for c in range(q):
                 t += roots[a, c] * P[c, b]
             for i in range(q):
-                u[i] += P[i, b] * t * e
+                gain[i, a] += P[i, b] * t / (sigma * sigma)
+
+
+@njit(**JIT_INNER)
+def effect_mean(gain, w, shift, k, roots, j, u):
+    """Fill u (q,) with E[u_j], where E_y is less the shift[k] (q,): derivation (8).
+
+    Positions are passed, and not slices: each of these counts references.
+    """
+    _, q, width = roots.shape
+    for i in range(q):
+        u[i] = 0.0
+    for a in range(q):
+        e = roots[j, a, width - 1] - shift[k, a]
+        for c in range(width - 1 - q):
+            e -= roots[j, a, q + c] * w[c]
+        for i in range(q):
+            u[i] += gain[i, a] * e
 
 
 @njit(**JIT)
@@ -127,16 +153,20 @@ def effect_draws(L, sigma, w, shift, roots, codes, z):
     A negative code is a group that was not seen: its effects have mean zero and covariance LL'.
     """
     n_draws, n, q = z.shape
-    P, u = np.empty((q, q)), np.empty(q)
+    P, gain, u = np.empty((q, q)), np.empty((q, q)), np.empty(q)
     for s in range(n_draws):
+        shift_of, w_of, before = shift[s % len(shift)], w[s], -1
         for i in range(n):
             j = codes[i]
             if j >= 0:
                 scale = scale_of(sigma, s, j)
-                effect_root(L[s], scale, roots[j], P)
-                shift_of = shift[s % len(shift), i % shift.shape[1]]
-                effect_mean(P, scale, w[s], shift_of, roots[j], u)
+                if before < 0 or not alike(sigma, roots, before, j):
+                    effect_root(L[s], scale, roots[j], P)
+                    effect_gain(P, scale, roots[j], gain)
+                before = j
+                effect_mean(gain, w_of, shift_of, i % len(shift_of), roots, j, u)
             else:
+                before = -1
                 P[:] = L[s]
                 u[:] = 0.0
             for a in range(q):
@@ -202,7 +232,7 @@ def row_mixture(L, sigma, w, shift, roots, fixed, varying, codes, units, mean, v
     """
     n_draws, q, _ = L.shape
     wT = w.T.copy()
-    P, u = np.empty((q, q)), np.empty(q)
+    P, gain, u = np.empty((q, q)), np.empty((q, q)), np.empty(q)
     roots_of, means_of = np.empty((q, q, n_draws)), np.empty((q, n_draws))
     for i in range(len(codes)):
         j = codes[i]
@@ -211,8 +241,9 @@ def row_mixture(L, sigma, w, shift, roots, fixed, varying, codes, units, mean, v
                 if j >= 0:
                     scale = scale_of(sigma, s, j)
                     effect_root(L[s], scale, roots[j], P)
-                    shift_of = shift[s % len(shift), units[i] % shift.shape[1]]
-                    effect_mean(P, scale, w[s], shift_of, roots[j], u)
+                    effect_gain(P, scale, roots[j], gain)
+                    of = units[i] % shift.shape[1]
+                    effect_mean(gain, w[s], shift[s % len(shift)], of, roots, j, u)
                 else:
                     P[:] = L[s]
                     u[:] = 0.0

@@ -85,23 +85,21 @@ class OneFactorEffects:
         deviation = np.ascontiguousarray((self.w - center).T)
         n, order = len(codes), self._alike_together(codes)
         mean, cov, cross = np.empty((n, q)), np.empty((n, q, q)), np.empty((n, q, len(center)))
+        of_all = self.forms is None
 
         def fill(part: slice) -> None:
             some = order[part]
             shift = self._shifts(codes[some], slice(None))
             roots = _shift_response(self.roots[codes[some]], center)
-            root, before = L, None
-            for i, k in enumerate(some):
-                scale, taken = self._scales(codes[k]), shift[:, i % shift.shape[1]].T
-                R = roots[i, :, :q]
-                # Groups of equal R_j follow each other.
-                if before is None or self.sigma.shape[1] > 1 or not np.array_equal(R, before):
-                    root, before = effect_root(L, scale, R), R
-                u = effect_mean(root, scale, deviation, taken, roots[i])
-                mean[k] = u.mean(axis=1)
-                cross[k] = np.einsum("as,fs->af", u, deviation) / n_draws
-                spread = np.einsum("acs,bcs->ab", root, root) + np.einsum("as,bs->ab", u, u)
-                cov[k] = spread / n_draws - np.outer(mean[k], mean[k])
+            for run in self._runs(roots[:, :, :q]):
+                k = some[run]
+                scale, taken = self._scales(codes[k[0]]), shift if of_all else shift[:, run]
+                root = effect_root(L, scale, roots[run.start, :, :q])
+                u = effect_means(root, scale, deviation, taken, roots[run])
+                mean[k] = u.mean(axis=2)
+                cross[k] = u @ deviation.T / n_draws
+                spread = np.einsum("acs,bcs->ab", root, root) + u @ u.mT
+                cov[k] = spread / n_draws - mean[k, :, None] * mean[k, None, :]
 
         in_slices(fill, n, THREADS, CHUNK)
         return mean, cov, cross
@@ -130,6 +128,12 @@ class OneFactorEffects:
         if self.forms is None:
             return np.zeros((1, 1, q))
         return group_shifts(self.sampled[draws], *self.forms, np.maximum(codes, 0), q)
+
+    def _runs(self, R: Float) -> list[slice]:
+        """Cut groups where R (n, q, q), or the residual scale, is not as in the one before."""
+        changes = np.any(R[1:] != R[:-1], axis=(1, 2)) | (self.sigma.shape[1] > 1)
+        ends = np.flatnonzero(np.concatenate([[True], changes, [True]])).tolist()
+        return list(map(slice, ends[:-1], ends[1:]))
 
     def _alike_together(self, codes: Int) -> Int:
         """Return positions of the groups, in an order that puts equal R_j together."""
@@ -165,6 +169,16 @@ def effect_mean(P: Float, sigma: Float, w: Float, shift: Float, roots: Float) ->
     score = np.einsum("ac,as->cs", roots[:, :q], e)
     whitened = np.einsum("cbs,cs->bs", P, score)
     return np.asarray(np.einsum("ibs,bs->is", P, whitened))  # derivation (8)
+
+
+def effect_means(P: Float, sigma: Float, w: Float, shift: Float, roots: Float) -> Float:
+    """Return E[u_j] (n, q, s) of groups of equal R, with E_y less the shift (1 or s, n, q)."""
+    q = len(P)
+    gain = np.einsum("ibs,cbs,ac->ias", P, P, roots[0, :, :q], optimize=True) / sigma**2
+    e = roots[:, :, -1:] - np.moveaxis(shift, 0, 2) - roots[:, :, q:-1] @ w
+    if q == 1:
+        return gain * e
+    return np.asarray(np.einsum("ias,nas->nis", gain, e))  # derivation (8)
 
 
 def covariance_of_units(z: Float, covariances: Float, unit: Int) -> Float:

@@ -6,6 +6,7 @@ A `Posterior` is arrays only. Fitted estimators keep it, pickle it and predict f
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -15,9 +16,11 @@ from skhbm._posterior.effects import covariance_roots, group_shifts
 from skhbm._posterior.effects_one_factor import OneFactorEffects
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from skhbm._design.design import Design
     from skhbm._likelihood.interface import ConditionalEffects
-    from skhbm._types import Float
+    from skhbm._types import Float, Int
 
 
 __all__ = [
@@ -31,6 +34,8 @@ __all__ = [
 #: overrelaxation, Phys. Rev. D 23, 2901, 1981). The distribution of each draw stays as it is,
 #: and averages over a chain converge like averages over 5/3 as many draws.
 OVERRELAXATION = -0.25
+#: Effects drawn at a time.
+BLOCK = 2**20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -206,13 +211,30 @@ class Posterior:
 
     def effects(self) -> Float:
         """Draw the integrated effects (n_chains, n_draws, n_groups, q) in working units."""
-        design = self.design
-        rng = np.random.default_rng([self.seed, 1])
-        z = innovations(rng, (*self.shape, design.n_groups, self.tau.shape[2]))
-        every = z.reshape(self.n_draws, *z.shape[2:])
+        out = np.empty((self.n_draws, self.design.n_groups, self.tau.shape[2]))
+        for draws, effects in self.effect_blocks():
+            out[draws] = effects
+        return out.reshape(*self.shape, *out.shape[1:])
+
+    def effect_blocks(self) -> Iterator[tuple[slice, Float]]:
+        """Yield draws of all chains, and their effects (s, n_groups, q), as `effects` has them.
+
+        A few draws at a time, so that memory does not grow with draws times groups.
+        """
+        design, q = self.design, self.tau.shape[2]
         given, groups = self.conditional_effects(), np.arange(design.n_groups)
-        in_slices(lambda draws: given.draw(groups, every[draws], draws), self.n_draws, 2)
-        return z
+        rng = np.random.default_rng([self.seed, 1])
+        n_chains, n_draws = self.shape
+        longest = max(1, BLOCK // max(1, len(groups) * q))
+        for chain in range(n_chains):
+            before = None
+            for first in range(0, n_draws, longest):
+                n = min(longest, n_draws - first)
+                z = innovations(rng, (1, n, len(groups), q), before)[0]
+                before = z[-1].copy()
+                start = chain * n_draws + first
+                in_slices(partial(_draw_part, given, groups, z, start), n, 2)
+                yield slice(start, start + n), z
 
     def factor_effects(self, factor: int) -> Float:
         """Return draws of the effects of a factor (n_chains, n_draws, n_groups, q).
@@ -239,10 +261,27 @@ def flat(draws: Float) -> Float:
     return draws.reshape(draws.shape[0] * draws.shape[1], draws.shape[2])
 
 
-def innovations(rng: np.random.Generator, shape: tuple[int, ...]) -> Float:
-    """Return standard normals, negatively correlated along the second axis, the draws."""
+def _draw_part(
+    given: ConditionalEffects, groups: Int, z: Float, start: int, part: slice
+) -> None:
+    """Turn a part of standard normals z (s, n, q) into effects; z[0] is of the draw `start`."""
+    given.draw(groups, z[part], slice(start + part.start, start + part.stop))
+
+
+def innovations(
+    rng: np.random.Generator, shape: tuple[int, ...], before: Float | None = None
+) -> Float:
+    """Return standard normals, negatively correlated along the second axis, the draws.
+
+    They go on from those of the draw `before`, if there is one.
+    """
     z = rng.standard_normal(shape)
-    fresh = np.sqrt(1 - OVERRELAXATION**2)
+    first = z[:, 0].copy()
+    z *= np.sqrt(1 - OVERRELAXATION**2)
+    if before is None:
+        z[:, 0] = first
+    else:
+        z[:, 0] += OVERRELAXATION * before
     for t in range(1, shape[1]):
-        z[:, t] = OVERRELAXATION * z[:, t - 1] + fresh * z[:, t]
+        z[:, t] += OVERRELAXATION * z[:, t - 1]
     return z

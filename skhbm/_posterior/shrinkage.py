@@ -155,13 +155,17 @@ def pooling_summary(
     units = design.scaling.effect_units(design.factors[factor].terms)
     L = covariance_roots(posterior.scales[factor].covariances(units))
     tail = (1 - probability) / 2
+    which = np.arange(len(R))
+    if sigma.shape[1] == 1:
+        # Groups of equal R are pooled alike.
+        R, which = np.unique(R, axis=0, return_inverse=True)
     out = np.empty((3, len(R), L.shape[1]))
     for first in range(0, len(R), 64):
         last = min(first + 64, len(R))
         factors = pooling_factors(L, sigma, R, np.arange(first, last))
         out[0, first:last] = factors.mean(axis=0)
         out[1:, first:last] = np.quantile(factors, [tail, 1 - tail], axis=0)
-    return out
+    return out[:, which]
 
 
 def _complete_pooling(posterior: Posterior) -> Float:

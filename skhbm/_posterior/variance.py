@@ -12,6 +12,7 @@ precisions, and are taken as if the rows of the cell had equal errors.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from skhbm._numba.threads import in_slices
 from skhbm._posterior.posterior import flat
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from skhbm._design.terms import Terms
     from skhbm._posterior.posterior import Posterior
@@ -158,24 +159,39 @@ def fitted_variances(
     widths = [len(terms.varying) for terms in every]
     sizes = [factor.n_groups for factor in design.factors]
     first = first_effects(tuple(statistics.codes.T), widths, sizes)
-    effects = np.hstack(
-        [posterior.factor_effects(f).reshape(posterior.n_draws, -1) for f in range(len(every))]
-    )
     positions = np.concatenate([_positions(terms, slopes) for terms in every])
     centred = mean - n @ mean / n.sum()
     Z = np.column_stack([np.ones(len(n)), mean[:, slopes]])
     by_slope = np.ascontiguousarray(cross[:, slopes])
     extra = np.empty(posterior.n_draws)
 
-    def fill(draws: slice) -> None:
-        _add_effects(
-            beta[draws], effects[draws], first, np.array(widths), positions, n, centred, Z,
-            by_slope, slopes, extra[draws],
-        )  # fmt: skip
+    for block, effects in _every_effect(posterior):
 
-    in_slices(fill, posterior.n_draws, 2)
+        def fill(part: slice, of: slice = block, effects: Float = effects) -> None:
+            draws = slice(of.start + part.start, of.start + part.stop)
+            _add_effects(
+                beta[draws], effects[part], first, np.array(widths), positions, n, centred, Z,
+                by_slope, slopes, extra[draws],
+            )  # fmt: skip
+
+        in_slices(fill, len(effects), 2)
     within = np.einsum("sk,kl,sl->s", beta, cross.sum(axis=0), beta, optimize=True)
     return population, np.maximum(within + extra, 0.0) / (n.sum() - 1)
+
+
+def _every_effect(posterior: Posterior) -> Iterator[tuple[slice, Float]]:
+    """Yield draws and their effects (s, n_effects), by factor, group and term."""
+    design = posterior.design
+    others = [
+        flat(posterior.factor_effects(f).reshape(*posterior.shape, -1))
+        for f in range(len(design.factors))
+        if f != design.integrated
+    ]
+    for draws, working in posterior.effect_blocks():
+        integrated = design.scaling.natural_effects(working, design.terms)
+        parts = [effects[draws] for effects in others]
+        parts.insert(design.integrated, integrated.reshape(len(integrated), -1))
+        yield draws, np.hstack(parts) if others else parts[0]
 
 
 def _positions(terms: Terms, slopes: Int) -> Int:
@@ -212,7 +228,7 @@ def _add_effects(beta, effects, first, widths, positions, n, centred, Z, cross, 
             for a in range(k + 1):
                 t += Z[c, a] * u[a]
             m[c] = t
-            mean += n[c] * t / total
+            mean += n[c] * t
             for a in range(k):
                 t = 0.0
                 for b in range(p):
@@ -220,6 +236,7 @@ def _add_effects(beta, effects, first, widths, positions, n, centred, Z, cross, 
                 for b in range(k):
                     t += cross[c, a, slopes[b]] * u[1 + b]
                 result += t * u[1 + a]
+        mean /= total
         for c in range(n_cells):
             result += n[c] * (m[c] - mean) ** 2
         out[s] = result
@@ -347,9 +364,21 @@ def _summary(draws: Float, probability: float) -> Float:
 
 
 def _factor_pooling(posterior: Posterior, factor: int) -> Float:
-    """Apply `pooling_factor` to draws of the effects."""
-    effects = posterior.factor_effects(factor)
-    if effects.shape[2] < 2:
-        return np.full(effects.shape[3], np.nan)
-    between = np.var(effects, axis=2, ddof=1).mean(axis=(0, 1))
-    return pooling_factor(effects.mean(axis=(0, 1)), between)
+    """Apply `pooling_factor` to draws of the effects, by sums over a few draws at a time."""
+    design = posterior.design
+    of_factor = design.factors[factor]
+    if of_factor.n_groups < 2:
+        return np.full(len(of_factor.terms.varying), np.nan)
+    blocks: Iterator[Float]
+    if factor == design.integrated:
+        natural = partial(design.scaling.natural_effects, terms=design.terms)
+        blocks = (natural(effects) for _, effects in posterior.effect_blocks())
+    else:
+        drawn = posterior.factor_effects(factor)
+        blocks = iter([drawn.reshape(posterior.n_draws, *drawn.shape[2:])])
+    shape = of_factor.n_groups, len(of_factor.terms.varying)
+    total, between = np.zeros(shape), np.zeros(shape[1])
+    for effects in blocks:
+        total += effects.sum(axis=0)
+        between += np.var(effects, axis=1, ddof=1).sum(axis=0)
+    return pooling_factor(total / posterior.n_draws, between / posterior.n_draws)

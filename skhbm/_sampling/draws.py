@@ -26,12 +26,13 @@ class Weights(NamedTuple):
     ----------
     k : float
         Pareto shape of the weights.
-    effective : float
-        Effective number of the draws that were weighted (Kish).
+    spread : ndarray of shape (n,)
+        How uncertain weights make means over the draws that were chosen: see
+        `skhbm._sampling.psis.resample`.
     """
 
     k: float
-    effective: float
+    spread: Float
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -5,10 +5,11 @@ proposal are weighted by the ratio of the two densities, smoothed (`skhbm._sampl
 resampled: they are of the posterior itself, as far as Pareto k says that the weights can be
 trusted.
 
-Where the curvature at the mode misjudges the tails (as of the log of a scale that may be zero),
-proposals are learned: the next proposal has the mean and covariance of the weighted draws so
-far. All draws stay in use, weighted by the density of the mixture of proposals that they came
-from (adaptive multiple importance sampling: Cornuet, Marin, Mira & Robert 2012,
+Standard deviations that may be zero have coordinates of their own (`skhbm._sampling.half_t`).
+Where the curvature at the mode misjudges the tails even so, proposals are learned: the next
+proposal has the mean and covariance of the weighted draws so far. All draws stay in use,
+weighted by the density of the mixture of proposals that they came from (adaptive multiple
+importance sampling: Cornuet, Marin, Mira & Robert 2012,
 https://doi.org/10.1111/j.1467-9469.2011.00756.x).
 """
 
@@ -23,7 +24,8 @@ from scipy.special import logsumexp
 
 from skhbm._density.evaluation import log_densities, natural_values
 from skhbm._sampling.draws import Weights
-from skhbm._sampling.psis import pareto_smooth, systematic
+from skhbm._sampling.half_t import HalfT
+from skhbm._sampling.psis import pareto_smooth, resample
 
 if TYPE_CHECKING:
     from skhbm._density.target import TargetDensity
@@ -38,8 +40,8 @@ DEGREES = 5.0
 SHARE, WIDER = 0.2, 3.0
 #: Draws by which a proposal is judged: the least number, and a number for each dimension.
 PILOT, PILOT_BY_DIMENSION = 500, 50
-#: How often the proposal is learned anew at the most.
-ROUNDS = 4
+#: How often the proposal is learned anew at the most: from pilots, and from all draws.
+ROUNDS, MORE_ROUNDS = 4, 3
 #: A proposal is good enough with k below, and with an effective share of draws above these.
 GOOD_K, GOOD_SHARE = 0.5, 0.5
 #: Effective draws for each dimension that a covariance can be learned from.
@@ -75,8 +77,7 @@ class Weighted(NamedTuple):
 class _Proposal(NamedTuple):
     """A mixture of a multivariate Student-t distribution and a wider one of the same center.
 
-    The wider part is for densities that fall slowly to one side, however narrow they are: that
-    of the log of a standard deviation falls exponentially at a rate of 1 to the left.
+    The wider part is for densities that fall slowly to one side, however narrow they are.
     """
 
     center: Float
@@ -101,17 +102,18 @@ class _Proposal(NamedTuple):
 
 
 class _Sample(NamedTuple):
-    """All draws so far, of a mixture of proposals."""
+    """Draws of a mixture of proposals, and their log densities in the coordinates z."""
 
+    coordinates: HalfT
     proposals: list[_Proposal]
     sizes: list[int]
-    x: Float
+    z: Float
     logp: Float
     moments: Float
 
     def weights(self) -> tuple[Float, float]:
         """Return normalised smoothed weights (n,) and Pareto k."""
-        logs = [np.log(n) + p.log_density(self.x) for p, n in zip(*self[:2], strict=True)]
+        logs = [np.log(n) + p.log_density(self.z) for p, n in zip(*self[1:3], strict=True)]
         ratios = self.logp - logsumexp(logs, axis=0)
         smoothed, k = pareto_smooth(ratios[None])
         return np.exp(smoothed[0]), float(k[0])
@@ -135,16 +137,22 @@ def laplace(
     sample, proposal = _learn_proposal(density, start, rng, threads)
     sample = _extend(sample, proposal, density, rng, n, threads)
     weights, k = sample.weights()
-    # The order is random, since draws of a single proposal are not of the posterior.
-    order = rng.permutation(len(weights))
-    chosen = order[systematic(weights[order], n, rng)]
+    for _ in range(MORE_ROUNDS):
+        # All draws may show of the tails what pilots could not see.
+        if k < GOOD_K or 1.0 / np.sum(weights**2) < LEARNABLE * len(start):
+            break
+        proposal = _learn(sample.z, weights)
+        sample = _extend(sample, proposal, density, rng, n, threads)
+        weights, k = sample.weights()
+    chosen, spread = resample(weights, n, rng)
+    x, slopes = sample.coordinates.unconstrained(sample.z[chosen])
     # Moments are of use only if those of all draws were kept.
     kept = len(sample.moments) == len(weights)
     return Weighted(
-        natural_values(density, sample.x[chosen]),
-        sample.logp[chosen],
+        natural_values(density, x),
+        sample.logp[chosen] - np.log(slopes).sum(axis=1),
         sample.moments[chosen] if kept else sample.moments[:0],
-        Weights(k, 1.0 / np.sum(weights**2)),
+        Weights(k, spread),
     )
 
 
@@ -152,28 +160,28 @@ def _learn_proposal(
     density: TargetDensity, start: Float, rng: np.random.Generator, threads: int
 ) -> tuple[_Sample, _Proposal]:
     """Return a proposal that covers the density, if one is found, and all draws so far."""
-    pilot = max(PILOT, PILOT_BY_DIMENSION * len(start))
-    proposal = _at_mode(density, start)
+    d, pilot = len(start), max(PILOT, PILOT_BY_DIMENSION * len(start))
+    coordinates, proposal = _at_mode(density, start)
     nothing = np.empty((0, *density.moments_shape))
-    sample = _Sample([], [], np.empty((0, len(start))), np.empty(0), nothing)
+    sample = _Sample(coordinates, [], [], np.empty((0, d)), np.empty(0), nothing)
     sample = _extend(sample, proposal, density, rng, PILOT, threads)
     for _ in range(ROUNDS):
         weights, k = sample.weights()
         share = 1.0 / np.sum(weights**2) / len(weights)
-        if (k < GOOD_K and share > GOOD_SHARE) or share * pilot < LEARNABLE * len(start):
+        if (k < GOOD_K and share > GOOD_SHARE) or share * pilot < LEARNABLE * d:
             break
         if len(weights) < pilot:
             sample = _extend(sample, proposal, density, rng, pilot - len(weights), threads)
             weights, _ = sample.weights()
-        proposal = _learn(sample.x, weights)
+        proposal = _learn(sample.z, weights)
         sample = _extend(sample, proposal, density, rng, pilot, threads)
     return sample, proposal
 
 
-def _at_mode(density: TargetDensity, start: Float) -> _Proposal:
-    """Return the proposal that has the mode of the density, and its curvature there."""
+def _at_mode(density: TargetDensity, start: Float) -> tuple[HalfT, _Proposal]:
+    """Return coordinates and the proposal with the mode of the density, and its curvature."""
     if not len(start):
-        return _Proposal(start, np.empty((0, 0)))
+        return HalfT(density.spreads, start), _Proposal(start, np.empty((0, 0)))
 
     def minus(x: Float) -> tuple[float, Float]:
         logp, gradient = density.value_and_gradient(x)
@@ -185,13 +193,15 @@ def _at_mode(density: TargetDensity, start: Float) -> _Proposal:
     rows = [(minus(mode + h)[1] - minus(mode - h)[1]) / (2.0 * STEP) for h in steps]
     values, vectors = np.linalg.eigh(0.5 * (np.array(rows) + np.array(rows).T))
     covariance = (vectors / np.maximum(values, FLATTEST)) @ vectors.T
-    return _Proposal(mode, np.linalg.cholesky(covariance))
+    coordinates = HalfT(density.spreads, mode[density.spreads])
+    center, slope = coordinates.at_center(mode)
+    return coordinates, _Proposal(center, np.linalg.cholesky(covariance) / slope[:, None])
 
 
-def _learn(x: Float, weights: Float) -> _Proposal:
+def _learn(z: Float, weights: Float) -> _Proposal:
     """Return the proposal that has the mean and covariance of weighted draws."""
-    center = weights @ x
-    residual = (x - center) * np.sqrt(weights)[:, None]
+    center = weights @ z
+    residual = (z - center) * np.sqrt(weights)[:, None]
     return _Proposal(center, np.linalg.qr(residual, mode="r").T)
 
 
@@ -204,12 +214,14 @@ def _extend(
     threads: int,
 ) -> _Sample:
     """Add n draws of a proposal."""
-    x = proposal.draw(rng, n)
-    proposals, sizes = sample.proposals, sample.sizes
+    coordinates, proposals, sizes = sample[:3]
     if proposals and proposals[-1] is proposal:
         sizes = [*sizes[:-1], sizes[-1] + n]
     else:
         proposals, sizes = [*proposals, proposal], [*sizes, n]
-    new = (x, *log_densities(density, x, threads))
-    arrays = [np.concatenate(pair) for pair in zip(sample[2:], new, strict=True)]
-    return _Sample(proposals, sizes, *arrays)
+    z = proposal.draw(rng, n)
+    x, slopes = coordinates.unconstrained(z)
+    logp, moments = log_densities(density, x, threads)
+    new = z, logp + np.log(slopes).sum(axis=1), moments
+    arrays = [np.concatenate(pair) for pair in zip(sample[3:], new, strict=True)]
+    return _Sample(coordinates, proposals, sizes, *arrays)

@@ -5,6 +5,7 @@ Vehtari, Simpson, Gelman, Yao & Gabry (2024), https://jmlr.org/papers/v25/19-556
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,15 @@ if TYPE_CHECKING:
     from skhbm._types import Float, Int
 
 
-__all__ = ["good_k", "log_mean_exp", "pareto_smooth", "systematic"]
+__all__ = [
+    "effective_size",
+    "good_k",
+    "log_mean_exp",
+    "pareto_smooth",
+    "resample",
+    "systematic",
+    "told_apart",
+]
 
 
 def pareto_smooth(log_ratios: Float, efficiency: float = 1.0) -> tuple[Float, Float]:
@@ -54,6 +63,12 @@ def good_k(n_draws: int) -> float:
     return min(1 - 1 / np.log10(max(n_draws, 2)), 0.7)
 
 
+def told_apart(k: float, threshold: float) -> tuple[str, str]:
+    """Write a k with two digits, rounded up, and the threshold below it, rounded down."""
+    up = math.ceil(100 * k) / 100 if math.isfinite(k) else k
+    return f"{up:.2f}", f"{math.floor(100 * threshold + 1e-9) / 100:.2f}"
+
+
 def log_mean_exp(values: Float, axis: int = -1) -> Float:
     """Return the log of the mean of exponentials along an axis, without overflow."""
     top = values.max(axis=axis, keepdims=True)
@@ -69,6 +84,40 @@ def systematic(weights: Float, n: int, rng: np.random.Generator) -> Int:
     """
     places = (rng.random() + np.arange(n)) / n
     return np.minimum(np.searchsorted(np.cumsum(weights), places), len(weights) - 1)
+
+
+def resample(weights: Float, n: int, rng: np.random.Generator) -> tuple[Int, Float]:
+    """Choose n draws in proportion to their weights, and say how uncertain their means are.
+
+    The order is random, and what is chosen several times follows each other.
+
+    Returns
+    -------
+    chosen : ndarray of int of shape (n,)
+        Positions of the chosen draws.
+    spread : ndarray of shape (n,)
+        Factors s_i for which the mean of a function f over the chosen draws has about the
+        variance mean(s_i (f_i - mean(f))^2), as `effective_size` has it. With the normalised
+        weights w of all draws, that of the weighted mean is sum(w_i^2 (f_i - mean(f))^2)
+        (Owen 2013, Monte Carlo theory, methods and examples, equation 9.9): a draw has
+        s_i = w_i. To this comes the chance with which n w_i is rounded.
+    """
+    order = rng.permutation(len(weights))
+    chosen = order[systematic(weights[order], n, rng)]
+    copies = n * weights[chosen]
+    rest = copies % 1.0
+    return chosen, (copies + rest * (1.0 - rest) / copies) / n
+
+
+def effective_size(draws: Float, spread: Float) -> float:
+    """Return how many independent draws the mean and the variance are worth, the lesser.
+
+    `draws` (n,) are resampled, and `spread` (n,) is that of `resample`.
+    """
+    squares = (draws - draws.mean()) ** 2
+    scatter = (squares - squares.mean()) ** 2
+    sizes = [f.mean() / np.mean(spread * f) for f in (squares, scatter) if f.any()]
+    return float(min(sizes))
 
 
 def _smooth(array_stats: Any, ratios: Float, efficiency: float) -> tuple[Float, float]:

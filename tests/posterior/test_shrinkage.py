@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from marks import FEW_DRAWS
 from named_sites import SITES, SIZE
+from structures import fit, rows_of
 
 pytestmark = [
     # PyTensor warns when it simulates from a model.
@@ -55,3 +56,16 @@ def test_variance_components_have_a_row_per_term_and_the_residual(site_model, si
     np.testing.assert_allclose(
         table["sd"][: len(site_terms)], site_model.group_scale_, rtol=1e-9
     )
+
+
+def test_moments_of_groups_alike_are_those_of_each_alone():
+    """Groups of equal size share the roots of their covariances; single groups do not."""
+    rows = rows_of(5, sizes=(4, 7, 4, 4, 2, 7, 70))
+    model = fit(rows, draws=50, tune=50, chains=2)
+    posterior = model._posterior
+    effects, center = posterior.conditional_effects(), posterior.coefficients().mean(axis=0)
+    together = effects.posterior_moments(np.arange(7), center)
+    for group in range(7):
+        alone = effects.posterior_moments(np.array([group]), center)
+        for found, expected in zip(together, alone, strict=True):
+            np.testing.assert_allclose(found[group], expected[0], rtol=1e-10, atol=1e-12)

@@ -1,5 +1,7 @@
 """R^2 and shares of variance against the rows and draws, one draw after another."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from structures import EXPLICIT, STRUCTURES, draws_of, fit, rows_of
@@ -153,3 +155,27 @@ def test_conditioning_keeps_up():
     error = 5 * np.sqrt(2) * refit.bayesian_r2_["sd"] / np.sqrt(after.diagnostics_["min_ess"])
     difference = after.bayesian_r2_["mean"] - refit.bayesian_r2_["mean"]
     assert np.all(np.abs(difference) <= error)
+
+
+@pytest.mark.parametrize("block", [1, 37, 2**20])
+def test_effects_are_the_same_however_few_are_drawn_at_a_time(block, monkeypatch):
+    model = fit(rows_of(5), draws=13, tune=30, chains=3, varying_slopes="all")
+    posterior = model._posterior
+    expected, table = posterior.effects(), model.bayesian_r2_
+    monkeypatch.setattr("skhbm._posterior.posterior.BLOCK", block)
+    again = np.concatenate([effects for _, effects in posterior.effect_blocks()])
+    np.testing.assert_array_equal(again.reshape(expected.shape), expected)
+    assert model.bayesian_r2_.equals(table)
+
+
+@pytest.mark.parametrize("attribute", ["variance_components_", "bayesian_r2_"])
+def test_draws_of_all_effects_are_never_in_memory_at_once(attribute):
+    """Four hundred draws of 20,000 groups would be 64 MB; a block of draws is 8 MB."""
+    groups = np.repeat(np.arange(20_000), 2)
+    y = np.random.default_rng(0).standard_normal(len(groups))
+    model = fit((None, y, groups), draws=100)
+    tracemalloc.start()
+    getattr(model, attribute)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 48e6
