@@ -95,6 +95,8 @@ class BaseHierarchicalEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         groups: Any = None,
         return_std: bool = False,
         return_cov: bool = False,
+        *,
+        kind: str = "response",
     ) -> Any:
         """Predict the target; see `Predicting`."""
 

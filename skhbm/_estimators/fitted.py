@@ -12,6 +12,7 @@ from skhbm._inputs.parameters import as_probability
 from skhbm._posterior.moments import add_moments, start_moments
 from skhbm._posterior.shrinkage import group_coefficients, shrinkage_columns
 from skhbm._posterior.variance import partition_columns, r2_columns, variance_columns
+from skhbm._prediction.coefficient_intervals import intervals
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -49,11 +50,13 @@ class Fitted(BaseHierarchicalEstimator):
         check_is_fitted(self)
         import pandas as pd
 
-        moments, n_factors = self._moments(), len(self._posterior.design.factors)
-        tables = [
-            pd.DataFrame(shrinkage_columns(self._posterior, moments, factor, INTERVAL))
-            for factor in range(n_factors)
-        ]
+        posterior, moments = self._posterior, self._moments()
+        n_factors = len(posterior.design.factors)
+        tables = []
+        for factor in range(n_factors):
+            interval = intervals(posterior, moments, factor, INTERVAL)
+            columns = shrinkage_columns(posterior, moments, factor, INTERVAL, interval)
+            tables.append(pd.DataFrame(columns))
         return tables[0] if n_factors == 1 else pd.concat(tables, ignore_index=True)
 
     @property

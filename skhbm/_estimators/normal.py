@@ -125,11 +125,12 @@ class HierarchicalNormalRegressor(
     shrinkage_ : DataFrame
         For each group and varying term of each factor: number of rows, the estimate from the
         group's rows alone (``no_pooling``; NaN if they are too few), the posterior mean
-        (``partial_pooling``) and standard deviation (``sd``), least squares of all rows
-        (``complete_pooling``), and the share of the population in the posterior mean
-        (``pooling``, with a 90 % interval): 1 - tau^2 / (tau^2 + se^2) for an intercept,
-        the diagonal of (A_j / sigma^2 + Sigma^-1)^-1 Sigma^-1 in general [1]_, of
-        lines about the means of the features if the priors of tau and corr hold there.
+        (``partial_pooling``), standard deviation (``sd``) and 90 % interval (``lower``,
+        ``upper``), least squares of all rows (``complete_pooling``), and the share of the
+        population in the posterior mean (``pooling``, with a 90 % interval):
+        1 - tau^2 / (tau^2 + se^2) for an intercept, the diagonal of
+        (A_j / sigma^2 + Sigma^-1)^-1 Sigma^-1 in general [1]_, of lines about the means of
+        the features if the priors of tau and corr hold there.
     variance_components_ : DataFrame
         For each factor's varying terms and the residual: standard deviation with a 90 %
         interval, variance, intraclass correlation with a 90 % interval, and pooling factor

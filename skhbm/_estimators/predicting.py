@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 from skhbm._estimators.fitted import Fitted
 from skhbm._inputs.arrays import as_target, as_weights
 from skhbm._inputs.new_rows import read_new_rows, read_observed
-from skhbm._inputs.parameters import as_count, as_probabilities, as_probability, as_random_state
+from skhbm._inputs.parameters import (
+    as_count,
+    as_probabilities,
+    as_probability,
+    as_random_state,
+    has_noise,
+)
 from skhbm._prediction import predictive
 
 if TYPE_CHECKING:
@@ -28,6 +34,8 @@ class Predicting(Fitted):
         groups: Any = None,
         return_std: bool = False,
         return_cov: bool = False,
+        *,
+        kind: str = "response",
     ) -> Any:
         """Predict the target: posterior predictive mean, and its uncertainty if asked for.
 
@@ -43,6 +51,11 @@ class Predicting(Fitted):
             between groups and the uncertainty of all parameters.
         return_cov : bool, default=False
             Whether to return the joint covariance of the rows.
+        kind : {"response", "mean"}, default="response"
+            Whether the uncertainty is that of y, or of its expectation given its group: the
+            same without residual noise. For a new or missing group the spread between groups
+            is in both. The mean is the same. With known errors there is no residual noise to
+            leave out, and no difference.
 
         Returns
         -------
@@ -58,20 +71,29 @@ class Predicting(Fitted):
         NotFittedError
             Before fit.
         ValueError
-            If both are asked for, or the rows are not like those of fit.
+            If both are asked for, there is no such `kind`, or the rows are not like those of
+            fit.
         """
+        with_noise = has_noise(kind)
         if return_std and return_cov:
             msg = "At most one of `return_std` and `return_cov` can be requested."
             raise ValueError(msg)
         rows = read_new_rows(self, X, groups)
         moments = self._moments(rows.codes)
-        mean, std = predictive.moments(self._posterior, moments, rows, with_sd=return_std)
+        mean, std = predictive.moments(
+            self._posterior, moments, rows, with_sd=return_std, with_noise=with_noise
+        )
         if return_cov:
-            return mean, predictive.covariance(self._posterior, rows)
+            return mean, predictive.covariance(self._posterior, rows, with_noise=with_noise)
         return (mean, std) if return_std else mean
 
     def predict_interval(
-        self, X: ArrayLike | None, groups: Any = None, coverage: Any = 0.9
+        self,
+        X: ArrayLike | None,
+        groups: Any = None,
+        coverage: Any = 0.9,
+        *,
+        kind: str = "response",
     ) -> Float:
         """Predict equal-tailed intervals of the posterior predictive distribution.
 
@@ -80,7 +102,10 @@ class Predicting(Fitted):
         X, groups
             As in :meth:`predict`.
         coverage : float, default=0.9
-            Probability that y is inside.
+            Probability that y is inside, or its expectation.
+        kind : {"response", "mean"}, default="response"
+            Whether intervals are of y, or of its expectation given its group, as in
+            :meth:`predict`.
 
         Returns
         -------
@@ -90,20 +115,23 @@ class Predicting(Fitted):
         Raises
         ------
         ValueError
-            If `coverage` is not in (0, 1).
+            If `coverage` is not in (0, 1), or there is no such `kind`.
         """
         tail = (1 - as_probability(coverage, "coverage")) / 2
-        return self.predict_quantiles(X, groups, quantiles=(tail, 1 - tail))
+        return self.predict_quantiles(X, groups, quantiles=(tail, 1 - tail), kind=kind)
 
     def predict_quantiles(
         self,
         X: ArrayLike | None,
         groups: Any = None,
         quantiles: ArrayLike = (0.05, 0.25, 0.5, 0.75, 0.95),
+        *,
+        kind: str = "response",
     ) -> Float:
         """Predict quantiles of the posterior predictive distribution.
 
-        The distribution is the mixture, over draws, of the normals that y has given each draw.
+        The distribution is the mixture, over draws, of the normals that y, or its expectation,
+        has given each draw.
 
         Parameters
         ----------
@@ -111,6 +139,9 @@ class Predicting(Fitted):
             As in :meth:`predict`.
         quantiles : array-like of shape (n_quantiles,)
             Probabilities.
+        kind : {"response", "mean"}, default="response"
+            Whether quantiles are of y, or of its expectation given its group, as in
+            :meth:`predict`.
 
         Returns
         -------
@@ -120,11 +151,12 @@ class Predicting(Fitted):
         Raises
         ------
         ValueError
-            If a probability is not in (0, 1).
+            If a probability is not in (0, 1), or there is no such `kind`.
         """
+        with_noise = has_noise(kind)
         rows = read_new_rows(self, X, groups)
         probabilities = as_probabilities(quantiles, "quantiles")
-        return predictive.quantiles(self._posterior, rows, probabilities)
+        return predictive.quantiles(self._posterior, rows, probabilities, with_noise=with_noise)
 
     def sample_y(
         self,
@@ -132,6 +164,8 @@ class Predicting(Fitted):
         groups: Any = None,
         n_samples: Any = 1,
         random_state: Any = 0,
+        *,
+        kind: str = "response",
     ) -> Float:
         """Draw from the joint posterior predictive distribution of the rows.
 
@@ -143,6 +177,9 @@ class Predicting(Fitted):
             Number of draws per row.
         random_state : int, RandomState instance or None, default=0
             Seed.
+        kind : {"response", "mean"}, default="response"
+            Whether draws are of y, or of its expectation given its group, as in
+            :meth:`predict`. For one seed they differ by the residual noise alone.
 
         Returns
         -------
@@ -153,12 +190,13 @@ class Predicting(Fitted):
         Raises
         ------
         ValueError
-            If `n_samples` is not a positive integer.
+            If `n_samples` is not a positive integer, or there is no such `kind`.
         """
+        with_noise = has_noise(kind)
         rows = read_new_rows(self, X, groups)
         count = as_count(n_samples, "n_samples")
         rng = as_random_state(random_state)
-        return predictive.samples(self._posterior, rows, count, rng)
+        return predictive.samples(self._posterior, rows, count, rng, with_noise=with_noise)
 
     def log_predictive_density(
         self,

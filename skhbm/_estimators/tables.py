@@ -13,7 +13,7 @@ from skhbm._estimators.base import BaseHierarchicalEstimator
 from skhbm._estimators.given_statistics import check_enough, set_columns
 from skhbm._inputs.columns import find_columns
 from skhbm._inputs.fit_rows import check_names
-from skhbm._inputs.parameters import as_count, as_list, check_parameters
+from skhbm._inputs.parameters import as_count, as_list, check_parameters, has_noise
 from skhbm._statistics.grouped import GroupedStatistics
 
 if TYPE_CHECKING:
@@ -99,6 +99,8 @@ class OnTables(BaseHierarchicalEstimator):
         groups: str | Sequence[str] | None = None,
         return_std: bool = False,
         batch_size: int = 100_000,
+        *,
+        kind: str = "response",
     ) -> pa.RecordBatchReader:
         """Predict the rows of a table batch by batch, in memory that does not grow with them.
 
@@ -113,6 +115,9 @@ class OnTables(BaseHierarchicalEstimator):
             Whether standard deviations are wanted too.
         batch_size : int, default=100_000
             The most rows of a batch.
+        kind : {"response", "mean"}, default="response"
+            Whether standard deviations are those of y, or of its expectation given its group,
+            as in :meth:`predict`.
 
         Returns
         -------
@@ -126,7 +131,7 @@ class OnTables(BaseHierarchicalEstimator):
         NotFittedError
             Before fit.
         ImportError, TypeError, ValueError
-            If the table cannot be used, or lacks a column.
+            If the table cannot be used, or lacks a column, or there is no such `kind`.
 
         Notes
         -----
@@ -140,6 +145,7 @@ class OnTables(BaseHierarchicalEstimator):
 
         check_is_fitted(self)
         size = as_count(batch_size, "batch_size")
+        has_noise(kind)
         names = [] if self.n_features_in_ == 0 else self._names_of_fit()
         labels = self._columns_of_labels(groups)
         frame = open_table(table)
@@ -152,7 +158,7 @@ class OnTables(BaseHierarchicalEstimator):
             for batch in batches:
                 X = batch.select(names).to_pandas() if names else None
                 given = {factor: batch.column(name) for factor, name in labels.items()}
-                found = self.predict(X, given or None, return_std=return_std)
+                found = self.predict(X, given or None, return_std=return_std, kind=kind)
                 columns = found if return_std else (found,)
                 yield pa.record_batch([*batch.columns, *map(pa.array, columns)], schema=schema)
 

@@ -23,6 +23,7 @@ __all__ = [
     "check_chosen",
     "check_parameters",
     "for_factor",
+    "has_noise",
     "is_int",
     "is_number",
 ]
@@ -32,6 +33,8 @@ _CHOICES = {
     "solver": ("nuts", "laplace"),
     "new_groups": ("population", "error"),
 }
+#: What can be predicted: y with its residual noise, or its expectation given its group.
+_KINDS = ("response", "mean")
 _COUNTS = {"draws": 4, "tune": 1, "chains": 1}
 
 
@@ -116,6 +119,12 @@ def check_choice(name: str, value: Any, choices: Iterable[str]) -> None:
     if not isinstance(value, str) or value not in choices:
         msg = f"`{name}` must be one of {list(choices)}. Got {value!r}."
         raise ValueError(msg)
+
+
+def has_noise(kind: Any) -> bool:
+    """Tell whether predictions of a kind have residual noise, once the kind is checked."""
+    check_choice("kind", kind, _KINDS)
+    return bool(kind == "response")
 
 
 def as_probability(value: Any, name: str) -> float:

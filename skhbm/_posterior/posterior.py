@@ -5,7 +5,7 @@ A `Posterior` is arrays only. Fitted estimators keep it, pickle it and predict f
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
@@ -140,6 +140,20 @@ class Posterior:
     def n_draws(self) -> int:
         """Number of draws of all chains."""
         return self.shape[0] * self.shape[1]
+
+    def thinned(self, step: int) -> Posterior:
+        """Return the posterior with the first of each `step` draws of a chain."""
+        log_sigma = self.log_sigma
+        return replace(
+            self,
+            scales=tuple(Scales(s.tau[:, ::step], s.corr[:, ::step]) for s in self.scales),
+            sampled=self.sampled[:, ::step],
+            sigma=self.sigma[:, ::step],
+            sigma_new=self.sigma_new[:, ::step],
+            log_sigma=None if log_sigma is None else log_sigma[:, ::step],
+            coef=self.coef[:, ::step],
+            working=self.working[:, ::step],
+        )
 
     def new_noise(self) -> float:
         """Return the mean square of the residual scale of a new group, in working units."""

@@ -19,7 +19,13 @@ if TYPE_CHECKING:
     from skhbm._types import Float, Int
 
 
-__all__ = ["group_coefficients", "mean_effects", "population_map", "shrinkage_columns"]
+__all__ = [
+    "coefficient_sds",
+    "group_coefficients",
+    "mean_effects",
+    "population_map",
+    "shrinkage_columns",
+]
 
 
 def group_coefficients(posterior: Posterior, moments: GroupMoments, factor: int) -> Float:
@@ -46,11 +52,16 @@ def mean_effects(posterior: Posterior, moments: GroupMoments, factor: int) -> Fl
 
 
 def shrinkage_columns(
-    posterior: Posterior, moments: GroupMoments, factor: int, probability: float
+    posterior: Posterior,
+    moments: GroupMoments,
+    factor: int,
+    probability: float,
+    interval: Float,
 ) -> dict[str, Any]:
     """Return the columns of the table of shrinkage, one row per group and varying term.
 
-    `probability` is that of the interval of the pooling factors.
+    `probability` is that of the interval of the pooling factors, and of the `interval`
+    (2, n_groups, q) of the estimates of partial pooling.
     """
     design = posterior.design
     levels, terms = design.factors[factor].levels, design.factors[factor].terms
@@ -66,7 +77,9 @@ def shrinkage_columns(
         "no_pooling": _no_pooling(posterior, moments, terms, R, score).ravel(),
         "partial_pooling": partial.ravel(),
         "complete_pooling": np.tile(_complete_pooling(posterior)[positions], len(levels)),
-        "sd": _sds(posterior, moments, factor).ravel(),
+        "sd": coefficient_sds(posterior, moments, factor).ravel(),
+        "lower": interval[0].ravel(),
+        "upper": interval[1].ravel(),
         "pooling": pooling[0].ravel(),
         "pooling_lower": pooling[1].ravel(),
         "pooling_upper": pooling[2].ravel(),
@@ -176,7 +189,7 @@ def _complete_pooling(posterior: Posterior) -> Float:
     return design.scaling.natural(working, design.terms)
 
 
-def _sds(posterior: Posterior, moments: GroupMoments, factor: int) -> Float:
+def coefficient_sds(posterior: Posterior, moments: GroupMoments, factor: int) -> Float:
     """Return posterior sds of population + effect (n_groups, q), on the natural scale."""
     design = posterior.design
     terms = design.factors[factor].terms

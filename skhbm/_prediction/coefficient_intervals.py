@@ -7,18 +7,32 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from scipy.special import ndtri
 
-from skhbm._posterior.shrinkage import mean_effects, population_map
+from skhbm._posterior.shrinkage import (
+    coefficient_sds,
+    group_coefficients,
+    mean_effects,
+    population_map,
+)
 from skhbm._prediction import mixtures
 from skhbm._prediction.linear_predictors import MIXTURE, blocks
 from skhbm._prediction.predictive import NARROWEST
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from skhbm._posterior.moments import GroupMoments
     from skhbm._posterior.posterior import Posterior
     from skhbm._types import Float
 
 
-__all__ = ["Coefficient", "estimates", "quantiles"]
+__all__ = ["Coefficient", "estimates", "intervals", "quantiles"]
+
+#: Coefficients of groups whose intervals are solved for in the mixture over all draws.
+EXACT = 500
+#: Coefficients times draws from which the skewness of more coefficients is computed.
+EVALUATIONS = 2_000_000
+#: Skewness is computed from so many draws at least.
+FEWEST = 40
 
 
 class Coefficient(NamedTuple):
@@ -62,25 +76,79 @@ def quantiles(posterior: Posterior, which: Coefficient, probabilities: Float) ->
     design = posterior.design
     if which.factor != design.integrated:
         return _drawn(posterior, which, probabilities)
-    terms = design.terms
-    # The coefficient is A w + T u, in units of its effect.
-    unit = design.scaling.effect_units(terms)[which.term]
-    T = design.scaling.natural_effects(np.eye(len(terms.varying)), terms)[:, which.term]
-    A, b = (part[which.term] for part in population_map(design, terms))
-    effects, n_draws = posterior.conditional_effects(), posterior.n_draws
-    fixed = np.tile(A / unit * which.with_population, (design.n_groups, 1))
-    varying = np.tile(T / unit, (design.n_groups, 1))
     out = np.empty((design.n_groups, len(probabilities)))
-    groups, scores = np.arange(design.n_groups), ndtri(probabilities)
-    for block in blocks(design.n_groups, max(1, MIXTURE // n_draws)):
+    scores = ndtri(probabilities)
+    for block, mean, variance in _components(posterior, which):
+        sd = np.maximum(np.sqrt(variance), NARROWEST)
+        out[block] = mixtures.quantiles(mean, sd, probabilities, scores)
+    unit = design.scaling.effect_units(design.terms)[which.term]
+    origin = population_map(design, design.terms)[1][which.term]
+    return origin * which.with_population + unit * out
+
+
+def intervals(
+    posterior: Posterior, moments: GroupMoments, factor: int, probability: float
+) -> Float:
+    """Return equal-tailed intervals (2, n_groups, q) of population + effect, natural.
+
+    They are exact quantiles of the mixture over draws, or of the draws if effects are sampled.
+    For more than `EXACT` integrated coefficients they are mean + sd (z + g (z^2 - 1) / 6), z
+    being quantiles of a standard normal and g the skewness, which may come from some of the
+    draws: the first terms of the expansion of Cornish & Fisher (1938). With so many groups
+    they were within 0.01 sd of the exact quantiles.
+    """
+    design = posterior.design
+    of_factor = design.factors[factor]
+    q, n_groups = len(of_factor.terms.varying), of_factor.n_groups
+    probabilities = np.array([1 - probability, 1 + probability]) / 2
+    terms = [Coefficient(factor, term, True) for term in range(q)]
+    if factor != design.integrated or n_groups * q <= EXACT:
+        found = [quantiles(posterior, which, probabilities).T for which in terms]
+        return np.stack(found, axis=2) if q else np.empty((2, n_groups, 0))
+    some = posterior.thinned(max(1, posterior.n_draws * n_groups * q // EVALUATIONS))
+    skewness = np.column_stack([_skewness(some, which) for which in terms])
+    center = group_coefficients(posterior, moments, factor)[
+        :, of_factor.terms.varying_positions
+    ]
+    sd = coefficient_sds(posterior, moments, factor)
+    z = ndtri(probabilities)[:, None, None]
+    return np.asarray(center + sd * (z + skewness * (z**2 - 1) / 6))
+
+
+def _skewness(posterior: Posterior, which: Coefficient) -> Float:
+    """Return the skewness (n_groups,) of the mixtures over draws of a coefficient."""
+    out = np.empty(posterior.design.n_groups)
+    for block, mean, variance in _components(posterior, which):
+        d = mean - mean.mean(axis=1, keepdims=True)
+        square = d * d
+        second = np.mean(square + variance, axis=1)
+        third = np.mean(d * (square + 3 * variance), axis=1)
+        out[block] = third / np.maximum(second, NARROWEST**2) ** 1.5
+    return out
+
+
+def _components(
+    posterior: Posterior, which: Coefficient
+) -> Iterator[tuple[slice, Float, Float]]:
+    """Yield groups with mean and variance (groups, draws) of a coefficient given each draw.
+
+    The coefficient is in working units, and counted from its value at zero coefficients.
+    """
+    design, n_draws = posterior.design, posterior.n_draws
+    terms, n_groups = design.terms, design.n_groups
+    unit = design.scaling.effect_units(terms)[which.term]
+    A = population_map(design, terms)[0][which.term]
+    effects, groups = posterior.conditional_effects(), np.arange(n_groups)
+    fixed = np.tile(A / unit * which.with_population, (n_groups, 1))
+    T = design.scaling.natural_effects(np.eye(len(terms.varying)), terms)[:, which.term]
+    varying = np.tile(T / unit, (n_groups, 1))
+    for block in blocks(n_groups, max(1, MIXTURE // n_draws)):
         codes = groups[block]
         mean, variance = np.zeros((2, len(codes), n_draws))
         effects.add_predictors(
             fixed[block], varying[block], codes, np.arange(len(codes)), mean, variance
         )
-        sd = np.maximum(np.sqrt(variance), NARROWEST)
-        out[block] = mixtures.quantiles(mean, sd, probabilities, scores)
-    return b * which.with_population + unit * out
+        yield block, mean, variance
 
 
 def _drawn(posterior: Posterior, which: Coefficient, probabilities: Float) -> Float:

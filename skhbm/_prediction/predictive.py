@@ -45,13 +45,22 @@ NARROWEST = 1e-9
 
 
 def moments(
-    posterior: Posterior, of_groups: GroupMoments, rows: Rows, *, with_sd: bool
+    posterior: Posterior,
+    of_groups: GroupMoments,
+    rows: Rows,
+    *,
+    with_sd: bool,
+    with_noise: bool = True,
 ) -> tuple[Float, Float | None]:
-    """Return predictive means (n,) and standard deviations (n,) in units of y."""
+    """Return predictive means (n,) and standard deviations (n,) in units of y.
+
+    Without noise, here and in the functions below, predictions are of the expectation of y
+    given its group, not of y.
+    """
     design = posterior.design
     scaling = design.scaling
     if with_sd and design.others:
-        return _joint_moments(posterior, rows)
+        return _joint_moments(posterior, rows, with_noise)
     codes, mean = rows.codes, np.empty(len(rows))
     sd = np.empty(len(rows)) if with_sd else None
     # The entry at index -1 is that of a group that was not seen.
@@ -59,6 +68,7 @@ def moments(
     effect_cov = np.concatenate([of_groups.effect_cov, of_groups.new_cov[None]])
     cross_cov = _with_new(of_groups.cross_cov)
     noise = np.append(of_groups.noise, of_groups.noise_new)
+    noise = noise if with_noise else np.zeros_like(noise)
     others = [
         _with_new(posterior.working_effects(f).mean(axis=(0, 1)))
         for f in range(len(rows.others))
@@ -85,7 +95,7 @@ def _with_new(effect: Float) -> Float:
     return np.concatenate([effect, np.zeros((1, *effect.shape[1:]))])
 
 
-def _joint_moments(posterior: Posterior, rows: Rows) -> tuple[Float, Float]:
+def _joint_moments(posterior: Posterior, rows: Rows, with_noise: bool) -> tuple[Float, Float]:
     """Return predictive means (n,) and standard deviations (n,) with several factors.
 
     Effects of different factors depend on each other. So the joint moments of coefficients and
@@ -95,7 +105,7 @@ def _joint_moments(posterior: Posterior, rows: Rows) -> tuple[Float, Float]:
     scaling = design.scaling
     keys = np.column_stack([np.maximum(k, -1) for k in (rows.keys, *rows.others)])
     distinct, which = np.unique(keys, axis=0, return_inverse=True)
-    mean, variance = np.empty(len(rows)), _mean_noise(posterior)[rows.codes]
+    mean, variance = np.empty(len(rows)), _mean_noise(posterior, with_noise)[rows.codes]
     order = np.argsort(which, kind="stable")
     ends = np.searchsorted(which[order], np.arange(len(distinct) + 1))
     for some in blocks(len(distinct), COMBINATIONS):
@@ -143,13 +153,15 @@ def _combination_moments(posterior: Posterior, keys: Int) -> tuple[Float, Float]
     return center, total
 
 
-def _mean_noise(posterior: Posterior) -> Float:
+def _mean_noise(posterior: Posterior, with_noise: bool) -> Float:
     """Return the mean residual variance of each group and, last, of a new one."""
+    if not with_noise:
+        return np.zeros(posterior.design.n_groups + 1)
     noise = np.mean(posterior.noise() ** 2, axis=0)
     return np.append(np.broadcast_to(noise, posterior.design.n_groups), posterior.new_noise())
 
 
-def covariance(posterior: Posterior, rows: Rows) -> Float:
+def covariance(posterior: Posterior, rows: Rows, *, with_noise: bool = True) -> Float:
     """Return the joint predictive covariance (n, n): noise, effects and parameters.
 
     It is the covariance of the conditional means plus the mean of the conditional
@@ -173,22 +185,30 @@ def covariance(posterior: Posterior, rows: Rows) -> Float:
         new = np.where(codes[:, None, None] < 0, cov.mean(axis=0), 0.0)
         z = scaling.features(rows.X, other.terms)[1]
         total += covariance_of_units(z, new, unit)
-    total += np.diag(_mean_noise(posterior)[rows.codes])
+    total += np.diag(_mean_noise(posterior, with_noise)[rows.codes])
     return scaling.y_scale**2 * 0.5 * (total + total.T)
 
 
 def quantiles(
-    posterior: Posterior, rows: Rows, probabilities: Float, errors: Float | None = None
+    posterior: Posterior,
+    rows: Rows,
+    probabilities: Float,
+    errors: Float | None = None,
+    *,
+    with_noise: bool = True,
 ) -> Float:
     """Return quantiles (n, n_quantiles) of the mixture over draws.
 
-    If y has known `errors` (n,) of its own, they are part of the mixture, as in the functions
-    below.
+    Where no component has variance, they are quantiles of the draws. If y has known `errors`
+    (n,) of its own, they are part of the mixture, as in the functions below.
     """
     out = np.empty((len(rows), len(probabilities)))
     scores = ndtri(probabilities)
-    for block, mean, sd in mixtures(posterior, rows, errors):
-        out[block] = of_mixtures.quantiles(mean, sd, probabilities, scores)
+    for block, mean, sd in mixtures(posterior, rows, errors, with_noise=with_noise):
+        points = np.all(sd <= NARROWEST, axis=1)
+        wide = np.flatnonzero(~points)
+        out[block[wide]] = of_mixtures.quantiles(mean[wide], sd[wide], probabilities, scores)
+        out[block[points]] = np.quantile(mean[points], probabilities, axis=1).T
     scaling = posterior.design.scaling
     return scaling.y_mean + scaling.y_scale * out
 
@@ -226,9 +246,17 @@ def at_targets(
 
 
 def samples(
-    posterior: Posterior, rows: Rows, n_samples: int, rng: np.random.RandomState
+    posterior: Posterior,
+    rows: Rows,
+    n_samples: int,
+    rng: np.random.RandomState,
+    *,
+    with_noise: bool = True,
 ) -> Float:
-    """Draw y (n, n_samples) jointly, with the same effects in all rows of a unit."""
+    """Draw y (n, n_samples) jointly, with the same effects in all rows of a unit.
+
+    Noise is drawn in any case, so that a seed gives the same effects with and without it.
+    """
     design = posterior.design
     scaling = design.scaling
     effects, w = posterior.conditional_effects(), posterior.coefficients()
@@ -241,6 +269,7 @@ def samples(
         effect = rng.standard_normal((1, len(codes), q))
         effects.draw(codes, effect, slice(s, s + 1))
         scale = np.where(codes >= 0, noise[s][codes % noise.shape[1]], noise_new[s])
+        scale = scale if with_noise else np.zeros_like(scale)
         for block in blocks(len(rows), BLOCK):
             fixed, varying = scaling.features(rows.X[block], design.terms)
             unit = unit_of[block]
@@ -275,7 +304,7 @@ def _spread_draws(n_draws: int, n_samples: int, rng: np.random.RandomState) -> I
 
 
 def mixtures(
-    posterior: Posterior, rows: Rows, errors: Float | None = None
+    posterior: Posterior, rows: Rows, errors: Float | None = None, *, with_noise: bool = True
 ) -> Iterator[tuple[Int, Float, Float]]:
     """Yield positions of rows with the mean and sd (rows, draws) of their mixtures.
 
@@ -284,6 +313,8 @@ def mixtures(
     scale = posterior.design.scaling.y_scale
     noise = np.ascontiguousarray(posterior.noise().T)
     new = posterior.sigma_new.ravel() / scale
+    if not with_noise:
+        noise, new = np.zeros((1, len(new))), np.zeros_like(new)
     extra = np.zeros(len(rows)) if errors is None else errors / scale
     codes = rows.codes
     for block, mean, variance in linear_predictors(posterior, rows):

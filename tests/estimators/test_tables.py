@@ -246,12 +246,29 @@ def test_predictions_can_be_written_and_queried(fitted, tmp_path):
         (NEW.assign(prediction=0), {}, r"has columns \['prediction'\] already"),
         (NEW, {"groups": ["school", "age"]}, r"one column for each grouping factor of the fit"),
         (NEW, {"batch_size": 0}, "`batch_size` must be an int of at least 1. Got 0"),
+        (NEW, {"kind": "median"}, r"`kind` must be one of \['response', 'mean'\]. Got 'medi"),
     ],
-    ids=["no feature", "no labels", "predicted before", "too many factors", "batch size"],
+    ids=[
+        "no feature",
+        "no labels",
+        "predicted before",
+        "too many factors",
+        "batch size",
+        "kind",
+    ],
 )
 def test_tables_that_cannot_be_predicted_are_refused(table, arguments, message, fitted):
     with pytest.raises(ValueError, match=message):
         fitted.predict_table(table, **arguments)
+
+
+def test_predictions_of_a_table_are_of_the_mean_if_asked_for(fitted):
+    reader = fitted.predict_table(NEW, return_std=True, batch_size=16, kind="mean")
+    found = reader.read_all()
+    X, labels = NEW[NAMES], NEW["school"]
+    _, expected = fitted.predict(X, groups=labels, return_std=True, kind="mean")
+    np.testing.assert_allclose(found["prediction_std"], expected, rtol=1e-12)
+    assert np.all(expected < fitted.predict(X, groups=labels, return_std=True)[1])
 
 
 def test_predictions_of_a_table_need_a_fit():

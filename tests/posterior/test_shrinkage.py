@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 from marks import FEW_DRAWS
 from named_sites import SITES, SIZE
+from posteriors import dataset
+from scipy.special import ndtr
 from structures import fit, rows_of
+
+from skhbm import HierarchicalNormalRegressor
 
 pytestmark = [
     # PyTensor warns when it simulates from a model.
@@ -16,7 +20,7 @@ pytestmark = [
 
 SHRINKAGE = [
     "factor", "group", "coefficient", "n", "no_pooling", "partial_pooling", "complete_pooling",
-    "sd", "pooling", "pooling_lower", "pooling_upper",
+    "sd", "lower", "upper", "pooling", "pooling_lower", "pooling_upper",
 ]  # fmt: skip
 
 
@@ -43,6 +47,24 @@ def test_shrinkage_names_the_group_coefficients(site_model):
         k = ["age", "dose"].index(term) if term != "intercept" else None
         expected = site_model.group_intercept_ if k is None else site_model.group_coef_[:, k]
         assert np.array_equal(table[term].loc[list(SITES)], expected)
+
+
+def test_interval_of_an_intercept_is_that_of_the_mean_of_its_group():
+    rng = np.random.default_rng(5)
+    groups = np.repeat(np.arange(6), [1, 2, 3, 5, 8, 13])
+    y = rng.standard_normal(6)[groups] + rng.standard_normal(len(groups))
+    model = HierarchicalNormalRegressor(draws=100, tune=200, random_state=0)
+    table = model.fit(None, y, groups=groups).shrinkage_
+    interval = model.predict_interval(None, table["group"], kind="mean")
+    np.testing.assert_allclose(table[["lower", "upper"]], interval, rtol=1e-9)
+    posterior = dataset(model)
+    alpha, sigma, tau = (
+        posterior[k].to_numpy().ravel()[:, None] for k in ("intercept", "sigma", "tau_group")
+    )
+    share = tau**2 / (tau**2 + sigma**2 / table["n"].to_numpy())
+    mean = alpha + share * (table["no_pooling"].to_numpy() - alpha)
+    below = ndtr((table["lower"].to_numpy() - mean) / (tau * np.sqrt(1 - share)))
+    np.testing.assert_allclose(below.mean(axis=0), 0.05, atol=1e-9)
 
 
 def test_variance_components_have_a_row_per_term_and_the_residual(site_model, site_terms):

@@ -67,7 +67,7 @@ def test_pooling_is_that_of_the_formula(schools, school_model, school_structure,
             np.testing.assert_allclose(table[j], expected, rtol=1e-7)
 
 
-def test_estimates_and_sds_are_those_of_the_draws(school_model, school_terms):
+def test_estimates_sds_and_intervals_are_those_of_the_draws(school_model, school_terms):
     posterior = dataset(school_model)
     for f, names in school_terms.items():
         table = table_of(school_model, f)
@@ -84,6 +84,10 @@ def test_estimates_and_sds_are_those_of_the_draws(school_model, school_terms):
             assert np.all(error <= 5 * mcse(draws) + 1e-12)
             error = np.abs(of_term["sd"] - draws.std(axis=(0, 1)))
             assert np.all(error <= 5 * mcse(draws, "sd") + 1e-12)
+            for bound, probability in (("lower", 0.05), ("upper", 0.95)):
+                below = (draws <= of_term[bound].to_numpy()).astype(float)
+                error = np.abs(below.mean(axis=(0, 1)) - probability)
+                assert np.all(error <= 5 * mcse(below))
 
 
 def test_no_pooling_is_least_squares_of_what_the_rest_leaves(

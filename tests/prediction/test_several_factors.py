@@ -3,72 +3,16 @@
 import numpy as np
 import pandas as pd
 import pytest
+from brute_force import BruteForce, average
 from marks import FEW_DRAWS
 from posteriors import dataset
 from reference import mcse
 from schools_and_years import LABELS, SCHOOLS, YEARS, fit
-from scipy import stats
 
 pytestmark = FEW_DRAWS
 
 
 PROBABILITIES = np.array([0.02, 0.25, 0.5, 0.9, 0.995])
-
-
-class BruteForce:
-    """Predictions from the draws in `posterior_`: effects of new groups are drawn."""
-
-    def __init__(self, model, X, labels):
-        posterior, rng = dataset(model), np.random.default_rng(47)
-        draws = {name: values.to_numpy() for name, values in posterior.data_vars.items()}
-        shape = draws["intercept"].shape
-        self.mean = draws["intercept"][..., None] + draws["coef"] @ X.T
-        for f in labels:
-            terms = posterior[f"{f}_term"].to_numpy()
-            Z = np.column_stack(
-                [np.ones(len(X)) if t == "intercept" else X[:, int(t[1])] for t in terms]
-            )
-            tau, corr = draws[f"tau_{f}"], draws.get(f"corr_{f}", np.eye(len(terms)))
-            cov = corr * tau[..., :, None] * tau[..., None, :]
-            root = np.linalg.cholesky(cov)
-            known = {label: j for j, label in enumerate(posterior[f].to_numpy().tolist())}
-            new = {}
-            for i, label in enumerate(labels[f]):
-                key = f"missing {i}" if label is None else label
-                if key in known:
-                    effect = draws[f"effect_{f}"][:, :, known[key]]
-                else:
-                    z = rng.standard_normal((*shape, len(terms), 1))
-                    effect = new.setdefault(key, (root @ z)[..., 0])
-                self.mean[..., i] += effect @ Z[i]
-        self.sigma = self.scales(draws, labels["school"], shape, rng)
-        self.y = self.mean + self.sigma * rng.standard_normal(self.mean.shape)
-
-    @staticmethod
-    def scales(draws, schools, shape, rng):
-        if "sigma" not in draws:
-            return np.zeros((*shape, len(schools)))
-        sigma = draws["sigma"]
-        if sigma.ndim == 2:
-            return np.repeat(sigma[..., None], len(schools), axis=2)
-        if "log_sigma_mean" in draws:
-            z = rng.standard_normal(shape)
-            new = np.exp(draws["log_sigma_mean"] + draws["log_sigma_sd"] * z)
-        else:
-            new = np.abs(2 * rng.standard_normal(shape))
-        known = {label: j for j, label in enumerate(SCHOOLS.tolist())}
-        return np.stack([sigma[..., known[s]] if s in known else new for s in schools], axis=2)
-
-    def below(self, x):
-        """Return the probability of less than x in each draw; without noise it is 0 or 1."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            smooth = stats.norm.cdf((x - self.mean) / self.sigma)
-        return np.where(self.sigma > 0, smooth, self.mean <= x)
-
-
-def average(values):
-    """Return the mean over draws and its Monte Carlo error, that of other draws included."""
-    return values.mean(axis=(0, 1)), np.sqrt(2) * mcse(values)
 
 
 @pytest.fixture(scope="module")
@@ -94,9 +38,11 @@ def test_mean_is_that_of_brute_force(predict, brute):
     assert np.all(np.abs(predict("predict") - expected) <= 5 * error)
 
 
-def test_std_is_that_of_brute_force(predict, brute):
-    mean, std = predict("predict", return_std=True)
-    expected, error = average((brute.mean - mean) ** 2 + brute.sigma**2)
+@pytest.mark.parametrize("kind", ["response", "mean"])
+def test_std_is_that_of_brute_force(predict, brute, kind):
+    mean, std = predict("predict", return_std=True, kind=kind)
+    noise = brute.sigma if kind == "response" else 0.0
+    expected, error = average((brute.mean - mean) ** 2 + noise**2)
     assert np.all(np.abs(std**2 - expected) <= 5 * error)
 
 
@@ -108,10 +54,11 @@ def test_covariance_is_that_of_brute_force(predict, brute):
         assert np.all(np.abs(cov[i, :i] - expected) <= 5 * error)
 
 
-def test_moments_are_the_same_whatever_is_asked_for(predict):
+@pytest.mark.parametrize("kind", ["response", "mean"])
+def test_moments_are_the_same_whatever_is_asked_for(predict, kind):
     """Moments are averaged in different orders: equal to rounding."""
-    mean, std = predict("predict", return_std=True)
-    same, cov = predict("predict", return_cov=True)
+    mean, std = predict("predict", return_std=True, kind=kind)
+    same, cov = predict("predict", return_cov=True, kind=kind)
     np.testing.assert_allclose(mean, predict("predict"), rtol=1e-10)
     np.testing.assert_allclose(same, mean, rtol=1e-10)
     np.testing.assert_allclose(np.diag(cov), std**2, rtol=1e-9)
@@ -141,6 +88,14 @@ def test_mixture_has_its_probability_below_each_quantile(predict, brute):
         assert np.all(np.abs(share - p) <= 5 * error)
 
 
+def test_mean_has_its_probability_below_each_quantile(predict, brute):
+    quantiles = predict("predict_quantiles", quantiles=PROBABILITIES, kind="mean")
+    for k, p in enumerate(PROBABILITIES):
+        share, error = average((brute.mean <= quantiles[:, k]).astype(float))
+        # No draw, or each, may be below: a share is known no better than to one draw.
+        assert np.all(np.abs(share - p) <= np.maximum(5 * error, 5 / brute.mean[..., 0].size))
+
+
 def test_log_density_is_the_derivative_of_the_probability(predict):
     """Quantiles of p and p + dp lie dp / density apart, to second order in dp."""
     p, dp = 0.4, 1e-4
@@ -150,10 +105,11 @@ def test_log_density_is_the_derivative_of_the_probability(predict):
     np.testing.assert_allclose(2 * dp / (high - low), density, rtol=1e-4)
 
 
-def test_samples_have_the_predicted_moments(school_model, predict):
+@pytest.mark.parametrize("kind", ["response", "mean"])
+def test_samples_have_the_predicted_moments(school_model, predict, kind):
     n_samples = 3000
-    samples = predict("sample_y", n_samples=n_samples)
-    mean, cov = predict("predict", return_cov=True)
+    samples = predict("sample_y", n_samples=n_samples, kind=kind)
+    mean, cov = predict("predict", return_cov=True, kind=kind)
     n_effective = min(n_samples, school_model.diagnostics_["min_ess"])
     std = np.sqrt(np.diag(cov))
     assert np.all(np.abs(samples.mean(axis=1) - mean) <= 5 * std / np.sqrt(n_effective))
