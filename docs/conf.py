@@ -93,7 +93,8 @@ html_favicon = "_static/logo.svg"
 html_static_path = ["_static", str(MATHJAX)]
 html_css_files = ["skhbm.css"]
 # Pages without others below them have nothing to navigate.
-html_sidebars = {page: [] for page in ("start", "choosing", "translation", "whats_new")}
+WITHOUT_PAGES_BELOW = "benchmarks", "choosing", "start", "translation", "whats_new", "words"
+html_sidebars = {page: [] for page in WITHOUT_PAGES_BELOW}
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {

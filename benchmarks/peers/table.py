@@ -71,10 +71,14 @@ def header(results):
             f" **Other work ran at the same time** (load average up to {load:.0f}): take the "
             "seconds for orders of magnitude."
         )
+    unfinished = (
+        f"``> {limits[-1]:.0f} s`` stands where no fit ended within it, ``not run`` where a "
+        "smaller fit of the same package left no hope."
+    )
     return [
         f"Measured {when} UTC by ``python -m benchmarks.peers`` on "
         f"{' or '.join(map(str, cores))} cores ({machines}), with a limit of "
-        f"{' or '.join(f'{v:.0f}' for v in limits)} s.{busy}",
+        f"{' or '.join(f'{v:.0f}' for v in limits)} s. {unfinished}{busy}",
         "",
         f"Versions: {', '.join(f'{k} {v}' for k, v in sorted(versions.items()))}.",
     ]

@@ -21,6 +21,8 @@ sys.path.append(str(Path(__file__).parents[2] / "benchmarks" / "calibration"))
 
 from fitting import KINDS, NOMINAL, simulate
 from generative import STRUCTURES, draw_correlations
+from unequal import CASES
+from unequal import simulate as simulate_unequal
 from uniform import coverage, p_value, uniform_ranks
 
 N_DRAWS = 30
@@ -76,6 +78,17 @@ def test_ranks_among_wrong_draws_are_not_uniform(model, solver, control):
 def test_predictive_intervals_hold_as_many_rows_as_they_say(model, solver, kind):
     shares, error = coverage([outcome["inside"][kind] for outcome in outcomes(model, solver)])
     assert np.all(np.abs(shares - NOMINAL) < 4.5 * error)
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.filterwarnings("ignore:Pareto k:sklearn.exceptions.ConvergenceWarning")
+def test_intervals_under_default_priors_hold_whatever_one_group_outweighs(case):
+    n = 25
+    held = [simulate_unequal(CASES[case], "laplace", seed) for seed in range(n)]
+    shares, error = coverage(held)
+    # True values are not drawn from the priors, which allow for more spread than there is.
+    right = np.abs(shares - NOMINAL) < 0.04 + 4.5 * error
+    assert not right[1].any() if CASES[case].control else right.all()
 
 
 def test_correlations_that_are_simulated_have_the_marginals_of_lkj():

@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import re
 import subprocess
 import sys
 import tomllib
@@ -144,6 +145,17 @@ def test_docstring_of_the_estimator_names_every_attribute():
 @pytest.mark.parametrize("file", ["LICENSE", "README.md", "docs", "examples", "benchmarks"])
 def test_project_has(file):
     assert (ROOT / file).exists()
+
+
+def test_source_archive_holds_what_the_tests_read():
+    tool = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+    include = tool["hatch"]["build"]["targets"]["sdist"]["include"]
+    included = {path.strip("/") for path in include}
+    included |= {"LICENSE", "README.md", "pyproject.toml"}  # are in any archive of hatchling's
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("*.py")]
+    read = set(re.findall(r'(?:ROOT|parents\[2\])\)? / "([\w.-]+)"', "".join(sources)))
+    assert {"docs", "benchmarks", ".python-version"} <= read
+    assert {"conftest.py", "skhbm", "tests", *read} <= included
 
 
 def test_license_is_bsd():
