@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 __all__ = ["find_columns", "split_columns"]
 
 
+#: What to do if a step before has taken a column away.
+DROPPED = (
+    " A ColumnTransformer drops columns that none of its steps names, unless it has "
+    'remainder="passthrough".'
+)
+
+
 def find_columns(
     parameter: str, wanted: Any, n_columns: int, names: Sequence[str] | None
 ) -> Int:
@@ -66,7 +73,7 @@ def _find(parameter: str, wanted: Any, n_columns: int, names: Sequence[str] | No
         if wanted not in names:
             msg = (
                 f"`{parameter}` names {wanted!r}, which is not a column of X. "
-                f"Its columns are {list(names)[:20]}.{_renamed(wanted, names)}"
+                f"Its columns are {list(names)[:20]}.{_renamed(wanted, names) or DROPPED}"
             )
             raise ValueError(msg)
         return list(names).index(wanted)
@@ -74,7 +81,7 @@ def _find(parameter: str, wanted: Any, n_columns: int, names: Sequence[str] | No
         msg = f"`{parameter}` must hold names, indices or a mask. Got {wanted!r}."
         raise TypeError(msg)
     if not -n_columns <= wanted < n_columns:
-        msg = f"`{parameter}` has the index {wanted}, but X has {n_columns} columns."
+        msg = f"`{parameter}` has the index {wanted}, but X has {n_columns} columns.{DROPPED}"
         raise ValueError(msg)
     return int(wanted) % n_columns
 

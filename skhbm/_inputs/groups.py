@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "as_fitted",
     "check_same_factor",
+    "has_other_name",
     "refuse_no_columns",
     "split_channels",
     "with_columns",
@@ -116,14 +117,21 @@ def as_fitted(columns: Any, factors: tuple[Levels, ...]) -> list[tuple[str | Non
     return [(name, found.get(name)) for name in names]
 
 
-def check_same_factor(columns: Any, factors: tuple[Levels, ...]) -> None:
-    """Refuse more rows whose lone factor has a name, and another one than in fit."""
+def has_other_name(columns: Any, factors: tuple[Levels, ...]) -> bool:
+    """Tell whether a lone factor has a name, and another one than in fit."""
     names = [levels.name for levels in factors]
     given = [name for name, _ in columns]
     nameless = "group"
-    if len(names) == len(given) == 1 and given[0] not in (None, *names) and names != [nameless]:
+    lone = len(names) == len(given) == 1
+    return lone and given[0] not in (None, *names) and names != [nameless]
+
+
+def check_same_factor(columns: Any, factors: tuple[Levels, ...]) -> None:
+    """Refuse more rows whose lone factor has a name, and another one than in fit."""
+    if has_other_name(columns, factors):
+        given, name = columns[0][0], factors[0].name
         msg = (
-            f"The model was fitted with the grouping factor {names[0]!r}. Got {given[0]!r}: "
+            f"The model was fitted with the grouping factor {name!r}. Got {given!r}: "
             "pass `groups` named as in fit, or without a name."
         )
         raise ValueError(msg)

@@ -8,7 +8,13 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skhbm._inputs.arrays import as_errors, as_features, as_rows, as_target, count_rows
-from skhbm._inputs.groups import as_fitted, refuse_no_columns, split_channels, with_columns
+from skhbm._inputs.groups import (
+    as_fitted,
+    has_other_name,
+    refuse_no_columns,
+    split_channels,
+    with_columns,
+)
 from skhbm._inputs.levels import as_factors, warn_of_other_kind
 from skhbm._inputs.numbers import check_sizes
 from skhbm._inputs.parameters import check_chosen
@@ -52,6 +58,7 @@ def read_new_rows(estimator: Any, X: Any, groups: Any) -> Rows:
         _keys(estimator, levels, labels, n_samples)
         for levels, (_, labels) in zip(factors, as_fitted(columns, factors), strict=True)
     ]
+    _warn_of_other_factor(columns, factors, keys)
     integrated = keys.pop(estimator._posterior.design.integrated)
     return Rows(features, integrated, tuple(keys))
 
@@ -158,6 +165,22 @@ def _check_given(estimator: Any, columns: Any) -> None:
         "The model was fitted with groups, but asked to predict without: every row is "
         "predicted as if of a new group. Pass `groups=` to predict, or give the labels "
         "as a column of X (`group_features`), which scikit-learn carries everywhere.",
+    )
+
+
+def _warn_of_other_factor(columns: Any, factors: tuple[Levels, ...], keys: list[Int]) -> None:
+    """Warn if labels have another name than in fit, and not one of them is known.
+
+    The labels of a lone factor may have any name, and all groups may be new. Both together
+    are likely to be labels of something else.
+    """
+    if len(factors) > 1 or not has_other_name(columns, factors) or np.any(keys[0] >= 0):
+        return
+    given, name = columns[0][0], factors[0].name
+    warn(
+        f"None of the labels named {given!r} is a group of the fit, whose labels are named "
+        f"{name!r}: every row is predicted as if of a new group. Pass the labels of {name!r}, "
+        "or rename them if they are the same.",
     )
 
 
