@@ -304,7 +304,8 @@ def working_rows(design, structure, table):
     """Standardise rows by the design's scaling, written out."""
     scaling = design.scaling
     fixed = (table.X - scaling.x_mean) / scaling.x_scale
-    varying = table.X[:, list(structure.slopes)] / scaling.x_scale[list(structure.slopes)]
+    at_zero = table.X / scaling.x_scale
+    varying = (fixed if structure.at_means else at_zero)[:, list(structure.slopes)]
     ones = np.ones((len(fixed), 1))
     fixed = np.hstack([ones, fixed]) if structure.intercept else fixed
     varying = np.hstack([ones, varying]) if structure.varying_intercept else varying
