@@ -40,6 +40,15 @@ CASES = {
     "laplace-million-rows": ("1,000,000 rows, 10 features, 10,000 groups", "5 x sums", 1),
     "laplace-many-groups": ("200,000 rows, 10,000 groups, one varying slope", "1 s", 1),
     "laplace-search": ("GridSearchCV, 5 folds x 3 points, second of the process", "3 s", 1),
+    "columns-60": ("3,000 rows, 50 groups, 60 features; compiled; CPU", "1 s", 1),
+    "columns-150": ("3,000 rows, 50 groups, 150 features; compiled; CPU", "2 s", 1),
+    "columns-500": ("3,000 rows, 50 groups, 500 features; compiled; CPU", "10 s", 1),
+    "columns-groups": ("20,000 rows, 2,000 groups, 150 features; compiled; CPU", "15 s", 1),
+    "columns-trial": ("224 rows, 4 blocks, 55 varieties; compiled; CPU", "2 s", 1),
+    "laplace-columns-60": ("3,000 rows, 50 groups, 60 features; compiled; CPU", "0.15 s", 1),
+    "laplace-columns-150": ("3,000 rows, 50 groups, 150 features; compiled; CPU", "0.3 s", 1),
+    "laplace-columns-500": ("3,000 rows, 50 groups, 500 features; compiled; CPU", "1.5 s", 1),
+    "laplace-columns-groups": ("20,000 rows, 2,000 groups, 150 features; CPU", "2 s", 1),
     "evaluations": ("InstEval's shape: 73,421 rows, 2,972 x 1,128 x 14", "60 s, ESS 400", 1),
     "schools": ("30,000 rows, 2,400 schools in 130 areas", "10 s, ESS 1000", 1),
     "eight-schools": ("eight schools, known errors; compiled", "0.5 s", 1),
@@ -92,13 +101,13 @@ def resident():
     return pages * resource.getpagesize()
 
 
-def timed(function, repeat):
-    """Call a function several times; return seconds and the last result."""
+def timed(function, repeat, clock=time.perf_counter):
+    """Call a function several times; return seconds by the clock and the last result."""
     seconds = []
     for _ in range(repeat):
-        started = time.perf_counter()
+        started = clock()
         result = function()
-        seconds.append(time.perf_counter() - started)
+        seconds.append(clock() - started)
     return seconds, result
 
 
@@ -246,6 +255,36 @@ def laplace_search(repeat):
     model = regressor(group_features=5, solver="laplace")
     rows = make_rows(5_000, 100, 5, 2)
     return {"seconds": time_searches(*rows, model, [None] * (1 + repeat))[1:]}
+
+
+def columns(n_rows, n_groups, n_features, **parameters):
+    """Return what measures the CPU of fits with many features: threads may only wait."""
+
+    def measure(repeat):
+        X, y, groups = make_rows(n_rows, n_groups, n_features)
+        regressor(draws=10, tune=10, **parameters).fit(X[:, :30], y, groups=groups)
+        seconds, model = timed(
+            lambda: regressor(**parameters).fit(X, y, groups=groups), repeat, time.process_time
+        )
+        return {"seconds": seconds, **quality_of(model, every=10)}
+
+    return measure
+
+
+def columns_trial(repeat):
+    """A field trial: each variety once in each block, one-hot encoded."""
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    variety, blocks = np.tile(np.arange(56), 4), np.repeat(np.arange(4), 56)
+    X = np.eye(56)[variety, 1:]
+    y = rng.standard_normal(56)[variety] + rng.standard_normal(4)[blocks]
+    y += rng.standard_normal(len(y))
+    regressor(draws=10, tune=10).fit(X, y, groups=blocks)
+    seconds, model = timed(
+        lambda: regressor().fit(X, y, groups=blocks), repeat, time.process_time
+    )
+    return {"seconds": seconds, **quality_of(model)}
 
 
 def evaluations(repeat):
@@ -459,6 +498,15 @@ MEASURES = {
     "laplace-million-rows": laplace_million_rows,
     "laplace-many-groups": laplace_many_groups,
     "laplace-search": laplace_search,
+    "columns-60": columns(3_000, 50, 60),
+    "columns-150": columns(3_000, 50, 150),
+    "columns-500": columns(3_000, 50, 500),
+    "columns-groups": columns(20_000, 2_000, 150),
+    "columns-trial": columns_trial,
+    "laplace-columns-60": columns(3_000, 50, 60, solver="laplace"),
+    "laplace-columns-150": columns(3_000, 50, 150, solver="laplace"),
+    "laplace-columns-500": columns(3_000, 50, 500, solver="laplace"),
+    "laplace-columns-groups": columns(20_000, 2_000, 150, solver="laplace"),
     "evaluations": evaluations,
     "schools": schools,
     "eight-schools": eight_schools,

@@ -12,7 +12,14 @@ from numba import njit
 from skhbm._numba.jit import JIT_INNER
 from skhbm._numba.lanes import LANES, at_least, load, root, splat, store, total
 
-__all__ = ["add_crossproduct", "between_gradient", "integrate", "response_adjoint", "whiten"]
+__all__ = [
+    "add_crossproduct",
+    "between_gradient",
+    "integrate",
+    "products",
+    "response_adjoint",
+    "whiten",
+]
 
 #: The logarithm of a product of pivots is taken when the product is larger than this.
 LARGE = 1e100
@@ -187,19 +194,11 @@ def invert_lower(A, U):
 
 
 @njit(**JIT_INNER)
-def between_gradient(cov, F, weight, Y, d_cov, d_log_sigma):
-    """Add the gradients of the log density through the B_j.
-
-    With S_j = Y_j F Y_j' - I (I times the weight) and G_j = V_j' S_j V_j:
-    d logp / d cov = sum_j G_j / 2 and
-    d logp / d log sigma_j = tr(Y_j F Y_j') - tr(G_j cov).
-    """
+def products(F, weight, Y, S):
+    """Fill S (n_blocks, q, q, LANES) with Y_j F Y_j' - I, I times the weight."""
     n_blocks, q, _, _ = Y.shape
     m = len(F)
     half = np.empty((q, m, LANES))
-    S = np.empty((q, q, LANES))
-    d_scale = np.empty((1, LANES))
-    acc = np.zeros((q, q, LANES))
     for g in range(n_blocks):
         # Y F Y' is half Y' + Y half' where `half` is Y times the lower triangle of F, with
         # half of its diagonal.
@@ -216,15 +215,29 @@ def between_gradient(cov, F, weight, Y, d_cov, d_log_sigma):
                 for c in range(m):
                     x += load(half, (a, c)) * load(Y, (g, b, q + c))
                     x += load(half, (b, c)) * load(Y, (g, a, q + c))
-                store(S, (a, b), x)
-                store(S, (b, a), x)
+                store(S, (g, a, b), x)
+                store(S, (g, b, a), x)
+
+
+@njit(**JIT_INNER)
+def between_gradient(cov, S, weight, Y, d_cov, d_log_sigma):
+    """Add the gradients of the log density through the B_j.
+
+    With S_j of `products` and G_j = V_j' S_j V_j:
+    d logp / d cov = sum_j G_j / 2 and
+    d logp / d log sigma_j = tr(Y_j F Y_j') - tr(G_j cov).
+    """
+    n_blocks, q, _, _ = Y.shape
+    d_scale = np.empty((1, LANES))
+    acc = np.zeros((q, q, LANES))
+    for g in range(n_blocks):
         of_scale = load(weight, (g,)) * float(q)
         for c in range(q):
-            of_scale += load(S, (c, c))
+            of_scale += load(S, (g, c, c))
             for a in range(q):
                 t = splat(0.0)
                 for b in range(q):
-                    t += load(S, (a, b)) * load(Y, (g, b, c))
+                    t += load(S, (g, a, b)) * load(Y, (g, b, c))
                 for d in range(q):
                     x = load(Y, (g, a, d)) * t
                     store(acc, (c, d), load(acc, (c, d)) + x)

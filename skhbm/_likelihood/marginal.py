@@ -28,11 +28,19 @@ from skhbm._likelihood.kernels import (
     add_crossproduct,
     between_gradient,
     integrate,
+    products,
     response_adjoint,
     whiten,
 )
+from skhbm._likelihood.large_kernels import (
+    add_large_crossproduct,
+    integrate_large,
+    large_products,
+    rows_of_lanes,
+)
 from skhbm._numba.jit import JIT_CALLBACK, JIT_INNER
 from skhbm._numba.lanes import LANES
+from skhbm._numba.lapack import LAPACK, lapack_addresses
 from skhbm._numba.pointers import as_pointer
 from skhbm._numba.records import fields, make_record
 
@@ -47,7 +55,10 @@ __all__ = ["TABLE", "Marginal", "make_marginal", "marginal_callback", "split_inp
 TABLE = fields(
     *("n_terms", "n_columns", "n_integrated", "n_within", "n_blocks"),
     *("mean", "roots", "response", "weight", "W", "counts", "adjoint"),
+    *LAPACK,
 )
+#: With more columns matrices are left to LAPACK, a call of which takes longer than small loops.
+MANY = 24
 
 
 class Marginal(NamedTuple):
@@ -100,6 +111,7 @@ class Marginal(NamedTuple):
             n_within=self.n_within,
             n_blocks=n_blocks,
             **self._asdict(),
+            **lapack_addresses(),
         )
 
     def callback(self) -> Any:
@@ -178,14 +190,28 @@ def _marginal(table_, inputs_, outputs_, with_gradient):
     Y = np.empty((n_blocks, q, q + m, LANES))
     K, F = np.zeros((m, m)), np.zeros((m, m))
     logp = -whiten(cov, sigma, roots, response, weight, Y)
-    add_crossproduct(Y, K)  # derivation (4)
+    large = m > MANY
+    rows = rows_of_lanes(Y, m if large else 0)
+    if large:
+        add_large_crossproduct(table.dgemm, rows, K)  # derivation (4)
+    else:
+        add_crossproduct(Y, K)  # derivation (4)
     logp = add_within(W, counts, sigma, K, logp)
-    outputs[0] = logp - integrate(K, mean, given, U, F, d_given)  # derivation (5)
+    # derivation (5)
+    if large:
+        outputs[0] = logp - integrate_large(table, K, mean, given, U, F, d_given)
+    else:
+        outputs[0] = logp - integrate(K, mean, given, U, F, d_given)
     if with_gradient == 0:
         return
+    S = np.empty((n_blocks, q, q, LANES))
+    if large:
+        large_products(table.dgemm, rows, F, weight, S)
+    else:
+        products(F, weight, Y, S)
     d_cov[:] = 0.0
     d_sigma[:] = 0.0
-    between_gradient(cov, F, weight, Y, d_cov, d_sigma)
+    between_gradient(cov, S, weight, Y, d_cov, d_sigma)
     within_gradient(W, counts, sigma, F, d_sigma)
     if table.adjoint != 0:
         d_response = carray(as_pointer(table.adjoint), (n_blocks, q, LANES), np.float64)

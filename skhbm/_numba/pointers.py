@@ -10,9 +10,10 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
-__all__ = ["as_pointer", "call_density", "call_marginal", "call_prior"]
+__all__ = ["as_pointer", "call_density", "call_fortran", "call_marginal", "call_prior"]
 
 INTEGER, DOUBLE = ir.IntType(64), ir.DoubleType()
 
@@ -61,6 +62,18 @@ def call_prior(typingctx: Any, address: Any, x: Any, parameters: Any, out: Any) 
         return context.get_dummy_value()
 
     return types.void(types.int64, types.float64, types.int64, types.int64), codegen
+
+
+@intrinsic
+def call_fortran(typingctx: Any, address: Any, pointers: Any) -> Any:
+    """Call a subroutine of BLAS or LAPACK; a tuple of integers points to its arguments."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        every = cgutils.unpack_tuple(builder, args[1])
+        _call(builder, ir.VoidType(), [INTEGER] * len(every), [args[0], *every])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, pointers), codegen
 
 
 def _call(builder: Any, result: Any, arguments: list[Any], args: Any) -> Any:

@@ -26,6 +26,7 @@ TABLES = {
     },
     "one group": {"sizes": (12,), "n_features": 2},
     "features far from zero": {"sizes": (7, 3, 11), "n_features": 2, "location": 30},
+    "many features, by LAPACK": {"sizes": (6, 1, 9, 4, 12), "n_features": 15},
 }  # fmt: skip
 
 
