@@ -222,10 +222,12 @@ def _make_factor(
 def _make_likelihood(design: Design, head: OneFactorDensity, sizes: list[int]) -> GivenEffects:
     """Return the likelihood; groups of one varying term and equal design share their work."""
     several: Any = design.several_factors
+    # With several factors the likelihood of the head is not tabulated.
+    marginal: Any = head.likelihood
     basis, n_within = head.basis, head.likelihood.n_within
     forms = make_forms(several.pseudo_rows, sizes, design.n_groups, n_within, basis.columns)
     if len(design.terms.varying) > 1 or design.terms.by_group:
-        return GivenEffects(head.likelihood, forms)
+        return GivenEffects(marginal, forms)
     E = design.roots[:, :, 1:] @ basis.columns
     classes = make_classes(design.roots[:, :, :1], E[:, :, :-1])
     response = np.ascontiguousarray(E[:, 0, -1])

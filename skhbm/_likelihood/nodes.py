@@ -32,7 +32,7 @@ class Groups(NamedTuple):
     score : (k,), its column of the response
     rest : float, its last entry
     mean : (k,), the prior is g ~ Normal(-mean, I)
-    count : float, that log sigma is multiplied by
+    log_count : float, that log sigma is multiplied by
     """
 
     n: Float
@@ -41,7 +41,7 @@ class Groups(NamedTuple):
     score: Float
     rest: float
     mean: Float
-    count: float
+    log_count: float
 
 
 class Tables(NamedTuple):

@@ -99,7 +99,7 @@ class Tabulated(NamedTuple):
             n_exact=self.exact.n_moments,
             first=self.panels.first,
             last=self.panels.last,
-            count=self.groups.count - (rank if self.by_ratio else 0),
+            count=self.groups.log_count - (rank if self.by_ratio else 0),
         )
 
     def callback(self) -> Any:
@@ -154,7 +154,7 @@ def decomposes_coefficients(groups: Groups) -> bool:
 
 def _plausible_variance(groups: Groups) -> float:
     """Return the residual variance of least squares within groups."""
-    left_over = groups.count - len(groups.n) - np.count_nonzero(groups.d)
+    left_over = groups.log_count - len(groups.n) - np.count_nonzero(groups.d)
     return float(groups.rest / max(left_over, 1.0))
 
 
