@@ -47,7 +47,7 @@ class Groups(NamedTuple):
 class Tables(NamedTuple):
     """What is kept of the nodes, whose number is r for each panel.
 
-    At node i there are functions of z, which is nu or t, derivation (14) and (15):
+    At node i there are functions of z, which is nu or t, derivation (15) and (16):
     logdet_i + sum_l log(poles_il + z) and square_i + sum_l (u_il z + w_il) / (poles_il + z).
 
     Attributes
@@ -92,7 +92,7 @@ def by_ratio_tables(groups: Groups, nodes: Float) -> Tables:
 
 
 def _at_ratios(groups: Groups, add: Callable[[Float], Float], t: Float) -> Tables:
-    """Return the tables at some ratios t (r,): derivation (14)."""
+    """Return the tables at some ratios t (r,): derivation (15)."""
     scaled = np.multiply.outer(t, groups.n)
     A = add(1.0 / (1.0 + scaled))
     at = np.arange(len(groups.d))
@@ -118,7 +118,7 @@ def by_variance_tables(groups: Groups, nodes: Float) -> Tables:
 
 
 def _at_variances(groups: Groups, nu: Float) -> Tables:
-    """Return the tables at some variances nu (r,): derivation (15)."""
+    """Return the tables at some variances nu (r,): derivation (16)."""
     B, residual, logdet, square = dual(groups, nu)
     values, vectors = np.linalg.eigh(B)
     w = np.einsum("rik,ri->rk", vectors, residual) ** 2
@@ -126,7 +126,7 @@ def _at_variances(groups: Groups, nu: Float) -> Tables:
 
 
 def dual(groups: Groups, nu: Float) -> tuple[Float, Float, Float, Float]:
-    """Return what the groups are like given variances nu (r,): derivation (15).
+    """Return what the groups are like given variances nu (r,): derivation (16).
 
     Returns
     -------

@@ -3,7 +3,7 @@
 With one varying term the likelihood is a function of two numbers: nu = sigma^2 and the ratio
 t = tau^2 / sigma^2. For a fixed t one eigenvalue decomposition of a k x k matrix, k being the
 number of coefficients, gives it for all nu; for a fixed nu one of a J x J matrix, J being the
-number of groups, gives it for all t: derivation (14) and (15). The smaller of the two is
+number of groups, gives it for all t: derivation (15) and (16). The smaller of the two is
 decomposed, once, at the nodes of `skhbm._likelihood.panels`. As a function of the other number
 the likelihood is analytic but on the negative axis, and is interpolated between the nodes, with
 an error near rounding. An evaluation costs 16 min(k, J) divisions.

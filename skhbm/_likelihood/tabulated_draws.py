@@ -89,7 +89,7 @@ def _normal(precision: Float, right: Float, z: Float) -> Float:
 def _draw_by_variance(
     likelihood: Tabulated, ratio: Float, variance: Float, z: Float, noise: Float
 ) -> Float:
-    """Draw g without the groups, then condition on them (Matheron's rule): derivation (16)."""
+    """Draw g without the groups, then condition on them (Matheron's rule): derivation (17)."""
     groups = likelihood.groups
     scaled = groups.E / np.sqrt(groups.n)[:, None]
     X, nu = scaled[:, :-1], variance[:, None]

@@ -159,7 +159,7 @@ def _tabulated(table_, inputs_, outputs_, with_gradient):
     sums = np.empty((2, 3))
     sum_nodes(table, panel, x, nu if by_ratio else t, sums)
     square = sums[1, 0] / nu
-    outputs[0] = -0.5 * (table.count * np.log(nu) + sums[0, 0] + square)  # derivation (13)
+    outputs[0] = -0.5 * (table.count * np.log(nu) + sums[0, 0] + square)  # derivation (14)
     d_node = -0.5 * dx * (sums[0, 1] + sums[1, 1] / nu)
     d_other = -0.5 * (sums[0, 2] + sums[1, 2] / nu)
     d_t, d_nu = (d_node, d_other) if by_ratio else (d_other, d_node)
