@@ -101,7 +101,7 @@ def _split_centred(
     root = np.sqrt(np.where(spanned, values, 1.0))
     R = np.where(spanned, root, 0.0)[:, :, None] * vectors.mT
     E = np.where(spanned[:, :, None], vectors.mT @ cross[:, z], 0.0) / root[:, :, None]
-    W = cross - E.mT @ E  # derivation (2)
+    W = cross - E.mT @ E if len(z) else cross  # derivation (2)
     if terms.intercept:
         # Centred rows have no intercept.
         E, W = np.pad(E, ((0, 0), (0, 0), (1, 0))), np.pad(W, ((0, 0), (1, 0), (1, 0)))

@@ -368,3 +368,16 @@ def test_no_constant_of_the_pymc_model_has_an_axis_of_rows(fitted):
     assert len(constants) > 5
     assert with_axis_of_rows([np.asarray(c) for c in constants]) == []
     assert with_axis_of_rows(model.rvs_to_values[model["statistics"]].data) == []
+
+
+def test_rows_of_wide_tables_are_summed_in_the_order_of_their_group(monkeypatch):
+    """They are taken group by group, which changes no bit of any sum."""
+    rng = np.random.default_rng(0)
+    X, y = 1e3 + rng.standard_normal((400, 40)), rng.standard_normal(400)
+    codes = rng.integers(0, 30, 400)
+    sums = []
+    for wide in (0, 1000):
+        monkeypatch.setattr("skhbm._statistics.reduction.WIDE", wide)
+        sums.append(GroupedStatistics.from_arrays(X, y, codes))
+    for name in ("n", "mean", "cross"):
+        np.testing.assert_array_equal(getattr(sums[0], name), getattr(sums[1], name))
