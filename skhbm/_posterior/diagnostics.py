@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.special import ndtri
 from sklearn.exceptions import ConvergenceWarning
 
 from skhbm._design.identifiability import FAR
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from skhbm._posterior.posterior import Posterior
     from skhbm._sampling.draws import Weights
 
-__all__ = ["diagnose", "warn_if_not_converged"]
+__all__ = ["diagnose", "normal_scores", "rhat_and_bulk_ess", "warn_if_not_converged"]
 
 #: Thresholds of Vehtari et al. (2021), https://doi.org/10.1214/20-BA1221.
 RHAT = 1.01
@@ -37,17 +39,12 @@ def diagnose(posterior: Posterior, diverging: Any, weights: Weights | None) -> d
     exactly. If draws were weighted, an effective sample size is no larger than what the
     weights of the draws make it.
     """
-    from arviz_stats.base import array_stats
-
-    # Ranks tell chains that are stuck or have other tails, and weighted draws are no chains.
-    method = "split" if weights else "rank"
     rhats, sizes = {}, {}
     for name, draws in _scalars(posterior):
         if np.ptp(draws) == 0:
             continue
-        chains = _chains(draws)
-        rhats[name] = float(array_stats.rhat(chains, chain_axis=0, draw_axis=1, method=method))
-        sizes[name] = float(array_stats.ess(draws, chain_axis=0, draw_axis=1, method="bulk"))
+        # Ranks tell chains that are stuck or have other tails; weighted draws are no chains.
+        rhats[name], sizes[name] = rhat_and_bulk_ess(draws, ranked=weights is None)
         if weights:
             size = effective_size(draws.ravel(), weights.spread)
             sizes[name] = min(sizes[name], size)
@@ -117,6 +114,53 @@ def _warn_if_not_covered(diagnostics: dict[str, Any], n_draws: int) -> None:
         "solver='nuts'.",
         ConvergenceWarning,
     )
+
+
+def rhat_and_bulk_ess(draws: Any, *, ranked: bool) -> tuple[float, float]:
+    """Return ArviZ's R-hat, "rank" or "split", and bulk ESS of draws (n_chains, n_draws).
+
+    Both are of normal scores of ranks, which take most of the time, and are computed once.
+    """
+    from arviz_stats.base import array_stats
+
+    axes = {"chain_axis": 0, "draw_axis": 1}
+    even = _even(draws)
+    scores = normal_scores(even)
+    size = float(array_stats.ess(scores, **axes, method="mean"))
+    chains = even if len(draws) > 1 else _even(_chains(draws))
+    if not ranked:
+        return float(array_stats.rhat(chains, **axes, method="split")), size
+    bulk = scores if len(draws) > 1 else normal_scores(chains)
+    tail = normal_scores(np.abs(chains - np.median(chains)))
+    rhats = [float(array_stats.rhat(z, **axes, method="split")) for z in (bulk, tail)]
+    return max(rhats), size
+
+
+def normal_scores(draws: Any) -> Any:
+    """Return the normal quantiles of the ranks of draws, as of Vehtari et al. (2021)."""
+    order = np.argsort(draws, axis=None)
+    n = len(order)
+    ascending = draws.ravel()[order]
+    if np.all(ascending[1:] > ascending[:-1]):
+        scores = np.empty(n)
+        scores[order] = _quantiles(n)
+        return scores.reshape(draws.shape)
+    from scipy.stats import rankdata
+
+    ranks = rankdata(draws, method="average", nan_policy="omit").reshape(draws.shape)
+    return ndtri((ranks - 0.375) / (n + 0.25))
+
+
+@cache
+def _quantiles(n: int) -> Any:
+    """Return the normal scores of n different numbers in ascending order."""
+    return ndtri((np.arange(1, n + 1) - 0.375) / (n + 0.25))
+
+
+def _even(draws: Any) -> Any:
+    """Return draws without the middle one of an odd number, as their halves are compared."""
+    n = draws.shape[1]
+    return draws if n % 2 == 0 else np.delete(draws, n // 2, axis=1)
 
 
 def _chains(draws: Any) -> Any:

@@ -1,9 +1,13 @@
 """Diagnostics: what they hold, and what is warned of."""
 
+import numpy as np
 import pytest
+from arviz_stats.base import array_stats
 from marks import FEW_DRAWS
 from named_sites import fit
 from sklearn.exceptions import ConvergenceWarning
+
+from skhbm._posterior.diagnostics import rhat_and_bulk_ess
 
 pytestmark = [
     # PyTensor warns when it simulates from a model.
@@ -53,3 +57,18 @@ def test_default_settings_converge_without_a_warning(radon_model):
     assert radon_model.diagnostics_["max_rhat"] < 1.01
     assert radon_model.diagnostics_["n_divergences"] == 0
     assert radon_model.diagnostics_["min_ess"] > 1000
+
+
+@pytest.mark.parametrize("shape", [(4, 200), (4, 201), (1, 400), (1, 399), (2, 5)])
+@pytest.mark.parametrize("ties", [False, True])
+def test_diagnostics_of_a_parameter_are_those_of_arviz(shape, ties):
+    rng = np.random.default_rng(0)
+    draws = np.cumsum(rng.standard_normal(shape), axis=1) + rng.standard_normal(shape)
+    draws = np.round(draws) if ties else draws
+    axes = {"chain_axis": 0, "draw_axis": 1}
+    half = shape[1] // 2
+    chains = draws if len(draws) > 1 else np.stack([draws[0, :half], draws[0, -half:]])
+    for ranked, method in ((True, "rank"), (False, "split")):
+        rhat, ess = rhat_and_bulk_ess(draws, ranked=ranked)
+        np.testing.assert_allclose(rhat, array_stats.rhat(chains, **axes, method=method))
+        np.testing.assert_allclose(ess, array_stats.ess(draws, **axes, method="bulk"))
