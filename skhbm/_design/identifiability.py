@@ -173,7 +173,8 @@ def _unidentified(statistics: GroupedStatistics, f: int, terms: Terms) -> str | 
     n = statistics.n.sum()
     if len(levels) < n:
         return None
-    if np.any(statistics.n % 1 != 0):
+    # Rows of whole weights are at least as many as levels: smaller sums are of fractions.
+    if len(levels) > n or np.any(statistics.n % 1 != 0):
         return (
             f"The sum of `sample_weight` ({n:g}) is not above the number of levels of "
             f"{levels.name!r} ({len(levels)}), so {tau} and the residual scale (sigma) are not "
