@@ -80,9 +80,11 @@ def as_features(X: Any, n_samples: int, estimator: Any = None) -> Any:
         "categories first"
     )
     try:
-        return as_numbers(X, "X", advice, dtype=[np.float64, np.float32], estimator=estimator)
+        kinds = [np.float64, np.float32]
+        return as_numbers(X, "X", advice, dtype=kinds, estimator=estimator)
     except ValueError as error:
-        fault = _first_fault(X, estimator) if str(error).startswith("Input X contains") else None
+        not_finite = str(error).startswith("Input X contains")
+        fault = _first_fault(X, estimator) if not_finite else None
         if fault is None:
             raise
         raise ValueError(fault) from None
@@ -91,21 +93,28 @@ def as_features(X: Any, n_samples: int, estimator: Any = None) -> Any:
 def _first_fault(X: Any, estimator: Any) -> str | None:
     """Say which column has missing or infinite values, and how many, if one is found."""
     X = X if hasattr(X, "shape") else np.asarray(X)
-    positions = np.arange(X.shape[1])
-    if getattr(estimator, "group_features", None) is not None:
-        # Columns of labels have been taken out of X.
-        n_columns = estimator.n_features_in_
-        names = getattr(estimator, "feature_names_in_", None)
-        labels = find_columns("group_features", estimator.group_features, n_columns, names)
-        positions = np.delete(np.arange(n_columns), labels)
-    names = getattr(X, "columns", None)
+    columns = _columns_of(X, estimator)
     for i in range(X.shape[1]):
         values = np.asarray(_safe_indexing(X, i, axis=1), dtype=np.float64)
         for word, wrong in (("NaN", np.isnan(values)), ("infinity", np.isinf(values))):
             if np.any(wrong):
-                column = f"column {positions[i]}" if names is None else f"the column {str(names[i])!r}"
-                return unusable("X", column, word, int(wrong.sum()), len(values))
+                return unusable("X", columns[i], word, int(wrong.sum()), len(values))
     return None
+
+
+def _columns_of(X: Any, estimator: Any) -> list[str]:
+    """Return what to call features: by their names, or by their positions in the given X."""
+    names = getattr(X, "columns", None)
+    if names is not None:
+        return [f"the column {str(name)!r}" for name in names]
+    positions = np.arange(X.shape[1])
+    if getattr(estimator, "group_features", None) is not None:
+        # Columns of labels have been taken out of X.
+        n_columns = estimator.n_features_in_
+        named = getattr(estimator, "feature_names_in_", None)
+        labels = find_columns("group_features", estimator.group_features, n_columns, named)
+        positions = np.delete(np.arange(n_columns), labels)
+    return [f"column {position}" for position in positions]
 
 
 def unusable(what: str, column: str, word: str, count: int, n: int) -> str:

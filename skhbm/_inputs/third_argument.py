@@ -16,6 +16,8 @@ __all__ = ["warns_of_weights"]
 
 #: Whole numbers are as likely to be weights as labels if they have no more values than these.
 FEW_VALUES = 10
+#: Numbers above this are numbers of something rather than weights.
+LARGEST_WEIGHT = 1000
 
 
 def warns_of_weights[**P, R](method: Callable[P, R]) -> Callable[P, R]:
@@ -49,8 +51,10 @@ def _may_be_weights(groups: Any) -> bool:
         numbers = np.asarray(groups)
     except ValueError:
         return False
-    if numbers.ndim != 1 or numbers.dtype.kind not in "iuf" or not np.all(numbers > 0):
+    if numbers.ndim != 1 or numbers.dtype.kind not in "iuf" or not numbers.size:
         return False
-    # Integers of which there are many are labels.
+    if not np.all((numbers > 0) & (numbers <= LARGEST_WEIGHT)):
+        return False
+    # Whole numbers of which there are many are labels.
     whole = numbers.dtype.kind != "f" or bool(np.all(numbers == np.rint(numbers)))
     return not whole or len(np.unique(numbers)) <= FEW_VALUES

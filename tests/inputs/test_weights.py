@@ -69,6 +69,7 @@ LABELS = {
     "words": GROUPS,
     "numbers from 0": np.repeat([0, 1, 2, 3], N // 4),
     "a Series with a name": pd.Series(np.repeat([1, 2, 3, 4], N // 4), name="site"),
+    "large numbers": np.repeat([1001, 1002, 1003, 1004], N // 4),
     "many numbers": np.repeat(np.arange(1, 21), 2),
     "two factors": np.column_stack([np.arange(N) % 3, np.arange(N) % 4]) + 1,
 }
