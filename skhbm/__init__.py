@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from skhbm._displays.posterior_predictive import PosteriorPredictiveDisplay
     from skhbm._displays.shrinkage import ShrinkageDisplay
     from skhbm._estimators.normal import HierarchicalNormalRegressor
+    from skhbm._inputs.warning import DataWarning
     from skhbm._priors.prior import Prior
     from skhbm._statistics.grouped import GroupedStatistics
 
 __all__ = [
     "CalibrationDisplay",
+    "DataWarning",
     "GroupEffectsDisplay",
     "GroupedStatistics",
     "HierarchicalNormalRegressor",
@@ -37,6 +39,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "CalibrationDisplay": "skhbm._displays.calibration",
+    "DataWarning": "skhbm._inputs.warning",
     "GroupEffectsDisplay": "skhbm._displays.group_effects",
     "GroupedStatistics": "skhbm._statistics.grouped",
     "HierarchicalNormalRegressor": "skhbm._estimators.normal",

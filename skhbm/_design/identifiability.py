@@ -9,7 +9,7 @@ import numpy as np
 from scipy.linalg import qr
 
 from skhbm._inputs.levels import hashables
-from skhbm._inputs.warning import warn
+from skhbm._inputs.warning import DataWarning, warn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -121,6 +121,7 @@ def warn_of_columns(design: Design) -> None:
             f"{_listed(names[constant])} of X {'is' if constant.sum() == 1 else 'are'} "
             "constant: the data say nothing of the coefficient, which stays as its prior has "
             "it. Leave such columns out.",
+            DataWarning,
         )
     sets = _dependent_sets(design.pooled()[:-1, :-1][-len(names) :, -len(names) :], ~constant)
     # With more columns than rows there is always one, and leaving out one does not help.
@@ -130,6 +131,7 @@ def warn_of_columns(design: Design) -> None:
             f"{_listed(names[sets[0]])} of X are linearly dependent: the data say nothing of "
             "how what they share splits into their coefficients; their priors do. Leave "
             f'one of them out: OneHotEncoder(drop="first") does so for categories.{more}',
+            DataWarning,
         )
 
 
@@ -173,7 +175,8 @@ def _unidentified(statistics: GroupedStatistics, f: int, terms: Terms) -> str | 
     n = statistics.n.sum()
     if len(levels) < n:
         return None
-    if np.any(statistics.n % 1 != 0):
+    # Rows of whole weights are at least as many as levels: smaller sums are of fractions.
+    if len(levels) > n or np.any(statistics.n % 1 != 0):
         return (
             f"The sum of `sample_weight` ({n:g}) is not above the number of levels of "
             f"{levels.name!r} ({len(levels)}), so {tau} and the residual scale (sigma) are not "

@@ -19,12 +19,15 @@ from sklearn.base import BaseEstimator
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils.validation import check_is_fitted
 
+from skhbm._design.specification import terms_of_names
 from skhbm._estimators.doc_link import page_template
 from skhbm._estimators.given_statistics import check_statistics
 from skhbm._estimators.progress import ChainTasks, ProgressLine
+from skhbm._estimators.selectors import Coefficients
 from skhbm._inputs.fit_rows import read_fit_rows
 from skhbm._inputs.new_rows import read_more_rows
 from skhbm._inputs.parameters import as_random_state, check_parameters
+from skhbm._inputs.third_argument import warns_of_weights
 from skhbm._statistics.grouped import statistics_of_rows
 
 if TYPE_CHECKING:
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
     from skhbm._priors.prior import Priors
     from skhbm._sampling.draws import Watcher, Weights
     from skhbm._statistics.grouped import GroupedStatistics
+    from skhbm._types import Float
 
 
 __all__ = ["ROUTED", "BaseHierarchicalEstimator"]
@@ -70,6 +74,7 @@ class BaseHierarchicalEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     # A fit sets these attributes, the names of the columns of X only if they are strings.
     n_features_in_: int
     feature_names_in_: NDArray[Any]
+    coef_ = Coefficients()
     diagnostics_: dict[str, Any]
     _posterior: Posterior
     _statistics: GroupedStatistics
@@ -101,6 +106,10 @@ class BaseHierarchicalEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         """Predict the target; see `Predicting`."""
 
     @abstractmethod
+    def _check_target(self, y: Float) -> None:
+        """Warn of a target (n_samples,) that the response is not meant for."""
+
+    @abstractmethod
     def _make_design(
         self, fitted: Self, statistics: GroupedStatistics, *, more_to_come: bool
     ) -> Design:
@@ -123,6 +132,7 @@ class BaseHierarchicalEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     def _set_response(self, posterior: Posterior) -> None:
         """Set the fitted attributes that only this response has."""
 
+    @warns_of_weights
     def fit(
         self,
         X: ArrayLike | None,
@@ -143,8 +153,11 @@ class BaseHierarchicalEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         groups : array-like of shape (n_samples,) or (n_samples, n_factors), default=None
             Group labels of any hashable kind, unless they are columns of X: one grouping
             factor, or several as columns of an array or data frame or entries of a dict.
+            Give it by name: other estimators have `sample_weight` in this place, and a third
+            argument of numbers that could be weights is warned of.
         sample_weight : array-like of shape (n_samples,), default=None
-            Frequencies: a weight of 2 is the row twice.
+            Frequencies: a weight of 2 is the row twice, and their sum is taken for the number
+            of rows.
         y_err : array-like of shape (n_samples,), default=None
             Known standard errors of y, if ``residual_scale="known"``.
 
@@ -161,12 +174,11 @@ class BaseHierarchicalEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         started = time.perf_counter()
         check_parameters(self)
         fitted = self._unfitted_copy()
-        statistics = statistics_of_rows(
-            read_fit_rows(fitted, X, y, groups, sample_weight, y_err)
-        )
+        statistics = self._reduce(fitted, X, y, groups, sample_weight, y_err)
         rows = _rows(X, y, groups, sample_weight)
         return self._fit(fitted, statistics, started, rows)
 
+    @warns_of_weights
     def partial_fit(
         self,
         X: ArrayLike | None,
@@ -202,10 +214,7 @@ class BaseHierarchicalEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         before = self._statistics if self.__sklearn_is_fitted__() else None
         if before is not None:
             fitted._keep_columns(self)
-        factors = None if before is None else before.factors
-        batch = statistics_of_rows(
-            read_fit_rows(fitted, X, y, groups, sample_weight, y_err, factors)
-        )
+        batch = self._reduce(fitted, X, y, groups, sample_weight, y_err, before=before)
         statistics = batch if before is None else before + batch
         rows = _rows(X, y, groups, sample_weight)
         return self._fit(fitted, statistics, started, rows, more_to_come=True)
@@ -336,6 +345,20 @@ class BaseHierarchicalEstimator(CallbackSupportMixin, BaseEstimator, ABC):
             for method in ROUTED:
                 getattr(request, method).add_request(param="groups", alias=False)
         return request
+
+    def _reduce(
+        self, fitted: Self, *rows: Any, before: GroupedStatistics | None = None
+    ) -> GroupedStatistics:
+        """Check rows as `read_fit_rows` takes them, and reduce them; some may be there."""
+        read = read_fit_rows(fitted, *rows, None if before is None else before.factors)
+        names = ["group" if name is None else name for name, _ in read.factors]
+        if before is None:
+            # Mistakes that names alone show are refused before rows are summed.
+            terms_of_names(fitted, names, known_errors=read.errors is not None)
+        if names:
+            # A fit without groups is warned of as such, which comes first.
+            self._check_target(read.y)
+        return statistics_of_rows(read)
 
     def _fit(
         self,

@@ -156,6 +156,12 @@ class Fitted(BaseHierarchicalEstimator):
         TypeError, ValueError
             If an argument is not one of these.
 
+        Warns
+        -----
+        DataWarning
+            Once for each fit, if a standard deviation tau is between two to four groups and has
+            the default prior: it is largely what its prior says.
+
         Notes
         -----
         Effects of groups, and residual scales by group, are left out by default since they may
@@ -176,9 +182,9 @@ class Fitted(BaseHierarchicalEstimator):
         check_is_fitted(self)
         if ci_prob is not None:
             as_probability(ci_prob, "ci_prob")
-        from skhbm._posterior.summary import summarise
+        from skhbm._posterior.summary import summarise, warn_of_few_groups
 
-        return summarise(
+        table = summarise(
             self._posterior,
             var_names,
             lambda name: self.posterior_["posterior"][name].to_numpy(),
@@ -187,6 +193,9 @@ class Fitted(BaseHierarchicalEstimator):
             ci_kind=ci_kind,
             round_to=round_to,
         )
+        if "few_groups" not in self._lazy:
+            self._lazy["few_groups"] = warn_of_few_groups(self._posterior, self.priors, table)
+        return table
 
     def _moments(self, codes: Int | None = None) -> GroupMoments:
         """Return the moments, computed once, of the coded groups or of all."""

@@ -15,6 +15,7 @@ from skhbm._estimators.comparing import Comparing
 from skhbm._estimators.predicting import Predicting
 from skhbm._estimators.saving import Saving
 from skhbm._estimators.tables import OnTables
+from skhbm._inputs.response import warn_if_not_normal
 from skhbm._priors.defaults import hold_at_means, resolve_priors
 from skhbm._priors.propriety import check_residual_scales
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from skhbm._priors.prior import Priors
     from skhbm._sampling.draws import Weights
     from skhbm._statistics.grouped import GroupedStatistics
+    from skhbm._types import Float
 
 
 __all__ = ["HierarchicalNormalRegressor"]
@@ -272,6 +274,9 @@ class HierarchicalNormalRegressor(
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
+
+    def _check_target(self, y: Float) -> None:
+        warn_if_not_normal(y)
 
     def _make_design(
         self, fitted: Self, statistics: GroupedStatistics, *, more_to_come: bool

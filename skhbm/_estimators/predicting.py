@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from skhbm._estimators.fitted import Fitted
 from skhbm._inputs.arrays import as_target, as_weights
 from skhbm._inputs.new_rows import read_new_rows, read_observed
+from skhbm._inputs.order import warn_of_observed_order
 from skhbm._inputs.parameters import (
     as_count,
     as_probabilities,
@@ -14,6 +15,7 @@ from skhbm._inputs.parameters import (
     as_random_state,
     has_noise,
 )
+from skhbm._inputs.third_argument import warns_of_weights
 from skhbm._prediction import predictive
 
 if TYPE_CHECKING:
@@ -230,9 +232,11 @@ class Predicting(Fitted):
             If X and y differ in length, or `y_err` has no place.
         """
         rows = read_new_rows(self, X, groups)
+        warn_of_observed_order(X, groups, y=y, y_err=y_err)
         target, errors = read_observed(self, len(rows), y, y_err)
         return predictive.log_density(self._posterior, rows, target, errors)
 
+    @warns_of_weights
     def score(
         self,
         X: ArrayLike | None,
@@ -260,6 +264,7 @@ class Predicting(Fitted):
         """
         from sklearn.metrics import r2_score
 
+        warn_of_observed_order(X, groups, y=y, sample_weight=sample_weight)
         predicted, target = self.predict(X, groups), as_target(y, self)
         weights = as_weights(sample_weight, len(target))
         return float(r2_score(target, predicted, sample_weight=weights))

@@ -6,10 +6,13 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn.base import is_regressor
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import column_or_1d
 
+from skhbm._inputs.columns import find_columns
 from skhbm._inputs.numbers import LARGEST, as_numbers, check_sizes
+from skhbm._inputs.warning import DataWarning, warn
 
 if TYPE_CHECKING:
     from skhbm._types import Float
@@ -44,6 +47,8 @@ def as_rows(
     X keeps its float dtype and memory order: it is converted chunk by chunk later. Rows
     of weight zero are left out, as if they had not been given.
     """
+    for name, values in {"y": y, "sample_weight": sample_weight}.items():
+        refuse_elsewhere(values, name, "be in memory")
     target = as_target(y, estimator)
     features = as_features(X, len(target), estimator)
     if len(features) != len(target):
@@ -54,6 +59,14 @@ def as_rows(
         )
         raise ValueError(msg)
     weights = as_weights(sample_weight, len(target))
+    if weights is not None and weights.max() < 1:
+        warn(
+            f"All entries of `sample_weight` are below 1 (the largest is {weights.max():g}). A "
+            "weight is how often a row counts: the fit takes their sum, "
+            f"{weights.sum():g}, for the number of rows, of which {len(weights)} were given. "
+            "Weights that say how rows compare should have mean 1.",
+            DataWarning,
+        )
     return features, target, weights
 
 
@@ -67,25 +80,41 @@ def as_features(X: Any, n_samples: int, estimator: Any = None) -> Any:
         "categories first"
     )
     try:
-        return as_numbers(X, "X", advice, dtype=[np.float64, np.float32], estimator=estimator)
+        kinds = [np.float64, np.float32]
+        return as_numbers(X, "X", advice, dtype=kinds, estimator=estimator)
     except ValueError as error:
-        fault = _first_fault(X) if str(error).startswith("Input X contains") else None
+        not_finite = str(error).startswith("Input X contains")
+        fault = _first_fault(X, estimator) if not_finite else None
         if fault is None:
             raise
         raise ValueError(fault) from None
 
 
-def _first_fault(X: Any) -> str | None:
+def _first_fault(X: Any, estimator: Any) -> str | None:
     """Say which column has missing or infinite values, and how many, if one is found."""
     X = X if hasattr(X, "shape") else np.asarray(X)
-    names = getattr(X, "columns", None)
+    columns = _columns_of(X, estimator)
     for i in range(X.shape[1]):
         values = np.asarray(_safe_indexing(X, i, axis=1), dtype=np.float64)
         for word, wrong in (("NaN", np.isnan(values)), ("infinity", np.isinf(values))):
             if np.any(wrong):
-                column = f"column {i}" if names is None else f"the column {str(names[i])!r}"
-                return unusable("X", column, word, int(wrong.sum()), len(values))
+                return unusable("X", columns[i], word, int(wrong.sum()), len(values))
     return None
+
+
+def _columns_of(X: Any, estimator: Any) -> list[str]:
+    """Return what to call features: by their names, or by their positions in the given X."""
+    names = getattr(X, "columns", None)
+    if names is not None:
+        return [f"the column {str(name)!r}" for name in names]
+    positions = np.arange(X.shape[1])
+    if getattr(estimator, "group_features", None) is not None:
+        # Columns of labels have been taken out of X.
+        n_columns = estimator.n_features_in_
+        named = getattr(estimator, "feature_names_in_", None)
+        labels = find_columns("group_features", estimator.group_features, n_columns, named)
+        positions = np.delete(np.arange(n_columns), labels)
+    return [f"column {position}" for position in positions]
 
 
 def unusable(what: str, column: str, word: str, count: int, n: int) -> str:
@@ -148,6 +177,12 @@ def as_target(y: Any, estimator: Any = None) -> Float:
         values = values.astype(np.float64, copy=False)
     except (TypeError, ValueError, OverflowError):
         msg = f"`y` must be numeric. Got an array of dtype {values.dtype}."
+        words = values.dtype.kind not in "mM"
+        if words and estimator is not None and is_regressor(estimator):
+            msg += (
+                f" {type(estimator).__name__} is a regressor: labels of classes are what "
+                "classifiers are for."
+            )
         raise ValueError(msg) from None
     values = as_numbers(values, "y", **options)
     check_sizes(values, "y")

@@ -21,6 +21,7 @@ from skhbm._inputs.groups import (
     with_columns,
 )
 from skhbm._inputs.levels import as_factors
+from skhbm._inputs.order import warn_of_order
 from skhbm._inputs.rows import FitRows
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def read_fit_rows(
     fitted: tuple[Levels, ...] | None = None,
 ) -> FitRows:
     """Check the rows of a fit, or more rows for a fit with the factors `fitted`."""
+    warn_of_order(X=X, y=y, groups=groups, sample_weight=sample_weight, y_err=y_err)
     X = with_columns(X, groups)
     if X is not None:
         validate_data(estimator, X=X, reset=fitted is None, skip_check_array=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skhbm._inputs.arrays import refuse_elsewhere
-from skhbm._inputs.warning import warn
+from skhbm._inputs.warning import DataWarning, warn
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
@@ -157,12 +157,14 @@ def split_factors(groups: Any) -> list[tuple[str | None, Any]]:
         return []
     if getattr(groups, "nlevels", 1) > 1:
         groups = groups.to_frame(index=False)
-    if isinstance(groups, Mapping):
-        return _named(list(groups), list(groups.values()))
     expected = (
         "hold labels in memory: an array, a Series, a pandas or polars DataFrame, a pyarrow "
         "Table, or a dict of columns"
     )
+    if isinstance(groups, Mapping):
+        for labels in groups.values():
+            refuse_elsewhere(labels, "groups", expected)
+        return _named(list(groups), list(groups.values()))
     refuse_elsewhere(groups, "groups", expected)
     if hasattr(groups, "column_names"):
         return _named(list(groups.column_names), list(groups.columns))
@@ -285,6 +287,7 @@ def _warn_of_large_floats(labels: Any, what: str) -> None:
             f"Labels in {what} are floats of up to {largest:.2g}, which tell whole numbers "
             "apart up to 2^53 = 9e15 only: different ids may have become one group. Give them "
             "as integers or strings, such as in a data frame with a dtype for each column.",
+            DataWarning,
         )
 
 

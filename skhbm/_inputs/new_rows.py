@@ -17,9 +17,10 @@ from skhbm._inputs.groups import (
 )
 from skhbm._inputs.levels import as_factors, warn_of_other_kind
 from skhbm._inputs.numbers import check_sizes
+from skhbm._inputs.order import warn_of_observed_order, warn_of_order
 from skhbm._inputs.parameters import check_chosen
 from skhbm._inputs.rows import FitRows, Rows
-from skhbm._inputs.warning import warn
+from skhbm._inputs.warning import DataWarning, warn
 
 if TYPE_CHECKING:
     from skhbm._inputs.levels import Levels
@@ -44,6 +45,7 @@ def read_new_rows(estimator: Any, X: Any, groups: Any) -> Rows:
     check_is_fitted(estimator)
     # Parameters can be set after fit.
     check_chosen(estimator, "new_groups")
+    warn_of_order(X=X, groups=groups)
     X, columns = _split_new(estimator, X, groups)
     n_samples = _count_rows(X, columns)
     features = as_features(X, n_samples, estimator)
@@ -86,6 +88,7 @@ def read_scored(
 ) -> tuple[Rows, Float, Float | None]:
     """Return rows to score, their target, and its known errors if there are any."""
     rows = read_new_rows(estimator, X, groups)
+    warn_of_observed_order(X, groups, y=y, y_err=y_err)
     target, errors = read_observed(estimator, len(rows), y, y_err)
     if errors is None and estimator._statistics.known_errors:
         msg = (
@@ -100,6 +103,7 @@ def read_scored(
 def read_more_rows(estimator: Any, X: Any, y: Any, groups: Any, y_err: Any = None) -> FitRows:
     """Return rows of groups of the fit, or of new groups, with their target."""
     check_is_fitted(estimator)
+    warn_of_order(X=X, y=y, groups=groups, y_err=y_err)
     X, columns = _split_new(estimator, X, groups)
     features, target, _ = as_rows(X, y, None, estimator)
     check_sizes(features, "X")
@@ -181,6 +185,7 @@ def _warn_of_other_factor(columns: Any, factors: tuple[Levels, ...], keys: list[
         f"None of the labels named {given!r} is a group of the fit, whose labels are named "
         f"{name!r}: every row is predicted as if of a new group. Pass the labels of {name!r}, "
         "or rename them if they are the same.",
+        DataWarning,
     )
 
 

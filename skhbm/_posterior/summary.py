@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from skhbm._inputs.parameters import as_list, check_choice, is_int
+from skhbm._inputs.warning import DataWarning, warn
 from skhbm._posterior.datatree import coordinates, effect_dims, hyperparameters
 
 if TYPE_CHECKING:
@@ -15,7 +17,10 @@ if TYPE_CHECKING:
 
     from skhbm._posterior.posterior import Posterior
 
-__all__ = ["summarise"]
+__all__ = ["summarise", "warn_of_few_groups"]
+
+#: From so many groups on, data say more of the spread between them than a weak prior.
+ENOUGH = 5
 
 #: The tables that ArviZ makes.
 KINDS = (
@@ -54,6 +59,26 @@ def summarise(
     tree = from_dict({"posterior": draws}, coords=coords, dims={**dims, **of_effects})
     table: pd.DataFrame = summary(tree, **options)
     return table
+
+
+def warn_of_few_groups(posterior: Posterior, priors: Any, table: pd.DataFrame) -> bool:
+    """Warn of default priors of tau in a table that few groups tell little of; return True.
+
+    The degrees of freedom of a standard deviation between J groups are J - 1 at most.
+    """
+    given = priors if isinstance(priors, Mapping) else {}
+    for factor in posterior.design.factors:
+        name, few = factor.levels.name, 1 < len(factor.levels) < ENOUGH
+        shown = any(str(row).startswith(f"tau_{name}") for row in table.index)
+        if few and shown and not {"tau", f"tau_{name}"} & set(given):
+            warn(
+                f"There are {len(factor.levels)} groups of {name!r} only: the standard "
+                f"deviation between them (tau_{name}) is largely what its default prior says. "
+                "Report it together with its prior or, if more is known of it, set the prior: "
+                "priors={'tau': Prior('HalfNormal', sigma=...)}.",
+                DataWarning,
+            )
+    return True
 
 
 def _check_options(kind: Any, ci_kind: Any, round_to: Any, **_: Any) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from skhbm._inputs.arrays import as_errors, as_rows
 from skhbm._inputs.levels import Levels, as_factors, encode_levels, split_factors
+from skhbm._inputs.order import warn_of_order
 from skhbm._inputs.rows import FitRows
 from skhbm._inputs.warning import warn
 from skhbm._statistics.cells import cells_of_rows, cells_of_table, distinct
@@ -121,6 +122,7 @@ class GroupedStatistics:
             If lengths differ, a label is missing, a value is not finite, a weight is negative
             or an error not positive.
         """
+        warn_of_order(X=X, y=y, groups=groups, sample_weight=sample_weight, y_err=y_err)
         columns = tuple(getattr(X, "columns", ()))
         # scikit-learn takes names of columns only if all are strings.
         names = columns if columns and all(isinstance(c, str) for c in columns) else None

@@ -35,6 +35,7 @@ from typing import TYPE_CHECKING, Any
 from sklearn.metrics import r2_score, root_mean_squared_error
 
 from skhbm._inputs.arrays import as_target, as_weights
+from skhbm._inputs.order import warn_of_observed_order
 from skhbm._inputs.parameters import as_probability
 from skhbm.metrics._scorer import Scorer, point_prediction, weighted_mean
 from skhbm.metrics._scores import interval_scores, intervals, log_densities, ranked_scores
@@ -462,6 +463,7 @@ def r2(
     '0.16'
     """
     predicted = point_prediction("r2", estimator, X, groups)
+    warn_of_observed_order(X, groups, y=y, sample_weight=sample_weight)
     target = as_target(y, estimator)
     weights = as_weights(sample_weight, len(target))
     return float(r2_score(target, predicted, sample_weight=weights))
@@ -514,6 +516,7 @@ def neg_root_mean_squared_error(
     '-0.76'
     """
     predicted = point_prediction("neg_root_mean_squared_error", estimator, X, groups)
+    warn_of_observed_order(X, groups, y=y, sample_weight=sample_weight)
     target = as_target(y, estimator)
     weights = as_weights(sample_weight, len(target))
     return -float(root_mean_squared_error(target, predicted, sample_weight=weights))

@@ -287,3 +287,12 @@ def test_inputs_are_not_changed():
     fit(*rows).predict(rows[0], rows[2], return_std=True)
     for given, kept in zip(rows, (X, Y, GROUPS), strict=True):
         assert np.array_equal(given, kept)
+
+
+def test_mistakes_of_names_are_refused_before_rows_are_summed(monkeypatch):
+    def refuse(_):
+        pytest.fail("rows were summed")
+
+    monkeypatch.setattr("skhbm._estimators.base.statistics_of_rows", refuse)
+    with pytest.raises(ValueError, match="`varying_slopes` names 'nowhere'"):
+        estimator(varying_slopes=["nowhere"]).fit(pd.DataFrame({"x": X[:, 0]}), Y, GROUPS)

@@ -128,3 +128,24 @@ def test_a_duration_is_no_parameter_of_a_prior():
         estimator(varying_slopes="a", priors=priors).fit(
             TABLE[FEATURES], Y, groups=TABLE["site"]
         )
+
+
+def test_a_column_beside_labels_has_its_position_in_the_given_array():
+    X = TABLE[["site", *FEATURES]].to_numpy()
+    X[3, 2] = np.nan
+    with pytest.raises(ValueError, match="NaN: column 2 has 1 missing value in 48 rows"):
+        estimator(group_features=0).fit(X, Y)
+
+
+@pytest.mark.parametrize("name", ["y", "sample_weight"])
+def test_targets_and_weights_elsewhere_are_refused_by_their_kind(name):
+    rows = {"y": Y, name: DASK["a"]}
+    with pytest.raises(
+        TypeError, match=f"`{name}` must be in memory. Got dask Series; compute"
+    ):
+        estimator().fit(TABLE[FEATURES], groups=TABLE["site"], **rows)
+
+
+def test_labels_elsewhere_are_refused_in_a_dict_too():
+    with pytest.raises(TypeError, match=r"hold labels in memory.* Got dask Series; compute it"):
+        estimator().fit(TABLE[FEATURES], Y, groups={"site": DASK["site"]})

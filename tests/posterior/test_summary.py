@@ -12,6 +12,9 @@ from structures import crossed_rows, fit, fit_several_factors, rows_of
 from skhbm import HierarchicalNormalRegressor
 from skhbm._posterior.summary import KINDS
 
+# Four groups, as here, say little of the spread between them.
+pytestmark = pytest.mark.filterwarnings("ignore:There are . groups of:skhbm.DataWarning")
+
 
 @pytest.fixture(scope="module")
 def slopes():

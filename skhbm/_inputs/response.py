@@ -1,0 +1,51 @@
+"""Targets that a normal response is not meant for, which are told by their values."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from skhbm._inputs.warning import DataWarning, warn
+
+if TYPE_CHECKING:
+    from skhbm._types import Float
+
+__all__ = ["warn_if_not_normal"]
+
+#: Whole numbers are taken for counts if they have no more values than these.
+FEW_VALUES = 10
+#: Fewer rows for each value say nothing of the kind of a target.
+ROWS_PER_VALUE = 5
+
+
+def warn_if_not_normal(y: Float) -> None:
+    """Warn of a target (n_samples,) of two values, or of counts.
+
+    Counts are whole numbers from 0 on, of few values, whose mean is less than two standard
+    deviations from 0, so that a normal distribution reaches below. The last condition tells
+    counts from scores of a scale, such as 0 to 10, which a normal response is often used for.
+    """
+    low, high = float(y.min()), float(y.max())
+    if low == high or len(y) < 2 * ROWS_PER_VALUE:
+        return
+    if np.all((y == low) | (y == high)):
+        warn(
+            f"`y` has two values only, {low:g} and {high:g}, but the model is of a normal "
+            "response: its predictions are neither classes nor probabilities. A logistic "
+            "regression is meant for two classes.",
+            DataWarning,
+        )
+        return
+    if low != 0 or high >= 2 * FEW_VALUES or not np.all(y == np.rint(y)):
+        return
+    n_values = int(np.count_nonzero(np.bincount(y.astype(np.int64))))
+    enough = len(y) >= ROWS_PER_VALUE * n_values
+    if enough and n_values <= FEW_VALUES and y.mean() < 2 * y.std():
+        warn(
+            f"`y` has whole numbers from 0 to {high:g} only, as counts have, but the model "
+            "is of a normal response: it predicts numbers below 0, too, and one residual "
+            "scale for small and large ones. A Poisson or negative binomial regression is "
+            "meant for counts.",
+            DataWarning,
+        )
