@@ -7,9 +7,8 @@ and variances e, are the functions for several terms written out.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-from skhbm._numba.jit import JIT_INNER
+from skhbm._numba.jit import JIT_INNER, njit
 
 __all__ = ["place", "place_gradient", "place_terms", "place_terms_gradient"]
 

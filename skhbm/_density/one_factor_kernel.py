@@ -24,10 +24,10 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numba import carray, cfunc, njit
+from numba import carray
 
 from skhbm._likelihood.marginal import split_inputs
-from skhbm._numba.jit import JIT_CALLBACK, JIT_INNER
+from skhbm._numba.jit import JIT_INNER, c_callback, njit
 from skhbm._numba.pointers import as_pointer, call_marginal, call_prior
 from skhbm._numba.records import fields
 from skhbm._priors.prior import SCALAR
@@ -78,14 +78,14 @@ LOG_RESIDUAL = np.dtype([(name, np.float64) for name in ("estimate", "variance")
 def density_callback() -> Any:
     """Return `_density` as a C callback, compiled once and cached on disk."""
     signature = "int64(uint64, CPointer(double), CPointer(double), CPointer(double), voidptr)"
-    return cfunc(signature, **JIT_CALLBACK)(_density)
+    return c_callback(signature, _density)
 
 
 @cache
 def expand_callback() -> Any:
     """Return `_expand` as a C callback, compiled once and cached on disk."""
     signature = "int64(uint64, uint64, CPointer(double), CPointer(double), voidptr)"
-    return cfunc(signature, **JIT_CALLBACK)(_expand)
+    return c_callback(signature, _expand)
 
 
 @njit(**JIT_INNER)

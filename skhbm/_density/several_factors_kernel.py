@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numba import carray, cfunc, njit
+from numba import carray
 
 from skhbm._density.coordinates_kernel import (
     place,
@@ -24,7 +24,7 @@ from skhbm._density.one_factor_kernel import TABLE as HEAD
 from skhbm._density.one_factor_kernel import corr_cholesky, corr_gradient
 from skhbm._likelihood.given_effects import TABLE as LIKELIHOOD
 from skhbm._likelihood.given_effects import patch, pull_back, shift, workspace
-from skhbm._numba.jit import JIT_CALLBACK, JIT_INNER
+from skhbm._numba.jit import JIT_INNER, c_callback, njit
 from skhbm._numba.pointers import as_pointer, call_density, call_prior
 from skhbm._numba.records import fields
 from skhbm._priors.prior import SCALAR
@@ -66,14 +66,14 @@ FACTOR = np.dtype(
 def several_factors_density() -> Any:
     """Return `_several_factors_density` as a C callback, compiled once and cached on disk."""
     signature = "int64(uint64, CPointer(double), CPointer(double), CPointer(double), voidptr)"
-    return cfunc(signature, **JIT_CALLBACK)(_several_factors_density)
+    return c_callback(signature, _several_factors_density)
 
 
 @cache
 def several_factors_expand() -> Any:
     """Return `_several_factors_expand` as a C callback, compiled once and cached on disk."""
     signature = "int64(uint64, uint64, CPointer(double), CPointer(double), voidptr)"
-    return cfunc(signature, **JIT_CALLBACK)(_several_factors_expand)
+    return c_callback(signature, _several_factors_expand)
 
 
 @njit(**JIT_INNER)

@@ -29,45 +29,109 @@ __all__ = ["find_implicit_nesting", "warn_of_implicit_nesting"]
 CROSSED = 0.9
 #: Largest p-value of an interaction that is there, and of a main effect that is not.
 INTERACTION_LEVEL, MAIN_LEVEL = 0.01, 0.05
+#: Numbers of labels that levels of a parent have, at least. Two are those of crossed factors
+#: with a rare last label.
+SIZES = 3
+#: From so many levels on, sizes that go up or down throughout are those of pairs.
+TRIANGLE = 4
+#: Share of a feature's variation within levels that is rounding, and tolerance of a rank.
+ROUNDING, RANK = 1e-24, 1e-10
 
 
 def warn_of_implicit_nesting(statistics: GroupedStatistics) -> None:
-    """Warn once for each pair of factors of which one looks numbered within the other."""
-    for parent, child in find_implicit_nesting(statistics):
-        outer, inner = (statistics.factors[f] for f in (parent, child))
-        label = hashables(inner.labels)[0]
-        parents = statistics.codes[statistics.codes[:, child] == 0, parent]
-        a, b = outer.name, inner.name
-        warn(
-            f"The labels of {b!r} look as if numbered anew within each level of {a!r}: "
-            f"{label!r} occurs in {len(np.unique(parents))} of {len(outer)} levels of {a!r}, "
-            "which now share its effect. If it does not mean the same in each, combine the "
-            f'labels: `groups["{b}"] = groups["{a}"].astype(str) + "/" + '
-            f'groups["{b}"].astype(str)`. If it means the same in all, nothing needs doing.',
-        )
+    """Warn once if labels of factors look numbered within levels of others."""
+    found = find_implicit_nesting(statistics)
+    if not found:
+        return
+    (parent, child), *more = found
+    outer, inner = (statistics.factors[f] for f in (parent, child))
+    label = hashables(inner.labels)[0]
+    parents = statistics.codes[statistics.codes[:, child] == 0, parent]
+    a, b = outer.name, inner.name
+    others = [
+        f" So do the labels of {statistics.factors[d].name!r} within "
+        f"{statistics.factors[c].name!r}."
+        for c, d in more
+    ]
+    warn(
+        f"The labels of {b!r} look as if numbered anew within each level of {a!r}: "
+        f"{label!r} occurs in {len(np.unique(parents))} of {len(outer)} levels of {a!r}, "
+        f"which now share its effect.{''.join(others)} If it does not mean the same in each, "
+        f'combine the labels: `groups["{b}"] = groups["{a}"].astype(str) + "/" + '
+        f'groups["{b}"].astype(str)`. If it means the same in all, nothing needs doing.',
+    )
 
 
 def find_implicit_nesting(statistics: GroupedStatistics) -> list[tuple[int, int]]:
     """Return pairs (parent, child) of factors that look implicitly nested.
 
-    If labels are numbered 1, 2, ... within levels of different sizes, the labels of each level
-    are the first of all labels. Where all or nearly all combinations occur, labels do not tell
-    crossed factors from nested ones. The means of y in cells tell them apart, if cells have
-    several rows: combinations of labels have effects then, and labels by themselves have none.
+    There are three signs, and each has a reason why crossed factors do not show it:
+
+    - The labels of a factor b have coefficients: features are its indicators, or contrasts of
+      them. A random effect of b besides would say nothing. Whoever groups by b as well, and by
+      a factor a, means the combination, as in blocks with a plot for each variety.
+    - Where combinations are missing: the labels of each level of a are the first of all labels
+      of b, for levels of three sizes or more. Crossed factors have gaps anywhere. In pairs of
+      members of one set (i < j), though, sizes go up or down from one level to the next.
+    - Where all combinations occur, labels do not tell. The means of y in cells do, if cells
+      have several rows: combinations have effects then, and labels by themselves have none.
+      Effects of further factors would be in these means, so that it takes two factors.
+
+    A child has one parent, of several candidates that with the most levels.
     """
-    found = []
-    for pair in combinations(range(len(statistics.factors)), 2):
-        sizes = [len(statistics.factors[f]) for f in pair]
-        if min(sizes) < 2:
+    factors = range(len(statistics.factors))
+    sizes = [len(statistics.factors[f]) for f in factors]
+    spanned = [_spanned_by_features(statistics, f) for f in factors]
+    found: dict[int, int] = {}
+    for pair in combinations(factors, 2):
+        if min(sizes[f] for f in pair) < 2:
             continue
-        table = _two_way(statistics, *pair)
-        looks_nested = (
-            _by_means if len(table.weight) >= CROSSED * np.prod(sizes) else _by_labels
-        )
         # Of two candidates the child is the factor with fewer labels, or the later one.
-        pairs = [pair, pair[::-1]] if sizes[1] <= sizes[0] else [pair[::-1], pair]
-        found += [(a, b) for a, b in pairs if looks_nested(table, statistics, a, b)][:1]
-    return found
+        a, b = pair if sizes[pair[1]] <= sizes[pair[0]] else pair[::-1]
+        table = _two_way(statistics, a, b)
+        for outer, inner in ((a, b), (b, a)):
+            if _looks_nested(table, statistics, outer, inner, spanned):
+                if inner not in found or sizes[outer] > sizes[found[inner]]:
+                    found[inner] = outer
+                break
+    return [(parent, child) for child, parent in found.items()]
+
+
+def _looks_nested(
+    table: _TwoWay, statistics: GroupedStatistics, a: int, b: int, spanned: list[bool]
+) -> bool:
+    """Tell whether one of the signs says that b is numbered within a."""
+    if any(spanned[f] for f in table.codes):
+        # What features explain of the means of one factor says nothing of the other.
+        return spanned[b] and not spanned[a] and _in_several(table, b)
+    sizes = [len(statistics.factors[f]) for f in (a, b)]
+    if len(table.weight) < CROSSED * np.prod(sizes):
+        return _by_labels(table, statistics, a, b)
+    return len(statistics.factors) == 2 and _by_means(table, statistics, a, b)
+
+
+def _spanned_by_features(statistics: GroupedStatistics, factor: int) -> bool:
+    """Tell whether features that a factor's level determines tell its levels apart linearly."""
+    n_levels, code = len(statistics.factors[factor]), statistics.codes[:, factor]
+    n_features = statistics.mean.shape[1] - 1
+    if n_levels < 2 or n_features < n_levels - 1:
+        return False
+    mean = statistics.mean[:, :-1] - statistics.mean[:, :-1].mean(axis=0)
+    of_level = np.zeros((n_levels, n_features))
+    np.add.at(of_level, code, mean)
+    of_level /= np.bincount(code)[:, None]
+    within = np.einsum("jkk->k", statistics.cross)[:-1]
+    within += statistics.weight @ (mean - of_level[code]) ** 2
+    total = within + statistics.weight @ of_level[code] ** 2
+    determined = (within <= ROUNDING * total) & (total > 0)
+    columns = of_level[:, determined] / np.sqrt(total[determined])
+    basis = np.column_stack([np.full(n_levels, 1 / np.sqrt(n_levels)), columns])
+    return int(np.linalg.matrix_rank(basis, rtol=RANK)) == n_levels
+
+
+def _in_several(table: _TwoWay, b: int) -> bool:
+    """Tell whether all labels of b occur in several levels of the other factor."""
+    return bool(np.bincount(table.codes[b]).min() > 1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,11 +185,14 @@ def _two_way(statistics: GroupedStatistics, first: int, second: int) -> _TwoWay:
 
 
 def _by_labels(table: _TwoWay, statistics: GroupedStatistics, a: int, b: int) -> bool:
-    """Tell whether each level of a has the first labels of b, some levels more than others."""
+    """Tell whether each level of a has the first labels of b, in several numbers."""
     size = np.bincount(table.codes[a])
+    steps = np.diff(size[np.argsort(_natural_ranks(statistics.factors[a]))])
+    if len(size) >= TRIANGLE and (np.all(steps > 0) or np.all(steps < 0)):
+        return False
     last = np.zeros(len(size), dtype=np.int64)
     np.maximum.at(last, table.codes[a], _natural_ranks(statistics.factors[b])[table.codes[b]])
-    return bool(np.all(last == size - 1) and size.min() < size.max())
+    return bool(np.all(last == size - 1) and len(np.unique(size)) >= SIZES)
 
 
 def _by_means(table: _TwoWay, statistics: GroupedStatistics, a: int, b: int) -> bool:

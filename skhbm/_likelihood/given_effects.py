@@ -12,10 +12,10 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numba import carray, cfunc, njit
+from numba import carray
 
 from skhbm._likelihood.marginal import TABLE as MARGINAL_TABLE
-from skhbm._numba.jit import JIT_CALLBACK, JIT_INNER
+from skhbm._numba.jit import JIT_INNER, c_callback, njit
 from skhbm._numba.lanes import LANES
 from skhbm._numba.pointers import as_pointer, call_marginal
 from skhbm._numba.records import fields, make_record
@@ -130,7 +130,7 @@ if TYPE_CHECKING:
 @cache
 def given_effects_callback() -> Any:
     """Return `_given_effects` as a C callback, compiled once and cached on disk."""
-    return cfunc("void(int64, int64, int64, int64)", **JIT_CALLBACK)(_given_effects)
+    return c_callback("void(int64, int64, int64, int64)", _given_effects)
 
 
 @njit(**JIT_INNER)

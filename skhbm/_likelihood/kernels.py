@@ -7,9 +7,8 @@ lane being the last axis of every array (`skhbm._numba.lanes`).
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-from skhbm._numba.jit import JIT_INNER
+from skhbm._numba.jit import JIT_INNER, njit
 from skhbm._numba.lanes import LANES, at_least, load, root, splat, store, total
 
 __all__ = [

@@ -6,9 +6,8 @@ Groups are rows here: row (j, a) of a group's whitened E is one of `n_rows` = J 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-from skhbm._numba.jit import JIT_INNER
+from skhbm._numba.jit import JIT_INNER, njit
 from skhbm._numba.lanes import LANES
 from skhbm._numba.lapack import invert_cholesky, multiply
 

@@ -22,7 +22,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numba import carray, cfunc, njit
+from numba import carray
 
 from skhbm._likelihood.kernels import (
     add_crossproduct,
@@ -38,7 +38,7 @@ from skhbm._likelihood.large_kernels import (
     large_products,
     rows_of_lanes,
 )
-from skhbm._numba.jit import JIT_CALLBACK, JIT_INNER
+from skhbm._numba.jit import JIT_INNER, c_callback, njit
 from skhbm._numba.lanes import LANES
 from skhbm._numba.lapack import LAPACK, lapack_addresses
 from skhbm._numba.pointers import as_pointer
@@ -161,7 +161,7 @@ def marginal_callback() -> Any:
 
     Called by address, it is not compiled again into each of its callers.
     """
-    return cfunc("void(int64, int64, int64, int64)", **JIT_CALLBACK)(_marginal)
+    return c_callback("void(int64, int64, int64, int64)", _marginal)
 
 
 def _marginal(table_, inputs_, outputs_, with_gradient):

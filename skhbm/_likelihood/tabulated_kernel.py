@@ -9,9 +9,9 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numba import carray, cfunc, njit
+from numba import carray
 
-from skhbm._numba.jit import JIT_CALLBACK, JIT_INNER
+from skhbm._numba.jit import JIT_INNER, c_callback, njit
 from skhbm._numba.lanes import LANES, load, splat, store
 from skhbm._numba.pointers import as_pointer, call_marginal
 from skhbm._numba.records import fields
@@ -37,7 +37,7 @@ FACTORS = 8
 @cache
 def tabulated_callback() -> Any:
     """Return `_tabulated` as a C callback, compiled once and cached on disk."""
-    return cfunc("void(int64, int64, int64, int64)", **JIT_CALLBACK)(_tabulated)
+    return c_callback("void(int64, int64, int64, int64)", _tabulated)
 
 
 @njit(**JIT_INNER)

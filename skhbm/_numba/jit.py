@@ -6,14 +6,17 @@ row does not need.
 
 from __future__ import annotations
 
-from functools import update_wrapper
+import os
+import warnings
+from functools import cache, update_wrapper
+from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["JIT", "JIT_CALLBACK", "JIT_INNER", "Kernel", "njit"]
+__all__ = ["JIT", "JIT_CALLBACK", "JIT_INNER", "Kernel", "c_callback", "njit"]
 
 #: error_model="numpy": a division without a branch for zero can be vectorised.
 JIT: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
@@ -47,7 +50,7 @@ class Kernel:
                 if self._compiled is None:
                     import numba
 
-                    self._compiled = numba.njit(**self.options)(self.function)
+                    self._compiled = _decorated(self.function, numba.njit, self.options)
         return self._compiled
 
     @property
@@ -59,3 +62,35 @@ class Kernel:
 def njit(**options: Any) -> Callable[[Callable[..., Any]], Kernel]:
     """Decorate a function with the options of `numba.njit`."""
     return lambda function: Kernel(function, options)
+
+
+def c_callback(signature: str, function: Callable[..., Any]) -> Any:
+    """Compile a C callback, or find it compiled, as `numba.cfunc` does."""
+    from numba import cfunc
+
+    return _decorated(function, lambda **options: cfunc(signature, **options), JIT_CALLBACK)
+
+
+def _decorated(
+    function: Callable[..., Any], decorator: Callable[..., Any], options: dict[str, Any]
+) -> Any:
+    """Decorate a function, without a cache on disk where numba finds no folder for one."""
+    try:
+        return decorator(**options)(function)
+    except RuntimeError as error:
+        if not options.get("cache") or "no locator available" not in str(error):
+            raise
+    _warn_of_no_cache()
+    return decorator(**{**options, "cache": False})(function)
+
+
+@cache
+def _warn_of_no_cache() -> None:
+    """Warn once a process."""
+    warnings.warn(
+        "Compiled code cannot be kept: neither the folder of skhbm, nor the user's cache "
+        "folder, nor `NUMBA_CACHE_DIR` can be written. Each process compiles anew, for some "
+        "ten seconds. Set the environment variable NUMBA_CACHE_DIR to a folder that can be "
+        "written and that lasts.",
+        skip_file_prefixes=(os.path.join(Path(__file__).parents[1], ""),),
+    )

@@ -9,10 +9,8 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
-from numba import njit
-from numba.extending import get_cython_function_address
 
-from skhbm._numba.jit import JIT_INNER
+from skhbm._numba.jit import JIT_INNER, njit
 from skhbm._numba.pointers import call_fortran
 
 __all__ = ["LAPACK", "invert_cholesky", "lapack_addresses", "multiply"]
@@ -26,6 +24,8 @@ NO, YES, UPPER = ord("N"), ord("T"), ord("U")
 @cache
 def lapack_addresses() -> dict[str, int]:
     """Return the addresses of the subroutines in this process."""
+    from numba.extending import get_cython_function_address
+
     modules = {"dgemm": "scipy.linalg.cython_blas"}
     return {
         name: get_cython_function_address(modules.get(name, "scipy.linalg.cython_lapack"), name)

@@ -16,6 +16,7 @@ from pymc.logprob.transforms import LogTransform
 from pymc.pytensorf import rewrite_pregrad
 from pytensor.link.numba.cache import compile_numba_function_src
 
+from skhbm._numba.jit import c_callback
 from skhbm._priors.prior import SCALAR
 
 if TYPE_CHECKING:
@@ -109,4 +110,4 @@ def prior(t, parameters, out):
         source, "prior", {**globals(), **scope}, cache_key=key
     )
     signature = "void(double, CPointer(double), voidptr)"
-    return numba.cfunc(signature, cache=True)(function)
+    return c_callback(signature, function)

@@ -71,7 +71,6 @@ def test_crossed_factors_are_hardly_ever_warned_of(case):
 NESTED = {
     "twenty schools": {},
     "a slope": {"slope": 3.0},
-    "few cells missing": {"missing": 0.03},
     "five schools, three classes": {"n_schools": 5, "n_classes": 3, "n_rows": 10},
 }
 
@@ -124,9 +123,78 @@ def test_order_of_factors_and_rows_does_not_matter_for_labels():
     assert find_implicit_nesting(statistics_of(groups[["class", "school"]])) == [(1, 0)]
 
 
-@pytest.mark.parametrize("sizes", [[3, 2], [1, 2], [2, 3, 1]])
+@pytest.mark.parametrize("sizes", [[2, 3, 1], [4, 2, 1, 4]])
 def test_one_warning_where_either_could_be_the_child(sizes):
     assert len(find_implicit_nesting(statistics_of(counted(sizes)))) == 1
+
+
+@pytest.mark.parametrize("sizes", [[3, 2], [1, 2], [5, 5, 4, 5, 4, 4]])
+def test_a_rare_last_label_is_not_numbering(sizes):
+    assert find_implicit_nesting(statistics_of(counted(sizes))) == []
+
+
+def test_pairs_of_members_of_one_set_are_not_nested():
+    """The second of a pair (i < j) has the first members as partners: 1, 2, ... of them."""
+    first, second = np.triu_indices(9, 1)
+    groups = {"first": [f"{i:02d}" for i in first], "second": [f"{j:02d}" for j in second]}
+    assert find_implicit_nesting(statistics_of(groups)) == []
+
+
+def plots(n_blocks, n_varieties, n_rows=1, *, missing=(), names=("block", "variety")):
+    """Statistics of blocks with a plot for each variety, which has its coefficient in X."""
+    block, variety = np.divmod(np.arange(n_blocks * n_varieties).repeat(n_rows), n_varieties)
+    keep = ~np.isin(block * n_varieties + variety, missing)
+    block, variety = block[keep], variety[keep]
+    y = np.random.default_rng(2).standard_normal(len(block))
+    groups = dict(zip(("block", "variety"), (block, variety), strict=True))
+    X = np.eye(n_varieties)[variety][:, 1:]
+    return GroupedStatistics.from_arrays(X, y, {name: groups[name] for name in names})
+
+
+@pytest.mark.parametrize("parameters", [{}, {"n_rows": 3}, {"missing": [1, 6]}], ids=str)
+def test_labels_that_have_coefficients_are_of_combinations(parameters):
+    assert find_implicit_nesting(plots(4, 5, **parameters)) == [(0, 1)]
+    assert find_implicit_nesting(plots(5, 4, **parameters, names=("variety", "block"))) == [
+        (1, 0)
+    ]
+
+
+def test_features_that_do_not_span_the_labels_say_nothing():
+    rng = np.random.default_rng(0)
+    a, b = np.divmod(np.arange(20), 5)
+    X = np.column_stack([np.eye(5)[b][:, 1:4], rng.standard_normal(20)])
+    statistics = GroupedStatistics.from_arrays(X, rng.standard_normal(20), {"a": a, "b": b})
+    assert find_implicit_nesting(statistics) == []
+
+
+def test_labels_within_several_factors_have_one_parent_each_and_one_warning():
+    """The parent is the factor with the most levels."""
+    row, plot = np.divmod(np.arange(60), 5)
+    X = np.eye(5)[plot][:, 1:]
+    groups = {"block": row // 4, "row": row, "plot": plot}
+    statistics = GroupedStatistics.from_arrays(X, np.arange(60.0), groups)
+    assert find_implicit_nesting(statistics) == [(1, 2)]
+
+
+def test_two_children_are_in_one_warning():
+    block, variety, dose = np.unravel_index(np.arange(24), (4, 3, 2))
+    X = np.column_stack([np.eye(3)[variety][:, 1:], dose])
+    groups = {"block": block, "variety": variety, "dose": dose}
+    statistics = GroupedStatistics.from_arrays(X, np.arange(24.0) % 7, groups)
+    assert find_implicit_nesting(statistics) == [(0, 1), (0, 2)]
+    with pytest.warns(UserWarning, match="So do the labels of 'dose' within 'block'") as caught:
+        warn_of_implicit_nesting(statistics)
+    assert len(caught) == 1
+
+
+def test_means_are_not_compared_where_a_third_factor_is_in_them():
+    rng = np.random.default_rng(0)
+    nested = simulate(rng, klass=0.0, both=1.0)
+    assert find_implicit_nesting(nested) == [(0, 1)]
+    a, b = np.divmod(np.arange(400) // 5, 4)
+    y = rng.standard_normal((20, 4))[a, b] * 3 + rng.standard_normal(400)
+    groups = {"school": a, "class": b, "year": np.arange(400) % 5}
+    assert find_implicit_nesting(GroupedStatistics.from_arrays(None, y, groups)) == []
 
 
 def explicit(groups):

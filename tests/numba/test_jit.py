@@ -1,12 +1,17 @@
 """Compiled functions: numba comes with the first call, and only then."""
 
+import os
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
+import pytest
 
-from skhbm._numba.jit import JIT_INNER, Kernel, njit
+import skhbm
+from skhbm._numba.jit import JIT_INNER, Kernel, _decorated, njit
 from skhbm._posterior.effects import FEW, group_shifts
 
 
@@ -79,3 +84,62 @@ def test_shifts_of_few_groups_are_those_of_many_to_the_last_bit():
     every = group_shifts(effects, *forms, np.arange(n_groups), q)
     for group in range(n_groups):
         assert np.array_equal(group_shifts(effects, *forms, [group], q)[:, 0], every[:, group])
+
+
+@pytest.fixture
+def unwritable(tmp_path):
+    """Return the environment of a process that finds no folder to write compiled code to.
+
+    A file stands where each folder would be, which root cannot write either.
+    """
+    package = tmp_path / "skhbm"
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(Path(skhbm.__file__).parent, package, ignore=ignored)
+    for folder in [package, *(path for path in package.rglob("*") if path.is_dir())]:
+        (folder / "__pycache__").touch()
+    nowhere = tmp_path / "file"
+    nowhere.touch()
+    names = ("HOME", "LOCALAPPDATA", "NUMBA_CACHE_DIR", "XDG_CACHE_HOME", "MPLCONFIGDIR")
+    return {
+        **os.environ,
+        **{name: str(nowhere / "folder") for name in names},
+        "PYTHONPATH": str(tmp_path),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTENSOR_FLAGS": "",
+    }
+
+
+def test_models_are_fitted_and_asked_where_nothing_can_be_written(unwritable, tmp_path):
+    code = """
+import warnings
+import numpy as np
+import skhbm
+rng = np.random.default_rng(0)
+groups, y = np.repeat(np.arange(6), 8), rng.standard_normal(48)
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    model = skhbm.HierarchicalNormalRegressor(solver="laplace", draws=100, random_state=0)
+    model.fit(None, y, groups=groups)
+    model.predict_interval(None, groups)
+    model.sample_y(None, groups)
+    model.condition_on(None, y[:8], groups[:8])
+found = [str(w.message) for w in caught if "NUMBA_CACHE_DIR" in str(w.message)]
+assert len(found) == 1, found
+assert caught[0].filename == "<string>", caught[0].filename
+print(skhbm.__file__)
+"""
+    command = [sys.executable, "-c", code]
+    run = subprocess.run(
+        command, env=unwritable, cwd=tmp_path, capture_output=True, text=True, timeout=300
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.strip() == str(tmp_path / "skhbm" / "__init__.py")
+
+
+def test_what_numba_refuses_for_another_reason_is_an_error():
+    def decorator(**options):
+        msg = "another reason"
+        raise RuntimeError(msg)
+
+    with pytest.raises(RuntimeError, match="another"):
+        _decorated(np.sin, decorator, {"cache": True})
