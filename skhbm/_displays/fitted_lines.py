@@ -262,14 +262,8 @@ class FittedLinesDisplay:
             feature, target = names.words([self.feature, self.target_name])
             names.set_titles(panel, feature if bottom else "", target if left else "")
         # Lines of groups alone may be wild, and are cut.
-        inside = [
-            self.lower,
-            self.upper,
-            self.lines,
-            self.population,
-            [] if self.y is None else self.y,
-        ]
-        every = np.concatenate([np.ravel(values) for values in inside])
+        inside = (self.lower, self.upper, self.lines, self.population, self.y)
+        every = np.concatenate([np.ravel(values) for values in inside if values is not None])
         margin = 0.05 * np.ptp(every) or 1.0
         for panel in self.axes_:
             panel.set_ylim(every.min() - margin, every.max() + margin)
