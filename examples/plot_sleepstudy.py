@@ -21,7 +21,7 @@ import pandas as pd
 from sklearn.base import clone
 from sklearn.model_selection import KFold
 
-from skhbm import GroupEffectsDisplay, HierarchicalNormalRegressor
+from skhbm import FittedLinesDisplay, GroupEffectsDisplay, HierarchicalNormalRegressor
 from skhbm.datasets import load_sleepstudy
 
 X, y, subject = load_sleepstudy(return_X_y=True, as_frame=True)
@@ -77,30 +77,10 @@ for kind, error in np.sqrt(squared.mean()).items():
 assert squared["partial_pooling"].mean() < squared["no_pooling"].mean()
 
 # %%
-# The subjects in the order of their slopes, with 90 % intervals for one more measurement.
-days = pd.DataFrame({"Days": np.linspace(0, 9, 19)})
-alone, slopes = lines(model, "no_pooling"), lines(model, "partial_pooling")["Days"]
-figure, axes = plt.subplots(
-    3, 6, figsize=(10, 6), sharex=True, sharey=True, layout="constrained"
-)
-for ax, who in zip(axes.flat, slopes.sort_values().index, strict=True):
-    label = [who] * len(days)
-    lower, upper = model.predict_interval(days, groups=label).T
-    ax.fill_between(days["Days"], lower, upper, color="C0", alpha=0.15, linewidth=0)
-    (own,) = ax.plot(days, alone.loc[who, "intercept"] + alone.loc[who, "Days"] * days, "C7--")
-    (all_,) = ax.plot(days, model.intercept_ + model.coef_ * days, "C1", lw=1)
-    (partial,) = ax.plot(days, model.predict(days, groups=label), "C0", lw=2)
-    ax.plot(X["Days"][subject == who], y[subject == who], "k.", ms=4)
-    ax.set_title(f"{slopes[who]:.1f} ms/day", fontsize=9)
-    ax.spines[["top", "right"]].set_visible(False)
-figure.supxlabel("Days with three hours in bed")
-figure.supylabel("Reaction time, ms")
-figure.legend(
-    [partial, own, all_],
-    ["partial pooling, 90 % interval", "subject alone", "population"],
-    loc="outside upper center",
-    ncols=3,
-)
+# All subjects in the order of their slopes, with 90 % intervals of the mean of each. Lines are
+# pulled to the population the more, the less a subject's days agree on one.
+slopes = lines(model, "partial_pooling")["Days"].sort_values()
+FittedLinesDisplay.from_estimator(model, X, y, subject, shown=slopes.index.tolist())
 plt.show()
 
 # %%

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from skhbm import datasets as datasets
     from skhbm import metrics as metrics
     from skhbm._displays.calibration import CalibrationDisplay
+    from skhbm._displays.fitted_lines import FittedLinesDisplay
     from skhbm._displays.group_effects import GroupEffectsDisplay
     from skhbm._displays.posterior_predictive import PosteriorPredictiveDisplay
     from skhbm._displays.shrinkage import ShrinkageDisplay
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CalibrationDisplay",
     "DataWarning",
+    "FittedLinesDisplay",
     "GroupEffectsDisplay",
     "GroupedStatistics",
     "HierarchicalNormalRegressor",
@@ -40,6 +42,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "CalibrationDisplay": "skhbm._displays.calibration",
     "DataWarning": "skhbm._inputs.warning",
+    "FittedLinesDisplay": "skhbm._displays.fitted_lines",
     "GroupEffectsDisplay": "skhbm._displays.group_effects",
     "GroupedStatistics": "skhbm._statistics.grouped",
     "HierarchicalNormalRegressor": "skhbm._estimators.normal",

@@ -14,7 +14,15 @@ if TYPE_CHECKING:
     from skhbm._types import Float
 
 
-__all__ = ["headroom", "name_ends", "name_rows", "set_titles", "spread", "title_of", "words"]
+__all__ = [
+    "headroom",
+    "name_ends",
+    "name_rows",
+    "set_titles",
+    "spread",
+    "title_of",
+    "words",
+]
 
 #: Longest name on an axis, in letters.
 LONGEST = 28
@@ -49,16 +57,28 @@ def words(labels: Any) -> list[str]:
     return [_cut(text) for text in pd.Index(labels, tupleize_cols=False).astype(str)]
 
 
-def name_rows(ax: Any, labels: Any) -> None:
-    """Name the rows 0, 1, ... as far as there is room, or count them if there is none."""
+def name_rows(ax: Any, labels: Any, x: str, y: str) -> None:
+    """Name the rows 0, 1, ... as far as there is room, or count them if there is none.
+
+    The titles of the axes, x and y, are written as well: that of y says if not all rows are
+    named.
+    """
+    set_titles(ax, x, y)
     _lay_out(ax)
     texts = words(labels)
     step = -(-len(texts) // max(_rows_that_fit(ax), 1))
     if step > SPARSEST:
         ax.set_yticks([])
-        ax.set_ylabel(f"{ax.get_ylabel()} ({len(texts):,} groups)", parse_math=False)
+        note = f" ({len(texts):,} groups)"
     else:
         ax.set_yticks(range(0, len(texts), step), texts[::step], parse_math=False)
+        every = {2: "2nd", 3: "3rd"}.get(step, f"{step}th")
+        note = f" (every {every} label)"
+    if step > 1:
+        # Names and a longer title leave the axes less room than they had.
+        ax.set_ylabel(f"{y}{note}", parse_math=False)
+        _lay_out(ax)
+        set_titles(ax, x, f"{y}{note}")
 
 
 def name_ends(ax: Any, y: Float, labels: Any, color: Any) -> list[Any]:

@@ -37,7 +37,8 @@ class CalibrationDisplay:
     `envelope_prob` [2]_.
 
     Use rows that were held out. Rows of fit are predicted from themselves as well, and look
-    better calibrated than new rows will. Rows that are predicted from one fit share its error,
+    better calibrated than new rows will: if they are given, all of them and no others, the
+    legend calls the curve "in-sample". Rows that are predicted from one fit share its error,
     and rows of one new group share its effect, so that curves of calibrated predictions leave
     the band somewhat more often than its probability says.
 
@@ -56,6 +57,8 @@ class CalibrationDisplay:
         Probability of the band.
     name : str, default="observed"
         Name of the curve in the legend.
+    in_sample : bool, default=False
+        Whether the rows are those of fit.
 
     Attributes
     ----------
@@ -105,6 +108,7 @@ class CalibrationDisplay:
     kind: str = "coverage"
     envelope_prob: float = 0.95
     name: str = "observed"
+    in_sample: bool = False
 
     @classmethod
     def from_estimator(
@@ -275,7 +279,8 @@ class CalibrationDisplay:
             ref = {"color": color, "linestyle": "--", "linewidth": 0.8, "label": "calibrated"}
             ref = drawing.styled("Line2D", ref, ref_line_kwargs)
             (self.ref_line_,) = ax.plot(ends, ends - difference * ends, **ref)
-        line = {"marker": "o" if len(x) < FEW else "", "label": self.name}
+        label = f"{self.name} (in-sample)" if self.in_sample else self.name
+        line = {"marker": "o" if len(x) < FEW else "", "label": label}
         line = drawing.styled("Line2D", line, line_kwargs)
         (self.line_,) = ax.plot(x, observed - difference * x, **line)
         self._set_axes(ax, difference)

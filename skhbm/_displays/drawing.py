@@ -17,10 +17,15 @@ __all__ = [
     "foreground",
     "marker_size",
     "new_axes",
+    "panels",
     "points",
     "polylines",
     "styled",
 ]
+
+
+#: So many panels are in one row.
+MOST_SIDE_BY_SIDE = 3
 
 
 def check_matplotlib(caller: str) -> None:
@@ -44,6 +49,37 @@ def new_axes(ax: Any) -> Any:
         msg = f"`ax` must be matplotlib Axes or None. Got {ax!r}."
         raise TypeError(msg)
     return ax
+
+
+def panels(ax: Any, n: int, *, shared: bool, size: tuple[float, float]) -> tuple[Any, Any]:
+    """Return axes (n,) of small multiples, and the axes that they divide, if these are one.
+
+    `ax` is None, for a new figure with panels of at least a size in inches, axes to divide, or
+    as many axes as there are panels. Panels that share their scales show them at the left and
+    at the bottom alone.
+    """
+    if isinstance(ax, list | tuple | np.ndarray):
+        given = np.ravel(np.array(ax, dtype=object))
+        if len(given) != n:
+            msg = f"`ax` must be one Axes or {n}, one for each panel. Got {len(given)}."
+            raise ValueError(msg)
+        return np.array([new_axes(axes) for axes in given], dtype=object), None
+    n_rows = 1 if n <= MOST_SIDE_BY_SIDE else round(float(np.sqrt(0.75 * n)))
+    n_columns = -(-n // n_rows)
+    whole = new_axes(ax)
+    if ax is None:
+        least = np.array([size[0] * n_columns, size[1] * n_rows])
+        whole.figure.set_size_inches(np.maximum(whole.figure.get_size_inches(), least))
+    whole.set_axis_off()
+    grid = whole.get_subplotspec().subgridspec(-(-n // n_columns), n_columns)
+    made = np.empty(n, dtype=object)
+    for i in range(n):
+        first = made[0] if shared and i else None
+        made[i] = whole.figure.add_subplot(grid[i], sharex=first, sharey=first)
+        if shared:
+            at_the_bottom, at_the_left = i + n_columns >= n, i % n_columns == 0
+            made[i].tick_params(labelbottom=at_the_bottom, labelleft=at_the_left)
+    return made, whole
 
 
 def styled(artist: str, defaults: Mapping[str, Any], given: Any) -> Any:

@@ -194,7 +194,7 @@ class GroupEffectsDisplay:
         what = names.title_of(self.coefficient)
         what = f"Effect on the {what[0].lower()}{what[1:]}" if self.kind == "effect" else what
         title = f"{what} (mean, {100 * self.ci_prob:g} % interval)"
-        names.set_titles(ax, title, names.words([self.factor])[0])
-        names.name_rows(ax, np.asarray(self.groups)[order])
+        factor = names.words([self.factor])[0]
+        names.name_rows(ax, np.asarray(self.groups)[order], title, factor)
         self.ax_, self.figure_ = ax, ax.figure
         return self

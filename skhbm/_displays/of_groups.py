@@ -11,7 +11,7 @@ from skhbm._inputs.parameters import as_probability, check_choice
 from skhbm._inputs.pipelines import unwrapped
 from skhbm._prediction.coefficient_intervals import Coefficient, estimates, quantiles
 
-__all__ = ["group_effects", "shrinkage"]
+__all__ = ["find", "group_effects", "shrinkage", "with_groups"]
 
 
 def group_effects(
@@ -21,7 +21,7 @@ def group_effects(
     check_choice("kind", kind, ["effect", "coefficient"])
     as_probability(ci_prob, "ci_prob")
     tail = (1 - ci_prob) / 2
-    model = _with_groups(estimator, display)
+    model = with_groups(estimator, display)
     which, names = _choose(model, factor, coefficient, kind == "coefficient")
     estimate, population = estimates(model._posterior, model._moments(), which)
     bounds = quantiles(model._posterior, which, np.array([tail, 1 - tail]))
@@ -38,7 +38,7 @@ def group_effects(
 
 def shrinkage(estimator: Any, display: str, factor: Any, coefficient: Any) -> dict[str, Any]:
     """Return the parameters of a `ShrinkageDisplay`."""
-    model = _with_groups(estimator, display)
+    model = with_groups(estimator, display)
     _, names = _choose(model, factor, coefficient, False)
     table = model.shrinkage_
     table = table[table["factor"] == names["factor"]]
@@ -51,7 +51,7 @@ def shrinkage(estimator: Any, display: str, factor: Any, coefficient: Any) -> di
     }
 
 
-def _with_groups(estimator: Any, display: str) -> Any:
+def with_groups(estimator: Any, display: str) -> Any:
     """Return an estimator or the last step of it, which must be fitted and have groups."""
     last = unwrapped(estimator)[0]
     if not isinstance(last, Fitted):
@@ -75,15 +75,15 @@ def _choose(
     """
     factors = model._posterior.design.factors
     names = [of_factor.levels.name for of_factor in factors]
-    f = _find("factor", "grouping factors", names, factor)
+    f = find("factor", "grouping factors", names, factor)
     terms = list(factors[f].terms.varying)
-    t = _find("coefficient", f"coefficients that vary by {names[f]!r}", terms, coefficient)
+    t = find("coefficient", f"coefficients that vary by {names[f]!r}", terms, coefficient)
     found = {"groups": factors[f].levels.labels, "coefficient": terms[t], "factor": names[f]}
     return Coefficient(f, t, with_population), found
 
 
-def _find(parameter: str, what: str, names: list[str], wanted: Any) -> int:
-    """Return the position of a name, or of the only name if none is wanted."""
+def find(parameter: str, what: str, names: list[str], wanted: Any) -> int:
+    """Return the position of a name among names, or of the only name if none is wanted."""
     if wanted is None and len(names) == 1:
         return 0
     if isinstance(wanted, str) and wanted in names:

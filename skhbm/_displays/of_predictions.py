@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.special import ndtr
 from sklearn.utils import check_array
 
+from skhbm._comparison.rows_of_fit import read_rows_again
 from skhbm._estimators.fitted import Fitted
 from skhbm._inputs.arrays import as_target
 from skhbm._inputs.new_rows import read_scored
@@ -61,10 +63,11 @@ def calibration(
     """Return the parameters of a `CalibrationDisplay` of an estimator."""
     check_choice("kind", kind, KINDS)
     as_probability(envelope_prob, "envelope_prob")
-    pit = _predictive_probabilities(estimator, X, y, groups, y_err)
+    pit, in_sample = _predictive_probabilities(estimator, X, y, groups, y_err)
     # y is inside the central interval of probability p if |2 PIT - 1| <= p.
     values = np.abs(2 * pit - 1) if kind == "coverage" else pit
-    return _curve(len(pit), NOMINAL, share_below(values, NOMINAL), kind, envelope_prob)
+    shown = _curve(len(pit), NOMINAL, share_below(values, NOMINAL), kind, envelope_prob)
+    return {**shown, "in_sample": in_sample}
 
 
 def calibration_of_quantiles(
@@ -96,16 +99,20 @@ def _curve(
     }
 
 
-def _predictive_probabilities(estimator: Any, X: Any, y: Any, groups: Any, y_err: Any) -> Float:
+def _predictive_probabilities(
+    estimator: Any, X: Any, y: Any, groups: Any, y_err: Any
+) -> tuple[Float, bool]:
     """Return the predictive probability (n,) of a target below each y.
 
-    The distribution of an estimator of another kind is taken to be normal, with the mean and
-    standard deviation that it predicts.
+    The second value tells whether the rows are found to be those of fit. The distribution of
+    an estimator of another kind is taken to be normal, with the mean and standard deviation
+    that it predicts.
     """
     last, X = unwrapped(estimator, X, groups)
     if isinstance(last, Fitted):
         rows, target, errors = read_scored(last, X, y, groups, y_err)
-        return distribution(last._posterior, rows, target, errors)
+        in_sample = _are_those_of_fit(last, X, y, groups, y_err)
+        return distribution(last._posterior, rows, target, errors), in_sample
     predict = getattr(last, "predict", None)
     if predict is None or "return_std" not in inspect.signature(predict).parameters:
         msg = (
@@ -115,7 +122,18 @@ def _predictive_probabilities(estimator: Any, X: Any, y: Any, groups: Any, y_err
         )
         raise TypeError(msg)
     mean, std = predict(X, return_std=True)
-    return ndtr((as_target(y, last) - mean) / std)
+    return ndtr((as_target(y, last) - mean) / std), False
+
+
+def _are_those_of_fit(model: Any, X: Any, y: Any, groups: Any, y_err: Any) -> bool:
+    """Tell whether rows that were read before have the statistics of those of fit."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            read_rows_again(model, X, y, groups, y_err)
+        except ValueError:
+            return False
+    return True
 
 
 def _read_quantiles(

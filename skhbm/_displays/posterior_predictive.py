@@ -9,7 +9,7 @@ import numpy as np
 
 from skhbm._displays import axis_labels as names
 from skhbm._displays import drawing
-from skhbm._displays.curves import densities, distributions
+from skhbm._displays.curves import central_range, densities, distributions
 from skhbm._displays.of_predictions import replicated_target
 from skhbm._inputs.parameters import check_choice
 
@@ -29,7 +29,8 @@ class PosteriorPredictiveDisplay:
     It shows the distribution of the observed y over rows, and the distribution of each of some
     replicates. In a replicate all rows are drawn anew, in the groups that they have, from the
     posterior predictive distribution [1]_. Where the observed distribution leaves the
-    replicates, the model misses something of the data.
+    replicates, the model misses something of the data. If few values are so far out that the
+    rest could not be seen, the axis ends before them, and its title has their number.
 
     Use :meth:`from_estimator` to make one. All parameters are stored as attributes.
 
@@ -176,7 +177,8 @@ class PosteriorPredictiveDisplay:
         drawing.check_matplotlib(f"{type(self).__name__}.plot")
         check_choice("kind", kind, KINDS)
         curves, title = KINDS[kind]
-        x, height = curves(np.column_stack([self.y_true, self.y_samples]).T)
+        samples = np.column_stack([self.y_true, self.y_samples]).T
+        x, height = curves(samples)
         ax = drawing.new_axes(ax)
         steps = {"drawstyle": "steps-post" if kind == "ecdf" else "default"}
         lines = {"color": "C0", "linewidth": 0.8, "alpha": 0.3, "zorder": 1, **steps}
@@ -189,6 +191,17 @@ class PosteriorPredictiveDisplay:
             [self.line_, self.replicated_[0]], ["observed", "replicated"], loc="best"
         )
         legend.legend_handles[1].set_alpha(None)
-        names.set_titles(ax, names.words([self.target_name])[0], title)
+        names.set_titles(ax, names.words([self.target_name])[0] + _view(ax, samples), title)
         self.ax_, self.figure_ = ax, ax.figure
         return self
+
+
+def _view(ax: Any, samples: Any) -> str:
+    """Let the x axis show the central range of the samples; return what it leaves out."""
+    low, high = central_range(samples)
+    beyond = (samples < low) | (samples > high)
+    if not beyond.any():
+        return ""
+    margin = 0.15 * (high - low)
+    ax.set_xlim(low - margin, high + margin)
+    return f" ({beyond[0].sum():,} of {len(samples[0]):,} observed values are beyond the axis)"

@@ -122,6 +122,14 @@ def test_few_of_the_rows_are_named_at_their_places_where_there_is_less_room():
     assert names == [f"group {order[int(row)]}" for row in ticks]
 
 
+def test_title_of_the_axis_tells_that_some_rows_are_not_named():
+    made = effects(labelled("text", 85)).plot()
+    step = np.diff(made.ax_.get_yticks())[0]
+    every = {2: "2nd", 3: "3rd", 4: "4th", 5: "5th"}[step]
+    assert made.ax_.get_ylabel() == f"school (every {every} label)"
+    assert effects(labelled("text", 5)).plot().ax_.get_ylabel() == "school"
+
+
 def test_rows_are_counted_where_there_is_no_room():
     made = effects(labelled("text", 1000)).plot()
     assert len(made.ax_.get_yticks()) == 0
@@ -221,3 +229,43 @@ def test_axis_is_named_by_the_target():
     )
     assert made.ax_.get_xlabel() == "score"
     assert made.plot(kind="ecdf").ax_.get_ylabel() == "Empirical distribution"
+
+
+@pytest.mark.parametrize("kind", ["kde", "ecdf"])
+def test_heavy_tails_do_not_crush_the_check(kind):
+    rng = np.random.default_rng(4)
+    y, samples = rng.standard_normal(500), rng.standard_normal((500, 9))
+    plain = PosteriorPredictiveDisplay(y_true=y, y_samples=samples).plot(kind=kind)
+    assert plain.ax_.get_xlabel() == "y"
+    samples[3, 2], samples[8, 0] = 3e4, -1e5
+    y = np.append(y, [1e6, -2e5])
+    samples = np.append(samples, rng.standard_normal((2, 9)), axis=0)
+    made = PosteriorPredictiveDisplay(y_true=y, y_samples=samples).plot(kind=kind)
+    low, high = made.ax_.get_xlim()
+    assert -20 < low < -4
+    assert 4 < high < 20
+    assert made.ax_.get_xlabel() == "y (2 of 502 observed values are beyond the axis)"
+    if kind == "kde":
+        for line in (made.line_, *made.replicated_):
+            # The mode of a standard normal, up to the error of kernels.
+            assert line.get_ydata().max() == pytest.approx(0.4, abs=0.08)
+            assert np.trapezoid(line.get_ydata(), line.get_xdata()) == pytest.approx(
+                1, abs=0.02
+            )
+
+
+def test_calibration_of_rows_of_fit_is_called_in_sample():
+    X, y, groups = rows_of(5, sizes=(9, 7))
+    model = HierarchicalNormalRegressor(draws=50, tune=100, random_state=0)
+    model.fit(X, y, groups=groups)
+    order = np.random.default_rng(0).permutation(len(y))
+    for rows, label in (
+        ((X, y, groups), "observed (in-sample)"),
+        ((X[order], y[order], groups[order]), "observed (in-sample)"),
+        ((X[1:], y[1:], groups[1:]), "observed"),
+        ((X, y[order], groups), "observed"),
+        ((X, y, [None] * len(y)), "observed"),
+    ):
+        made = CalibrationDisplay.from_estimator(model, *rows)
+        assert made.line_.get_label() == label
+        assert made.in_sample == (label != "observed")
