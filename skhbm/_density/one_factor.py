@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from skhbm._density.one_factor_kernel import (
     density_callback,
     expand_callback,
 )
+from skhbm._density.spreads import find_elbows, no_elbows
 from skhbm._density.start import START, careful_acceptance, start_of_scales
 from skhbm._density.target import TargetDensity
 from skhbm._likelihood.equal_groups import share_equal_work
@@ -70,6 +71,8 @@ class OneFactorDensity(TargetDensity):
     log_residual : ndarray of LOG_RESIDUAL of shape (n_groups,)
         Log residual scale of each group, estimated from its rows alone, and the variance of
         this estimate.
+    elbows : ndarray of shape (q,)
+        Where the coordinates of tau begin to be logs: `skhbm._density.spreads`.
     center, rotation : ndarray of shape (s,), (s, s)
         Sampled coefficients are ``center + rotation @ x``, before their transforms.
     likelihood : Marginal or Tabulated
@@ -87,6 +90,7 @@ class OneFactorDensity(TargetDensity):
     address: Int
     parameters: Float
     log_residual: Any
+    elbows: Float
     center: Float
     rotation: Float
     likelihood: Marginal | Tabulated
@@ -152,6 +156,10 @@ class OneFactorDensity(TargetDensity):
         between = [self.n_terms + self.n_correlations + SPREAD] * (self.kind == HIERARCHICAL)
         return np.array([*range(self.n_terms), *between], dtype=np.int64)
 
+    def in_logs(self) -> OneFactorDensity:
+        """Return the same density with logs of tau as coordinates."""
+        return replace(self, elbows=no_elbows(self.n_terms))
+
     def acceptance(self, rate: float) -> float:
         """Return the acceptance rate of steps: higher than asked for few groups."""
         if not self.n_terms:
@@ -177,6 +185,7 @@ class OneFactorDensity(TargetDensity):
             priors=self.address,
             parameters=self.parameters,
             log_residual=self.log_residual,
+            elbows=self.elbows,
             center=self.center,
             rotation=self.rotation,
             likelihood=likelihood.callback().address,
@@ -205,7 +214,7 @@ def make_one_factor(
     design: Design, priors: Priors, coefficients: Coefficients, basis: Basis
 ) -> OneFactorDensity:
     """Collect what the compiled density reads."""
-    terms, scaling = design.terms, design.scaling
+    terms, scaling, q = design.terms, design.scaling, len(design.terms.varying)
     kind = _kind(terms, priors)
     scales = {
         SHARED: [priors.sigma],
@@ -225,6 +234,7 @@ def make_one_factor(
         address,
         parameters,
         _log_residuals(design, basis),
+        no_elbows(q) if design.others else find_elbows(design, basis, priors.tau),
         center,
         rotation,
         likelihood,

@@ -8,7 +8,7 @@ and data set: all that it needs is behind one pointer.
 
 The unconstrained vector holds, in this order,
 
-    q standard deviations tau of the effects,
+    q standard deviations tau of the effects, in the coordinates of `skhbm._density.spreads`,
     n_correlations canonical partial correlations, on the atanh scale,
     residual scales: 1 shared, or n_groups independent ones, or, for the hierarchical prior,
         the standardised mean and the sd of log sigma_j and n_groups standardised log sigma_j,
@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 from numba import carray
 
+from skhbm._density.spreads import log_of_spread
 from skhbm._likelihood.marginal import split_inputs
 from skhbm._numba.jit import JIT_INNER, c_callback, njit
 from skhbm._numba.pointers import as_pointer, call_marginal, call_prior
@@ -63,7 +64,7 @@ TABLE = np.dtype(
         *fields(
             *("kind", "n_dim", "n_terms", "n_correlations", "n_groups", "n_sampled"),
             *("n_within", "n_scalars", "n_parameters", "n_moments", "units", "priors"),
-            *("parameters", "log_residual", "center", "rotation"),
+            *("parameters", "log_residual", "elbows", "center", "rotation"),
             *("likelihood", "likelihood_table", "with_gradient", "moments"),
         ).descr,
         ("eta", np.float64),
@@ -209,6 +210,7 @@ def natural_values(x, table, natural, scalars, C):
     parameters = carray(as_pointer(table.parameters), shape, np.float64)
     center = carray(as_pointer(table.center), (s,), np.float64)
     rotation = carray(as_pointer(table.rotation), (s, s), np.float64)
+    elbows = carray(as_pointer(table.elbows), (q,), np.float64)
     first_scale, first_coef = q + r, len(natural) - s
     hierarchical = table.kind == HIERARCHICAL
     logp = 0.0
@@ -228,9 +230,14 @@ def natural_values(x, table, natural, scalars, C):
             mean, size, _, _ = mean_moments(log_residual, parameters[i], spread)
             t = mean + size * t
             logp += np.log(size)
+        slope, curvature = 1.0, 0.0
+        if i < q:
+            t, slope, curvature = log_of_spread(t, elbows[i])
         call_prior(priors[i], t, parameters[i].ctypes.data, scalars[i:].ctypes.data)
         natural[at] = scalars[i].value
-        logp += scalars[i].logp
+        logp += scalars[i].logp + np.log(slope)
+        scalars[i].gradient = scalars[i].gradient * slope + curvature
+        scalars[i].derivative *= slope
     corr_cholesky(x[q:first_scale], q, C, natural[q:first_scale])
     if hierarchical:
         group_scales(log_residual, scalars[q:], x[first_scale:], natural[first_scale:])

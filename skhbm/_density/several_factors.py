@@ -164,6 +164,10 @@ class SeveralFactorsDensity(TargetDensity):
             first += factor.n_dim
         return np.concatenate(parts)
 
+    def in_logs(self) -> SeveralFactorsDensity:
+        """Return the same density with logs of tau as coordinates: they are."""
+        return self
+
     def acceptance(self, rate: float) -> float:
         """Return the acceptance rate of steps: higher than asked for few groups."""
         if not self.head.n_terms:

@@ -32,7 +32,7 @@ class TargetDensity(Protocol):
 
     @property
     def spreads(self) -> Int:
-        """Positions of logs of standard deviations that may be zero: those between groups."""
+        """Positions of standard deviations that may be zero: those between groups."""
 
     def table(self, *, gradient: bool = True) -> Any:
         """Return the record that the callbacks read, valid as long as this object lives.
@@ -46,6 +46,9 @@ class TargetDensity(Protocol):
 
         What comes after the n_dim entries of a vector is an independent standard normal.
         """
+
+    def in_logs(self) -> TargetDensity:
+        """Return the same density with logs of these standard deviations as coordinates."""
 
     def acceptance(self, rate: float) -> float:
         """Return the acceptance rate of steps: higher than asked where there is a cliff."""

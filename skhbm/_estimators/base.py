@@ -350,7 +350,8 @@ class BaseHierarchicalEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         self, fitted: Self, *rows: Any, before: GroupedStatistics | None = None
     ) -> GroupedStatistics:
         """Check rows as `read_fit_rows` takes them, and reduce them; some may be there."""
-        read = read_fit_rows(fitted, *rows, None if before is None else before.factors)
+        factors = None if before is None else before.factors
+        read = read_fit_rows(fitted, *rows, fitted=factors)
         names = ["group" if name is None else name for name, _ in read.factors]
         if before is None:
             # Mistakes that names alone show are refused before rows are summed.

@@ -110,7 +110,7 @@ class Fitted(BaseHierarchicalEstimator):
             Before fit.
         """
         check_is_fitted(self)
-        from skhbm._numba.pytensor_folder import ensure_folder
+        from skhbm._priors.pytensor_folder import ensure_folder
 
         ensure_folder()
         from skhbm._density.pymc_model import build_model

@@ -305,7 +305,7 @@ class HierarchicalNormalRegressor(
     def _infer(
         self, design: Design, priors: Priors, **settings: Any
     ) -> tuple[Posterior, dict[str, Any], Weights | None]:
-        from skhbm._numba.pytensor_folder import ensure_folder
+        from skhbm._priors.pytensor_folder import ensure_folder
 
         ensure_folder()
         from skhbm._estimators.inference import infer

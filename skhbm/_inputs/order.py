@@ -34,6 +34,8 @@ def warn_of_order(**given: Any) -> None:
             if isinstance(part, pandas.Series | pandas.DataFrame):
                 indices[name if key is None else f"{name}[{key!r}]"] = part.index
     first = next(iter(indices), None)
+    if first is None:
+        return
     wrong = [f"`{name}`" for name in indices if _is_reordered(indices[name], indices[first])]
     if wrong:
         warn(

@@ -34,6 +34,8 @@ def draw(
     watchers: Sequence[Watcher] = (),
 ) -> Draws:
     """Draw from a density by "nuts" or "laplace"."""
+    if solver == "laplace":
+        density = density.in_logs()
     with COMPILING:
         start = _finite_start(density)
         model = prepare(density) if solver == "nuts" else None
