@@ -96,13 +96,18 @@ def _split_centred(
 
     k is the number of varying slopes. The ranks count the row of means, too.
     """
-    cross, z = scaling.standardised(statistics.cross), terms.slopes
+    # Centred rows have no intercept. Many columns fill much memory, which is taken once.
+    first, z = int(terms.intercept), terms.slopes
+    J, d, _ = statistics.cross.shape
+    W = np.zeros((J, d + first, d + first))
+    cross = W[:, first:, first:]
+    scaling.standardised(statistics.cross, out=cross)
     values, vectors, spanned = spanned_directions(cross, z)
     root = np.sqrt(np.where(spanned, values, 1.0))
     R = np.where(spanned, root, 0.0)[:, :, None] * vectors.mT
     E = np.where(spanned[:, :, None], vectors.mT @ cross[:, z], 0.0) / root[:, :, None]
-    W = cross - E.mT @ E if len(z) else cross  # derivation (2)
-    if terms.intercept:
-        # Centred rows have no intercept.
-        E, W = np.pad(E, ((0, 0), (0, 0), (1, 0))), np.pad(W, ((0, 0), (1, 0), (1, 0)))
+    if len(z):
+        cross -= E.mT @ E  # derivation (2)
+    if first:
+        E = np.pad(E, ((0, 0), (0, 0), (1, 0)))
     return R, E, W, spanned.sum(axis=1) + 1.0

@@ -49,9 +49,9 @@ class Scaling:
         """Scales of the features and, last, of the target (p + 1,)."""
         return np.append(self.x_scale, self.y_scale)
 
-    def standardised(self, cross: Float) -> Float:
+    def standardised(self, cross: Float, out: Float | None = None) -> Float:
         """Return cross-products (n, p + 1, p + 1) of features and target in working units."""
-        return cross / np.outer(self.unit, self.unit)
+        return np.divide(cross, np.outer(self.unit, self.unit), out=out)
 
     def features(self, X: Float, terms: Terms) -> tuple[Float, Float]:
         """Return the rows of the fixed (n, n_fixed) and of the varying terms (n, q)."""

@@ -66,8 +66,7 @@ def reduce_rows(
     for part in parts[1:]:
         seen = np.flatnonzero(part[0])
         merge_cells(seen, *(array[seen] for array in part), n, mean, cross)
-    lower = np.tril_indices(d, -1)
-    cross[:, lower[1], lower[0]] = cross[:, lower[0], lower[1]]
+    _mirror(cross)
     return n, first + mean, cross
 
 
@@ -107,6 +106,16 @@ def _accumulate(X, y, codes, weights, first, n, mean, cross):
             scaled = rest * delta[a]
             for b in range(a + 1):
                 cross[j, a, b] += scaled * delta[b]
+
+
+@njit(**JIT)
+def _mirror(cross):
+    """Copy the lower triangles of (n, d, d) to the upper ones."""
+    n, d, _ = cross.shape
+    for j in range(n):
+        for a in range(d):
+            for b in range(a):
+                cross[j, b, a] = cross[j, a, b]
 
 
 @njit(**JIT)
