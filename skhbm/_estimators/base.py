@@ -174,7 +174,7 @@ class BaseHierarchicalEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         started = time.perf_counter()
         check_parameters(self)
         fitted = self._unfitted_copy()
-        statistics = self._reduce(fitted, X, y, groups, sample_weight, y_err)
+        statistics = self._reduce(fitted, (X, y, groups, sample_weight, y_err))
         rows = _rows(X, y, groups, sample_weight)
         return self._fit(fitted, statistics, started, rows)
 
@@ -214,7 +214,7 @@ class BaseHierarchicalEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         before = self._statistics if self.__sklearn_is_fitted__() else None
         if before is not None:
             fitted._keep_columns(self)
-        batch = self._reduce(fitted, X, y, groups, sample_weight, y_err, before=before)
+        batch = self._reduce(fitted, (X, y, groups, sample_weight, y_err), before)
         statistics = batch if before is None else before + batch
         rows = _rows(X, y, groups, sample_weight)
         return self._fit(fitted, statistics, started, rows, more_to_come=True)
@@ -347,10 +347,15 @@ class BaseHierarchicalEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         return request
 
     def _reduce(
-        self, fitted: Self, *rows: Any, before: GroupedStatistics | None = None
+        self, fitted: Self, rows: tuple[Any, ...], before: GroupedStatistics | None = None
     ) -> GroupedStatistics:
-        """Check rows as `read_fit_rows` takes them, and reduce them; some may be there."""
-        read = read_fit_rows(fitted, *rows, None if before is None else before.factors)
+        """Check rows (X, y, groups, sample_weight, y_err) and reduce them.
+
+        `before` are the statistics of rows that they are to be added to.
+        """
+        X, y, groups, sample_weight, y_err = rows
+        factors = None if before is None else before.factors
+        read = read_fit_rows(fitted, X, y, groups, sample_weight, y_err, factors)
         names = ["group" if name is None else name for name, _ in read.factors]
         if before is None:
             # Mistakes that names alone show are refused before rows are summed.
