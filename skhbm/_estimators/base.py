@@ -349,9 +349,12 @@ class BaseHierarchicalEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     def _reduce(
         self, fitted: Self, rows: tuple[Any, ...], before: GroupedStatistics | None = None
     ) -> GroupedStatistics:
-        """Check (X, y, groups, sample_weight, y_err) and reduce them; some may be there."""
-        factors = None if before is None else before.factors
+        """Check rows (X, y, groups, sample_weight, y_err) and reduce them.
+
+        `before` are the statistics of rows that they are to be added to.
+        """
         X, y, groups, sample_weight, y_err = rows
+        factors = None if before is None else before.factors
         read = read_fit_rows(fitted, X, y, groups, sample_weight, y_err, factors)
         names = ["group" if name is None else name for name, _ in read.factors]
         if before is None:

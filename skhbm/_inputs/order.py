@@ -33,9 +33,9 @@ def warn_of_order(**given: Any) -> None:
         for key, part in parts:
             if isinstance(part, pandas.Series | pandas.DataFrame):
                 indices[name if key is None else f"{name}[{key!r}]"] = part.index
-    first = next(iter(indices), None)
-    if first is None:
+    if len(indices) < 2:
         return
+    first = next(iter(indices))
     wrong = [f"`{name}`" for name in indices if _is_reordered(indices[name], indices[first])]
     if wrong:
         warn(
