@@ -10,11 +10,15 @@ import numpy as np
 from skhbm._displays import axis_labels as names
 from skhbm._displays import drawing
 from skhbm._displays.of_groups import group_effects
+from skhbm._displays.terms import draw_terms
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 __all__ = ["GroupEffectsDisplay"]
+
+#: Parameters that have an entry for each coefficient, if there are several.
+BY_TERM = ("estimate", "lower", "upper", "population")
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -33,14 +37,15 @@ class GroupEffectsDisplay:
     ----------
     groups : array-like of shape (n_groups,)
         Labels of the groups.
-    estimate : array-like of shape (n_groups,)
+    estimate : array-like of shape (n_groups,) or (n_terms, n_groups)
         Posterior means, in units of the coefficient.
-    lower, upper : array-like of shape (n_groups,)
+    lower, upper : array-like of shape (n_groups,) or (n_terms, n_groups)
         Bounds of the posterior intervals.
-    population : float
+    population : float or array-like of shape (n_terms,)
         Where the population is: 0 for effects.
-    coefficient : str
-        Name of the varying term, "intercept" or that of a feature.
+    coefficient : str or list of str of length n_terms
+        Name of the varying term, "intercept" or that of a feature; or of several, each of
+        which has a panel.
     factor : str
         Name of the grouping factor.
     kind : {"effect", "coefficient"}, default="effect"
@@ -57,7 +62,8 @@ class GroupEffectsDisplay:
     line_ : matplotlib Line2D
         The population.
     ax_ : matplotlib Axes
-        Axes with the plot.
+        Axes with the plot. For several terms, this is an array of the panels, and the three
+        above are lists of the artists of each.
     figure_ : matplotlib Figure
         Figure with the axes.
 
@@ -88,8 +94,8 @@ class GroupEffectsDisplay:
     estimate: ArrayLike
     lower: ArrayLike
     upper: ArrayLike
-    population: float
-    coefficient: str
+    population: Any
+    coefficient: Any
     factor: str
     kind: str = "effect"
     ci_prob: float = 0.9
@@ -118,8 +124,8 @@ class GroupEffectsDisplay:
         factor : str, default=None
             Name of the grouping factor; None if there is only one.
         coefficient : str, default=None
-            Name of the varying term, "intercept" or that of a feature; None if there is
-            only one.
+            Name of the varying term, "intercept" or that of a feature; None shows all, in
+            small multiples.
         kind : {"effect", "coefficient"}, default="effect"
             Whether to show deviations from the population, or population + effect.
         ci_prob : float, default=0.9
@@ -160,9 +166,10 @@ class GroupEffectsDisplay:
 
         Parameters
         ----------
-        ax : matplotlib Axes, default=None
-            Axes to draw on. None makes a new figure. Groups are named as far as there is
-            room: higher axes name more.
+        ax : matplotlib Axes or array-like of Axes, default=None
+            Axes to draw on, to divide into panels of several terms, or one for each of these.
+            None makes a new figure. Groups are named as far as there is room: higher axes
+            name more.
         scatter_kwargs, interval_kwargs, line_kwargs : dict, default=None
             Keywords for the posterior means, passed to ``scatter``; for the intervals, a
             ``LineCollection``; and for the line at the population, passed to ``axvline``.
@@ -173,7 +180,21 @@ class GroupEffectsDisplay:
             With the artists as attributes.
         """
         drawing.check_matplotlib(f"{type(self).__name__}.plot")
-        ax = drawing.new_axes(ax)
+        keywords = {
+            "scatter_kwargs": scatter_kwargs,
+            "interval_kwargs": interval_kwargs,
+            "line_kwargs": line_kwargs,
+        }
+        if not isinstance(self.coefficient, str):
+            draw_terms(self, ax, BY_TERM, **keywords)
+        else:
+            self._draw(drawing.new_axes(ax), **keywords)
+        return self
+
+    def _draw(
+        self, ax: Any, scatter_kwargs: Any, interval_kwargs: Any, line_kwargs: Any
+    ) -> None:
+        """Draw the caterpillar of one coefficient."""
         mean, lower, upper = map(np.asarray, (self.estimate, self.lower, self.upper))
         order = np.argsort(mean, kind="stable")
         rows, size = np.arange(len(order)), drawing.marker_size(ax, len(order))
@@ -197,4 +218,3 @@ class GroupEffectsDisplay:
         factor = names.words([self.factor])[0]
         names.name_rows(ax, np.asarray(self.groups)[order], title, factor)
         self.ax_, self.figure_ = ax, ax.figure
-        return self

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from skhbm._displays.terms import join_terms
 from skhbm._estimators.fitted import Fitted
 from skhbm._inputs.parameters import as_probability, check_choice
 from skhbm._inputs.pipelines import unwrapped
@@ -22,33 +23,29 @@ def group_effects(
     as_probability(ci_prob, "ci_prob")
     tail = (1 - ci_prob) / 2
     model = with_groups(estimator, display)
-    which, names = _choose(model, factor, coefficient, kind == "coefficient")
-    estimate, population = estimates(model._posterior, model._moments(), which)
-    bounds = quantiles(model._posterior, which, np.array([tail, 1 - tail]))
-    return {
-        **names,
-        "estimate": estimate,
-        "lower": bounds[:, 0],
-        "upper": bounds[:, 1],
-        "population": population,
-        "kind": kind,
-        "ci_prob": ci_prob,
-    }
+    parts = []
+    for which, names in _choose(model, factor, coefficient, kind == "coefficient"):
+        estimate, population = estimates(model._posterior, model._moments(), which)
+        bounds = quantiles(model._posterior, which, np.array([tail, 1 - tail]))
+        part = {"estimate": estimate, "lower": bounds[:, 0], "upper": bounds[:, 1]}
+        parts.append({**names, **part, "population": population})
+    joined = join_terms(parts, ("estimate", "lower", "upper", "population"))
+    return {**joined, "kind": kind, "ci_prob": ci_prob}
 
 
 def shrinkage(estimator: Any, display: str, factor: Any, coefficient: Any) -> dict[str, Any]:
     """Return the parameters of a `ShrinkageDisplay`."""
     model = with_groups(estimator, display)
-    _, names = _choose(model, factor, coefficient, False)
-    table = model.shrinkage_
-    table = table[table["factor"] == names["factor"]]
-    table = table[table["coefficient"] == names["coefficient"]]
-    arrays = ["no_pooling", "partial_pooling", "pooling"]
-    return {
-        **names,
-        **{name: table[name].to_numpy() for name in arrays},
-        "complete_pooling": float(table["complete_pooling"].iloc[0]),
-    }
+    chosen = _choose(model, factor, coefficient, False)
+    arrays = ("no_pooling", "partial_pooling", "pooling")
+    whole, parts = model.shrinkage_, []
+    for _, names in chosen:
+        table = whole[whole["factor"] == names["factor"]]
+        table = table[table["coefficient"] == names["coefficient"]]
+        part = {name: table[name].to_numpy() for name in arrays}
+        complete = float(table["complete_pooling"].iloc[0])
+        parts.append({**names, **part, "complete_pooling": complete})
+    return join_terms(parts, (*arrays, "complete_pooling"))
 
 
 def with_groups(estimator: Any, display: str) -> Any:
@@ -68,18 +65,27 @@ def with_groups(estimator: Any, display: str) -> Any:
 
 def _choose(
     model: Any, factor: Any, coefficient: Any, with_population: bool
-) -> tuple[Coefficient, dict[str, Any]]:
-    """Return a varying coefficient by the names of its factor and term, and what names it.
+) -> list[tuple[Coefficient, dict[str, Any]]]:
+    """Return varying coefficients by the names of factor and term, and what names each.
 
-    A name may be None where there is only one to choose.
+    The factor may be None where there is only one to choose. A term of None means all terms.
     """
     factors = model._posterior.design.factors
     names = [of_factor.levels.name for of_factor in factors]
     f = find("factor", "grouping factors", names, factor)
     terms = list(factors[f].terms.varying)
-    t = find("coefficient", f"coefficients that vary by {names[f]!r}", terms, coefficient)
-    found = {"groups": factors[f].levels.labels, "coefficient": terms[t], "factor": names[f]}
-    return Coefficient(f, t, with_population), found
+    chosen = list(range(len(terms)))
+    if coefficient is not None:
+        what = f"coefficients that vary by {names[f]!r}"
+        chosen = [find("coefficient", what, terms, coefficient)]
+    labels = factors[f].levels.labels
+    return [
+        (
+            Coefficient(f, t, with_population),
+            {"groups": labels, "coefficient": terms[t], "factor": names[f]},
+        )
+        for t in chosen
+    ]
 
 
 def find(parameter: str, what: str, names: list[str], wanted: Any) -> int:

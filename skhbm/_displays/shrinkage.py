@@ -10,11 +10,15 @@ import numpy as np
 from skhbm._displays import axis_labels as names
 from skhbm._displays import drawing
 from skhbm._displays.of_groups import shrinkage
+from skhbm._displays.terms import draw_terms
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 __all__ = ["ShrinkageDisplay"]
+
+#: Parameters that have an entry for each coefficient, if there are several.
+BY_TERM = ("no_pooling", "partial_pooling", "pooling", "complete_pooling")
 
 #: Places and texts on the axis of the pooling factor.
 TICKS = (
@@ -37,15 +41,16 @@ class ShrinkageDisplay:
     ----------
     groups : array-like of shape (n_groups,)
         Labels of the groups.
-    no_pooling, partial_pooling : array-like of shape (n_groups,)
+    no_pooling, partial_pooling : array-like of shape (n_groups,) or (n_terms, n_groups)
         Estimates in units of the coefficient: from the group's rows alone, NaN if they are too
         few, and posterior means.
-    complete_pooling : float
+    complete_pooling : float or array-like of shape (n_terms,)
         Estimate from all rows, groups ignored.
-    pooling : array-like of shape (n_groups,)
+    pooling : array-like of shape (n_groups,) or (n_terms, n_groups)
         Pooling factors, between 0 and 1.
-    coefficient : str
-        Name of the varying term, "intercept" or that of a feature.
+    coefficient : str or list of str of length n_terms
+        Name of the varying term, "intercept" or that of a feature; or of several, each of
+        which has a panel.
     factor : str
         Name of the grouping factor.
 
@@ -58,7 +63,8 @@ class ShrinkageDisplay:
     texts_ : list of matplotlib Text
         The names of the groups, if there is room for all.
     ax_ : matplotlib Axes
-        Axes with the plot.
+        Axes with the plot. For several terms, this is an array of the panels, and the artists
+        above are lists of those of each.
     figure_ : matplotlib Figure
         Figure with the axes.
 
@@ -86,9 +92,9 @@ class ShrinkageDisplay:
     groups: ArrayLike
     no_pooling: ArrayLike
     partial_pooling: ArrayLike
-    complete_pooling: float
+    complete_pooling: Any
     pooling: ArrayLike
-    coefficient: str
+    coefficient: Any
     factor: str
 
     @classmethod
@@ -102,7 +108,7 @@ class ShrinkageDisplay:
         line_kwargs: Any = None,
         scatter_kwargs: Any = None,
     ) -> Self:
-        """Plot the shrinkage of one coefficient of a fitted estimator.
+        """Plot the shrinkage of one coefficient, or of all, of a fitted estimator.
 
         Parameters
         ----------
@@ -112,8 +118,8 @@ class ShrinkageDisplay:
         factor : str, default=None
             Name of the grouping factor; None if there is only one.
         coefficient : str, default=None
-            Name of the varying term, "intercept" or that of a feature; None if there is
-            only one.
+            Name of the varying term, "intercept" or that of a feature; None shows all, in
+            small multiples.
         ax, line_kwargs, scatter_kwargs
             As in :meth:`plot`.
 
@@ -140,8 +146,9 @@ class ShrinkageDisplay:
 
         Parameters
         ----------
-        ax : matplotlib Axes, default=None
-            Axes to draw on. None makes a new figure.
+        ax : matplotlib Axes or array-like of Axes, default=None
+            Axes to draw on, to divide into panels of several terms, or one for each of these.
+            None makes a new figure.
         line_kwargs : dict, default=None
             Keywords for the lines, passed to a ``LineCollection``.
         scatter_kwargs : dict, default=None
@@ -153,7 +160,15 @@ class ShrinkageDisplay:
             With the artists as attributes.
         """
         drawing.check_matplotlib(f"{type(self).__name__}.plot")
-        ax = drawing.new_axes(ax)
+        keywords = {"line_kwargs": line_kwargs, "scatter_kwargs": scatter_kwargs}
+        if not isinstance(self.coefficient, str):
+            draw_terms(self, ax, BY_TERM, **keywords)
+        else:
+            self._draw(drawing.new_axes(ax), **keywords)
+        return self
+
+    def _draw(self, ax: Any, line_kwargs: Any, scatter_kwargs: Any) -> None:
+        """Draw the lines of one coefficient."""
         no, partial = np.asarray(self.no_pooling), np.asarray(self.partial_pooling)
         pooling, n = np.asarray(self.pooling), len(no)
         color, size = drawing.foreground(), drawing.marker_size(ax, n / 7)
@@ -179,7 +194,6 @@ class ShrinkageDisplay:
         names.set_titles(ax, "Pooling factor", title)
         self.texts_ = names.name_ends(ax, no, self.groups, color)
         self.ax_, self.figure_ = ax, ax.figure
-        return self
 
 
 def _limits(no_pooling: Any, others: Any) -> tuple[float, float]:
