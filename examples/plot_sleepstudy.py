@@ -51,7 +51,7 @@ scores = {
     "a slope for each": model.loo(X, y, groups=subject),
     "one slope for all": same.loo(X, y, groups=subject),
 }
-comparison = arviz_stats.compare(scores)
+comparison = arviz_stats.compare(scores, round_to=1)
 print(comparison[["elpd", "se", "elpd_diff", "dse"]].to_string(float_format="{:.1f}".format))
 assert comparison.index[0] == "a slope for each"
 

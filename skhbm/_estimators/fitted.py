@@ -122,7 +122,7 @@ class Fitted(BaseHierarchicalEstimator):
         var_names: str | Iterable[str] | None = None,
         *,
         kind: str = "all",
-        ci_prob: float | None = None,
+        ci_prob: float | None = INTERVAL,
         ci_kind: str | None = None,
         round_to: Any = "auto",
     ) -> pd.DataFrame:
@@ -137,8 +137,8 @@ class Fitted(BaseHierarchicalEstimator):
         kind : str, default="all"
             The columns: "all", "stats", "diagnostics", or another of
             :func:`arviz_stats.summary`.
-        ci_prob : float, default=None
-            Probability of the intervals. None is ArviZ's setting, 0.89 unless it was changed.
+        ci_prob : float, default=0.9
+            Probability of the intervals. None is ArviZ's setting.
         ci_kind : {"eti", "hdi"}, default=None
             Whether these are equal-tailed or of highest density. None is ArviZ's setting,
             equal-tailed unless it was changed.
@@ -177,7 +177,7 @@ class Fitted(BaseHierarchicalEstimator):
         >>> X, y, county = load_radon(return_X_y=True, as_frame=True)
         >>> model = HierarchicalNormalRegressor(random_state=0).fit(X, y, groups=county)
         >>> model.summary(["intercept", "coef"], kind="stats", round_to=1)
-                           mean   sd  eti89_lb  eti89_ub
+                           mean   sd  eti90_lb  eti90_ub
         intercept           1.5  0.0       1.4       1.5
         coef[floor]        -0.7  0.1      -0.8      -0.6
         coef[log_uranium]   0.7  0.1       0.6       0.9

@@ -143,3 +143,9 @@ def test_what_numba_refuses_for_another_reason_is_an_error():
 
     with pytest.raises(RuntimeError, match="another"):
         _decorated(np.sin, decorator, {"cache": True})
+
+
+def test_all_functions_are_compiled_by_running_the_package():
+    command = [sys.executable, "-m", "skhbm"]
+    run = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
+    assert run.stdout.startswith("skhbm is compiled, in ")

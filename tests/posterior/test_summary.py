@@ -41,13 +41,23 @@ def table_of_arviz(model, **options):
 @pytest.mark.parametrize("name", ["slopes", "by_group", "several_factors"])
 @pytest.mark.parametrize(
     "options",
-    [{}, {"kind": "stats", "ci_prob": 0.5, "ci_kind": "hdi"}, {"kind": "all_median"}],
-    ids=["default", "intervals", "median"],
+    [
+        {"ci_prob": 0.9},
+        {"ci_prob": None},
+        {"kind": "stats", "ci_prob": 0.5, "ci_kind": "hdi"},
+        {"kind": "all_median", "ci_prob": 0.9},
+    ],
+    ids=["default", "setting of ArviZ", "intervals", "median"],
 )
 def test_table_is_that_of_arviz(name, options, request):
     model = request.getfixturevalue(name)
     ours, theirs = model.summary(round_to="none", **options), table_of_arviz(model, **options)
     pd.testing.assert_frame_equal(ours, theirs.loc[ours.index], check_exact=True)
+
+
+def test_intervals_are_of_90_percent(slopes):
+    expected = slopes.summary(kind="stats", ci_prob=0.9)
+    pd.testing.assert_frame_equal(slopes.summary(kind="stats"), expected)
 
 
 def test_rows_are_those_of_the_population(slopes):
