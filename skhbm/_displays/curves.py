@@ -16,8 +16,8 @@ __all__ = ["central_range", "densities", "distributions"]
 POINTS = 512
 #: Values are cut off if they reach over more than so many interquartile ranges, ...
 LONGEST = 30
-#: ... and then at so many from the quartiles: eight standard deviations of normals.
-REACH = 6
+#: ... and then at so many from the quartiles: six standard deviations of normals.
+REACH = 4
 
 
 def central_range(samples: Float) -> tuple[float, float]:

@@ -244,6 +244,39 @@ def test_import_of_the_displays_loads_neither_matplotlib_nor_arviz():
     assert finished.stdout == "[]\n"
 
 
+@pytest.mark.parametrize("display", [ShrinkageDisplay, GroupEffectsDisplay])
+def test_all_coefficients_are_shown_in_a_panel_each(model, display):
+    made = display.from_estimator(model)
+    assert made.coefficient == ["intercept", "x0"]
+    assert plt.get_fignums() == [made.figure_.number]
+    assert len(made.ax_) == 2
+    for i, term in enumerate(made.coefficient):
+        alone = display.from_estimator(model, coefficient=term)
+        assert made.ax_[i].get_ylabel().split() == alone.ax_.get_ylabel().split()
+        assert made.ax_[i].get_xlabel().split() == alone.ax_.get_xlabel().split()
+        for attribute, several in artists(alone).items():
+            shown = getattr(made, attribute)[i]
+            shown = shown if isinstance(shown, list) else [shown]
+            assert all(artist.axes is made.ax_[i] for artist in shown)
+            if attribute != "texts_":
+                for one, other in zip(shown, several, strict=True):
+                    np.testing.assert_array_equal(drawn(one), drawn(other))
+
+
+@pytest.mark.parametrize("display", [ShrinkageDisplay, GroupEffectsDisplay])
+def test_several_coefficients_are_drawn_again_and_on_given_axes(model, display):
+    made = display.from_estimator(model, line_kwargs={"alpha": 0.123})
+    again = display(**parameters(made))
+    figure, axes = plt.subplots(1, 3)
+    assert again.plot(axes[1:]) is again
+    assert list(again.ax_) == list(axes[1:])
+    again.plot(axes[0])
+    assert again.figure_ is figure
+    assert not set(again.ax_) & set(axes)
+    lines = made.line_ if display is GroupEffectsDisplay else made.lines_
+    assert [line.get_alpha() for line in lines] == [0.123, 0.123]
+
+
 @pytest.fixture(scope="module")
 def pipeline():
     X, y, groups = ROWS
@@ -343,11 +376,6 @@ PREDICTED = [PosteriorPredictiveDisplay, CalibrationDisplay]
             r"`factor` must be one of the grouping factors: \['school', 'town'\]. Got None. N",
         ),
         ({"factor": "pupil"}, r"`factor` must be one of .* Got 'pupil'\.$"),
-        (
-            {"factor": "school"},
-            r"`coefficient` must be one of the coefficients that vary by 'school': "
-            r"\['intercept', 'x0'\]. Got None. Name the one to show.",
-        ),
         ({"factor": "town", "coefficient": "x0"}, r"vary by 'town': \['intercept'\]. Got 'x0'"),
     ],
 )
