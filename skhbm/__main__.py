@@ -6,6 +6,7 @@ import os
 import sys
 import time
 import warnings
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from skhbm.metrics import neg_crps
 __all__ = ["main"]
 
 #: Models that need all compiled functions between them: parameters, and numbers of levels.
-MODELS = (
+MODELS: tuple[tuple[dict[str, Any], tuple[int, ...]], ...] = (
     ({}, (8,)),
     ({"varying_slopes": "all", "correlated": False}, (8,)),
     ({"varying_slopes": "all", "solver": "laplace"}, (8,)),
@@ -40,15 +41,17 @@ def main() -> int:
     return 0
 
 
-def _use(parameters: dict[str, object], sizes: tuple[int, ...]) -> None:
+def _use(parameters: dict[str, Any], sizes: tuple[int, ...]) -> None:
     """Fit a model and call its methods."""
     rng = np.random.default_rng(0)
     X, codes = rng.standard_normal((240, 2)), rng.integers(0, sizes, (240, len(sizes)))
     groups = dict(zip("abc"[: len(sizes)], codes.T, strict=True))
     y = X[:, 0] + np.sum(codes, axis=1) * 0.3 + rng.standard_normal(240)
-    errors = {"y_err": np.ones(240)} if parameters.get("residual_scale") == "known" else {}
+    errors: dict[str, Any] = (
+        {"y_err": np.ones(240)} if parameters.get("residual_scale") == "known" else {}
+    )
     few = {name: labels[:20] for name, labels in groups.items()}
-    few_errors = {name: values[:20] for name, values in errors.items()}
+    few_errors: dict[str, Any] = {name: values[:20] for name, values in errors.items()}
     model = HierarchicalNormalRegressor(draws=20, tune=20, random_state=0, **parameters)
     model.fit(X, y, groups, **errors)
     model.predict(X, groups, return_std=True)
