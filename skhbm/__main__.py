@@ -16,7 +16,7 @@ from skhbm.metrics import neg_crps
 __all__ = ["main"]
 
 #: Models that need all compiled functions between them: parameters, and numbers of levels.
-MODELS = (
+MODELS: tuple[tuple[dict[str, Any], tuple[int, ...]], ...] = (
     ({}, (8,)),
     ({"varying_slopes": "all", "correlated": False}, (8,)),
     ({"varying_slopes": "all", "solver": "laplace"}, (8,)),
