@@ -292,8 +292,8 @@ def _make_likelihood(design: Design, basis: Basis) -> Marginal | Tabulated:
 def _one_term(design: Design, basis: Basis) -> Groups:
     """Return the groups of a design whose terms are one, or none, in the basis."""
     q, k = len(design.terms.varying), len(basis.mean)
-    roots = design.roots.reshape(len(design.roots) * q, -1)
-    roots = roots[roots[:, 0] != 0] if q else np.zeros((0, 1 + k))
+    roots = design.roots[:, 0] if q else np.zeros((0, 1 + k))
+    roots = roots[roots[:, 0] != 0]
     within = basis.within[0]
     return Groups(
         roots[:, 0] ** 2,
