@@ -95,6 +95,8 @@ def _draw_by_variance(
     X, nu = scaled[:, :-1], variance[:, None]
     shrunken = nu + groups.d
     g = (groups.score - nu * groups.mean) / shrunken + np.sqrt(nu / shrunken) * z
+    if not len(groups.n):
+        return np.asarray(g)
     size = np.sqrt(nu * (1.0 / groups.n + ratio[:, None]))
     residual = scaled[:, -1] - g @ X.T + size * noise
     solved = np.empty(residual.shape)

@@ -10,12 +10,13 @@ from reference import (
     dense_covariance,
     dense_log_density,
     gaussian_posterior,
+    mcse,
     working_rows,
 )
 from scipy import linalg
 from scipy.stats import special_ortho_group
 
-from skhbm import Prior
+from skhbm import HierarchicalNormalRegressor, Prior
 from skhbm._density.coefficients import make_coefficients
 from skhbm._likelihood.panels import interpolation, locate, make_panels
 from skhbm._likelihood.tabulated import Tabulated
@@ -196,3 +197,27 @@ def test_a_precision_that_rounding_made_indefinite_is_at_least_that_of_the_prior
     root = np.array([_normal(precision, np.zeros(3), z) for z in np.eye(3)])
     variances = np.linalg.eigvalsh(root.T @ root)
     np.testing.assert_allclose(variances[-2:], [0.2, 1.0], rtol=1e-3)
+
+
+def test_many_columns_without_groups_have_the_posterior_of_a_ridge_regression():
+    """Given sigma the coefficients are normal, of mean (X'X / sigma^2 + P)^-1 X'y / sigma^2."""
+    rng = np.random.default_rng(8)
+    X = rng.standard_normal((200, 40))
+    X -= X.mean(axis=0)
+    y = X[:, 0] - X[:, 1] + rng.standard_normal(200)
+    y -= y.mean()
+    with pytest.warns(UserWarning, match="without groups"):
+        model = HierarchicalNormalRegressor(random_state=0).fit(X, y)
+    posterior = model.posterior_["posterior"]
+    prior_sd = 2.5 * y.std() / X.std(axis=0)
+    variances = posterior["sigma"].to_numpy().ravel()[::40] ** 2
+    precisions = [X.T @ X / v + np.diag(prior_sd**-2) for v in variances]
+    means = [
+        np.linalg.solve(P, X.T @ y / v) for P, v in zip(precisions, variances, strict=True)
+    ]
+    coef = posterior["coef"].to_numpy()
+    error = 5 * np.array([mcse(coef[:, :, k]) for k in range(40)])
+    assert np.all(np.abs(model.coef_ - np.mean(means, axis=0)) <= error)
+    sd = np.sqrt(np.mean([np.diag(np.linalg.inv(P)) for P in precisions], axis=0))
+    error = 5 * np.array([mcse(coef[:, :, k], "sd") for k in range(40)])
+    assert np.all(np.abs(coef.std(axis=(0, 1)) - sd) <= error)
