@@ -40,6 +40,9 @@ __all__ = [
     "variance_columns",
 ]
 
+#: Effects that are drawn for a table; 4000 draws of 25,000 effects are so many.
+MOST = 10**8
+
 
 def variance_columns(
     posterior: Posterior, statistics: GroupedStatistics, probability: float
@@ -59,7 +62,8 @@ def variance_columns(
     icc = _intraclass(posterior, sds, residual)
     names = [factor.levels.name for factor in factors for _ in factor.terms.varying]
     coefficients = [term for factor in factors for term in factor.terms.varying]
-    pooling = [_factor_pooling(posterior, f) for f in range(len(factors))]
+    some = _affordable(posterior)
+    pooling = [_factor_pooling(some, f) for f in range(len(factors))]
     if not posterior.design.terms.known:
         names, coefficients = [*names, "residual"], [*coefficients, ""]
         sds.append(np.sqrt(residual)[:, None])
@@ -126,6 +130,7 @@ def r2_columns(
     values have population coefficients only, and the effects belong to the residual
     (Nakagawa & Schielzeth 2013, eq. 26).
     """
+    posterior = _affordable(posterior)
     marginal, conditional = fitted_variances(posterior, statistics)
     residual = _residual_variance(posterior, statistics)
     between = sum(_between_variances(posterior, statistics).values())
@@ -177,6 +182,12 @@ def fitted_variances(
         in_slices(fill, len(effects), 2)
     within = np.einsum("sk,kl,sl->s", beta, cross.sum(axis=0), beta, optimize=True)
     return population, np.maximum(within + extra, 0.0) / (n.sum() - 1)
+
+
+def _affordable(posterior: Posterior) -> Posterior:
+    """Return the posterior, or every k-th draw where there would be very many effects."""
+    n_effects = sum(f.n_groups * len(f.terms.varying) for f in posterior.design.factors)
+    return posterior.thinned(1 + posterior.n_draws * n_effects // MOST)
 
 
 def _every_effect(posterior: Posterior) -> Iterator[tuple[slice, Float]]:

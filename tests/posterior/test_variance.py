@@ -179,3 +179,16 @@ def test_draws_of_all_effects_are_never_in_memory_at_once(attribute):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 48e6
+
+
+@pytest.mark.parametrize("attribute", ["variance_components_", "bayesian_r2_"])
+def test_tables_of_very_many_groups_are_of_some_of_the_draws(attribute, monkeypatch):
+    """They agree with tables of all draws within Monte Carlo error."""
+    rows = rows_of(5)
+    expected = getattr(fit(rows, draws=500), attribute)
+    monkeypatch.setattr("skhbm._posterior.variance.MOST", 2000 * 6 // 4)
+    actual = getattr(fit(rows, draws=500), attribute)
+    assert not actual.equals(expected)
+    column, sd = ("mean", "sd") if attribute == "bayesian_r2_" else ("pooling", None)
+    error = 5 * expected[sd] / np.sqrt(2000 / 5) if sd else 0.1
+    assert np.all((actual[column] - expected[column]).abs().dropna() <= error)
