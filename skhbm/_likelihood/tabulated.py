@@ -148,7 +148,7 @@ def make_tabulated(groups: Groups, exact: Marginal, variance: float | None) -> T
 def decomposes_coefficients(groups: Groups) -> bool:
     """Return whether k x k matrices are decomposed, and not J x J."""
     n = groups.n
-    few = len(n) < len(groups.mean)
+    few = 0 < len(n) < len(groups.mean)
     return not few or bool(np.max(n, initial=0.0) >= UNEQUAL * np.min(n, initial=np.inf))
 
 

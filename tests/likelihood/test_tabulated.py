@@ -196,3 +196,19 @@ def test_a_precision_that_rounding_made_indefinite_is_at_least_that_of_the_prior
     root = np.array([_normal(precision, np.zeros(3), z) for z in np.eye(3)])
     variances = np.linalg.eigvalsh(root.T @ root)
     np.testing.assert_allclose(variances[-2:], [0.2, 1.0], rtol=1e-3)
+
+
+def test_without_varying_terms_the_tables_are_exact(monkeypatch):
+    monkeypatch.setattr("skhbm._density.one_factor.TABULATED", 0)
+    structure = Structure(varying_intercept=False)
+    density = build(structure, simulate("by ratio", structure))[2]
+    likelihood, cov = density.likelihood, np.empty((0, 0))
+    assert isinstance(likelihood, Tabulated)
+    for sigma in (np.array([0.2]), np.array([3.0])):
+        value, _, d_sigma, _ = likelihood.value_and_gradient(cov, sigma, np.empty(0))
+        expected, _, slope, _ = likelihood.exact.value_and_gradient(cov, sigma, np.empty(0))
+        np.testing.assert_allclose(value, expected, rtol=1e-11)
+        np.testing.assert_allclose(d_sigma, slope, rtol=1e-9)
+    z = np.zeros((3, n_innovations(likelihood)))
+    g = draw_coefficients(likelihood, density.head.basis.rotation, z[:, 0], np.full(3, 0.3), z)
+    assert np.all(np.isfinite(g))
