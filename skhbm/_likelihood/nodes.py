@@ -69,7 +69,7 @@ def between(groups: Groups) -> Callable[[Float], Float]:
     m = E.shape[1]
     digits = np.round(groups.n / np.max(groups.n, initial=0.0), DIGITS)
     _, first, kind = np.unique(digits, return_index=True, return_inverse=True)
-    if 2 * len(first) > len(E) or len(first) * m * m > LARGEST:
+    if 2 * len(first) >= len(E) or len(first) * m * m > LARGEST:
         return lambda c: np.array([(E * row[:, None]).T @ E for row in c])
     members = np.split(np.argsort(kind, kind="stable"), np.cumsum(np.bincount(kind)))[:-1]
     products = np.array([(E[some].T @ E[some]).ravel() for some in members])

@@ -221,3 +221,19 @@ def test_many_columns_without_groups_have_the_posterior_of_a_ridge_regression():
     sd = np.sqrt(np.mean([np.diag(np.linalg.inv(P)) for P in precisions], axis=0))
     error = 5 * np.array([mcse(coef[:, :, k], "sd") for k in range(40)])
     assert np.all(np.abs(coef.std(axis=(0, 1)) - sd) <= error)
+
+
+def test_without_varying_terms_the_tables_are_exact(monkeypatch):
+    monkeypatch.setattr("skhbm._density.one_factor.TABULATED", 0)
+    structure = Structure(varying_intercept=False)
+    density = build(structure, simulate("by ratio", structure))[2]
+    likelihood, cov = density.likelihood, np.empty((0, 0))
+    assert isinstance(likelihood, Tabulated)
+    for sigma in (np.array([0.2]), np.array([3.0])):
+        value, _, d_sigma, _ = likelihood.value_and_gradient(cov, sigma, np.empty(0))
+        expected, _, slope, _ = likelihood.exact.value_and_gradient(cov, sigma, np.empty(0))
+        np.testing.assert_allclose(value, expected, rtol=1e-11)
+        np.testing.assert_allclose(d_sigma, slope, rtol=1e-9)
+    z = np.zeros((3, n_innovations(likelihood)))
+    g = draw_coefficients(likelihood, density.head.basis.rotation, z[:, 0], np.full(3, 0.3), z)
+    assert np.all(np.isfinite(g))
