@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skhbm._numba.jit import JIT_INNER, njit
-from skhbm._priors.compiled import compiled_prior
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +27,13 @@ if TYPE_CHECKING:
 
 __all__ = ["find_elbows", "log_of_spread", "no_elbows"]
 
+#: Priors that are finite and positive at zero, and the parameter that is their scale.
+FLAT = {
+    "HalfNormal": "sigma",
+    "HalfStudentT": "sigma",
+    "HalfCauchy": "beta",
+    "Exponential": "scale",
+}
 #: Above the elbow by more than this, s is rounding.
 ABOVE = 40.0
 
@@ -36,21 +42,33 @@ def find_elbows(design: Design, basis: Basis, priors: Sequence[Prior]) -> Float:
     """Return the elbow of each tau (q,), on the natural scale.
 
     The Fisher information on tau^2 at zero is the sum of (A_j / sigma^2)^2 / 2 over the groups,
-    A_j being the entry of Z_j'Z_j. At the elbow tau^2 is one standard error from zero. Scales
-    whose prior has another transform than the log keep their coordinate.
+    A_j being the entry of Z_j'Z_j. At the elbow tau^2 is one standard error from zero, or tau
+    is the scale of its prior, if that is less. Only priors that are finite and positive at zero
+    leave the exponential tail: with others the coordinate is the log throughout.
     """
     q = len(design.terms.varying)
     squares = np.einsum("jab,jab->jb", *[design.roots[:, :, :q]] * 2)
-    variance = 1.0
+    variance = design.scaling.y_scale**-2.0
     if not design.terms.known:
         variance = basis.within[:, -1, -1].sum() / max(design.degrees.sum(), 1.0)
     information = 0.5 * np.sum((squares / variance) ** 2, axis=0)
-    logs = np.array([compiled_prior(prior).transform == "log" for prior in priors], dtype=bool)
-    found = logs & (information > 0) & np.isfinite(information)
-    elbows = no_elbows(q)
-    units = design.scaling.effect_units(design.terms)
-    elbows[found] = np.log(units[found]) - 0.25 * np.log(information[found])
-    return elbows
+    found = (information > 0) & np.isfinite(information)
+    elbows = np.full(q, np.inf)
+    elbows[found] = -0.25 * np.log(information[found])
+    elbows += np.log(design.scaling.effect_units(design.terms))
+    elbows = np.minimum(elbows, [_log_scale(prior) for prior in priors])
+    return np.where(np.isfinite(elbows), elbows, -np.inf)
+
+
+def _log_scale(prior: Prior) -> float:
+    """Return the log of the scale of a prior, -inf if it is not flat at zero."""
+    parameters = prior.parameters
+    if prior.distribution not in FLAT:
+        return -np.inf
+    if "lam" in parameters:
+        return -float(np.log(float(parameters["lam"])))
+    scale = parameters.get(FLAT[prior.distribution])
+    return float(np.log(float(scale))) if scale is not None else -np.inf
 
 
 def no_elbows(q: int) -> Float:

@@ -76,7 +76,10 @@ def moments(
     for block in blocks(len(rows), BLOCK):
         fixed, varying = scaling.features(rows.X[block], design.terms)
         code = codes[block]
-        mean[block] = fixed @ of_groups.population + np.sum(varying * effect[code], axis=1)
+        # One row at a time, so that a row is predicted alike alone and among others.
+        mean[block] = np.einsum("if,f->i", fixed, of_groups.population) + np.sum(
+            varying * effect[code], axis=1
+        )
         for other, keys, u in zip(design.others, rows.others, others, strict=True):
             z = scaling.features(rows.X[block], other.terms)[1]
             mean[block] += np.sum(z * u[np.maximum(keys[block], -1)], axis=1)

@@ -163,10 +163,8 @@ def test_effects_of_new_levels_are_drawn_from_their_conditional(structure):
         cross = factor.cov @ (factor.terms(X) * of_level[:, None]).T
         gain = cross @ np.linalg.inv(cov)
         expected = gain @ (y - mean), factor.cov - gain @ cross.T
-        unit = model._posterior.design.scaling.effect_units(
-            model._posterior.design.others[0].terms
-        )
-        root = unit[:, None] * said.root[s]
+        design = model._posterior.design
+        root = design.scaling.natural_effects(said.root[s].T, design.others[0].terms).T
         np.testing.assert_allclose(root @ said.center[s], expected[0], atol=1e-7)
         np.testing.assert_allclose(root @ root.T, expected[1], atol=1e-7)
     assert said.draw(np.random.default_rng(0)).shape == said.center.shape

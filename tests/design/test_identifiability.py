@@ -110,6 +110,7 @@ def test_columns_that_say_nothing_do_not_change_predictions():
     assert np.all(np.abs(actual - mean) < 0.1 * std)
 
 
+@pytest.mark.filterwarnings("ignore:All entries of `sample_weight` are below 1")
 @pytest.mark.parametrize("weight", [1 / N, 0.02], ids=["normalised", "small"])
 def test_weights_that_sum_to_less_than_the_groups_are_told_from_rows(weight):
     message = (

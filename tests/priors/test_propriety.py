@@ -76,7 +76,7 @@ def test_the_other_groups_and_a_shared_scale_are_fitted():
     rest = groups != "c"
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
-        fit(X[rest], y[rest], groups[rest], draws=300, tune=300)
+        fit(X[rest], y[rest], groups[rest], draws=1000, tune=500)
         fit(X, y, groups, residual_scale="shared", draws=300, tune=300)
 
 

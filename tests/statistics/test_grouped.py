@@ -220,7 +220,7 @@ def test_merging_leaves_its_parts_as_they_were():
 
 
 def test_from_arrays_leaves_its_input_as_it_was(rng):
-    X, y, w = rng.standard_normal((9, 2)), rng.standard_normal(9), rng.uniform(size=9)
+    X, y, w = rng.standard_normal((9, 2)), rng.standard_normal(9), 1 + rng.uniform(size=9)
     before = X.copy(), y.copy(), w.copy()
     GroupedStatistics.from_arrays(X, y, np.arange(9) % 2, w)
     assert all(np.array_equal(a, b) for a, b in zip((X, y, w), before, strict=True))
