@@ -5,6 +5,7 @@ import contextlib
 import copy
 import pickle
 import re
+import signal
 import threading
 from collections import Counter
 
@@ -198,6 +199,15 @@ def test_error_of_a_callback_stops_the_chains(samplers):
     assert samplers[0].is_finished
 
 
+@pytest.fixture
+def interruptible():
+    """Interrupts are ignored by processes that a shell has started in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_interrupt_stops_watched_chains(samplers):
     def interrupt():
         threading.Timer(0.03, _thread.interrupt_main).start()
