@@ -124,6 +124,7 @@ def test_rows_agree_with_arviz_on_conditional_likelihoods(radon):
 
 
 @pytest.mark.filterwarnings("ignore:Pareto k is above")  # of one county
+@pytest.mark.filterwarnings("ignore:Estimated shape parameter")  # in ArviZ's words
 def test_groups_agree_with_arviz_on_marginal_likelihoods(radon):
     model, rows = radon
     actual = model.loo(*rows, unit="group")
