@@ -141,8 +141,10 @@ class Design:
     @property
     def constant(self) -> NDArray[np.bool_]:
         """Whether each feature is constant: the data say nothing of it then (n_features,)."""
-        pooled = self.pooled().diagonal()[int(self.terms.intercept) : -1]
-        return pooled <= CONSTANT * pooled.max(initial=0.0)
+        E = self.roots[:, :, len(self.terms.varying) :]
+        squares = np.einsum("jcc->c", self.W) + np.einsum("jac,jac->c", E, E)
+        of_features = squares[int(self.terms.intercept) : -1]
+        return of_features <= CONSTANT * of_features.max(initial=0.0)
 
     @property
     def log_counts(self) -> Float:

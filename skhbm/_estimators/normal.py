@@ -291,12 +291,11 @@ class HierarchicalNormalRegressor(
             )
         design = make_design(statistics, terms)
         warn_of_far_slopes(terms, design.scaling)
-        if not more_to_come and not (
-            isinstance(self.priors, Mapping) and "coef" in self.priors
-        ):
+        given = self.priors if isinstance(self.priors, Mapping) else {}
+        # One prior for all coefficients says what the data do not. A dict may leave some out.
+        if not more_to_come and isinstance(given.get("coef", {}), Mapping):
             warn_of_columns(design)
-        explicit = isinstance(self.priors, Mapping) and "sigma" in self.priors
-        check_residual_scales(design, explicit=explicit, more_to_come=more_to_come)
+        check_residual_scales(design, explicit="sigma" in given, more_to_come=more_to_come)
         return design
 
     def _make_priors(self, design: Design) -> Priors:

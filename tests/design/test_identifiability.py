@@ -59,6 +59,12 @@ def test_dependent_columns_with_a_prior_of_their_own_do_not_warn():
     fit(DEGENERATE["given twice"], priors={"coef": Prior("Normal", mu=0, sigma=1)})
 
 
+def test_a_prior_of_another_column_does_not_silence_the_warning():
+    priors = {"coef": {"x1": Prior("Normal", mu=0, sigma=1)}}
+    with pytest.warns(UserWarning, match="The column 'x2' of X is constant"):
+        fit(DEGENERATE["constant"], priors=priors)
+
+
 def test_a_first_batch_with_constant_columns_does_not_warn():
     model = fit(X)
     model.partial_fit(np.column_stack([X[:, :1], np.zeros(N)]), Y, groups=GROUPS)
