@@ -13,10 +13,18 @@ import numpy as np
 from skhbm._numba.jit import JIT_INNER, njit
 from skhbm._numba.pointers import call_fortran
 
-__all__ = ["LAPACK", "invert_cholesky", "lapack_addresses", "multiply"]
+__all__ = [
+    "LAPACK",
+    "cholesky",
+    "inverse_of_cholesky",
+    "invert_cholesky",
+    "lapack_addresses",
+    "multiply",
+    "solve_triangular",
+]
 
 #: The fields of a record that hold the addresses.
-LAPACK = ("dgemm", "dpotrf", "dtrtri")
+LAPACK = ("dgemm", "dpotrf", "dtrtri", "dpotri", "dtrtrs")
 #: What Fortran calls its options.
 NO, YES, UPPER = ord("N"), ord("T"), ord("U")
 
@@ -77,3 +85,45 @@ def invert_cholesky(dpotrf, dtrtri, A):
             A[i, j] = 0.0
     call_fortran(dtrtri, (upper, options[1:].ctypes.data, size, A.ctypes.data, size, info))
     return half_logdet if sizes[1] + 0 * options[0] == 0 else np.inf
+
+
+@njit(**JIT_INNER)
+def cholesky(dpotrf, A):
+    """Turn the lower triangle of A (n, n) into its Cholesky factor; return 0 if it exists."""
+    options = np.array([UPPER], dtype=np.uint8)
+    sizes = np.array([len(A), 0], dtype=np.int32)
+    size = sizes.ctypes.data
+    # The lower triangle in C order is Fortran's upper one.
+    call_fortran(
+        dpotrf, (options.ctypes.data, size, A.ctypes.data, size, sizes[1:].ctypes.data)
+    )
+    return sizes[1] + 0 * options[0]
+
+
+@njit(**JIT_INNER)
+def inverse_of_cholesky(dpotri, L):
+    """Turn a Cholesky factor L (n, n) into the lower triangle of the inverse of L L'."""
+    options = np.array([UPPER], dtype=np.uint8)
+    sizes = np.array([len(L), 0], dtype=np.int32)
+    size = sizes.ctypes.data
+    call_fortran(
+        dpotri, (options.ctypes.data, size, L.ctypes.data, size, sizes[1:].ctypes.data)
+    )
+    return sizes[1] + 0 * options[0]
+
+
+@njit(**JIT_INNER)
+def solve_triangular(dtrtrs, L, B, transposed):
+    """Turn the rows b of B (r, n) into L^-1 b, or into L^-T b if transposed."""
+    # Fortran reads L as the upper triangle L': L x = b is its transposed system.
+    options = np.array([UPPER, NO if transposed else YES, NO], dtype=np.uint8)
+    sizes = np.array([len(L), len(B), 0], dtype=np.int32)
+    size, info = sizes.ctypes.data, sizes[2:].ctypes.data
+    call_fortran(
+        dtrtrs,
+        (
+            options.ctypes.data, options[1:].ctypes.data, options[2:].ctypes.data,
+            size, sizes[1:].ctypes.data, L.ctypes.data, size, B.ctypes.data, size, info,
+        ),
+    )  # fmt: skip
+    return sizes[2] + 0 * options[0] + 0.0 * L[0, 0]

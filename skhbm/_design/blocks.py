@@ -1,0 +1,335 @@
+"""Cross-products of the effects of several factors, in the order in which they are eliminated.
+
+    y = D v + sum_f Z_f u_f + e
+
+The first factor, which has the most coefficients, has block-diagonal cross-products and is
+eliminated level by level. The coefficients of all other factors, the rest, come after it, and
+last the columns D = [fixed terms, response]. All values are in working units.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from skhbm._design.elimination import find_pattern, order_levels
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from skhbm._design.scaling import Scaling
+    from skhbm._design.terms import Terms
+    from skhbm._statistics.grouped import GroupedStatistics
+    from skhbm._types import Float, Int
+
+__all__ = ["Blocks", "Layout", "first_factor", "make_blocks"]
+
+
+class Blocks(NamedTuple):
+    """Cross-products of Z and D, of J levels of the first factor and R coefficients of others.
+
+    Attributes
+    ----------
+    A : (J, q, q), Z_0'Z_0
+    E : (J, q, m), Z_0'D
+    B : (R, m), Z_rest'D
+    C : (m, m), D'D
+    start : (J + 1,), column : (n_entries,), value : (n_entries, q)
+        Z_0'Z_rest: level i of the first factor occurs with the coefficients
+        ``column[start[i]:start[i + 1]]``, in ascending order.
+    by_column : (R + 1,), level, entry : (n_entries,)
+        The same by columns: levels, and positions of the entries among `value`.
+    gram_start : (R + 1,), gram_column, gram_pair : (n_gram,)
+        Z_rest'Z_rest up to the diagonal, row by row: column of each entry, and the pair of
+        levels that it belongs to.
+    pairs : (n_pairs, width, width), cross-products of the terms of the later and of the
+        earlier level
+    widths : (n_others,), number of terms of each of the other factors
+    factor, term, head : (R,)
+        Factor of each coefficient, counted among the others, its term, and the position of the
+        first term of its level.
+    row_start, row_column, column_start, column_row
+        The pattern of the Cholesky factor of S: `skhbm._design.elimination.Pattern`.
+    """
+
+    A: Float
+    E: Float
+    B: Float
+    C: Float
+    start: Int
+    column: Int
+    value: Float
+    by_column: Int
+    level: Int
+    entry: Int
+    gram_start: Int
+    gram_column: Int
+    gram_pair: Int
+    pairs: Float
+    widths: Int
+    factor: Int
+    term: Int
+    head: Int
+    row_start: Int
+    row_column: Int
+    column_start: Int
+    column_row: Int
+
+
+class Layout(NamedTuple):
+    """Where the coefficients of each factor are.
+
+    Attributes
+    ----------
+    first : int, the position of the first factor among all, in the user's order
+    others : tuple of int, the positions of the other factors
+    widths : tuple of int, the numbers of terms of all factors, in the user's order
+    where : tuple of ndarray of shape (n_levels,), for each of the others the position of the
+        first coefficient of each level
+    """
+
+    first: int
+    others: tuple[int, ...]
+    widths: tuple[int, ...]
+    where: tuple[Int, ...]
+
+
+class _Columns(NamedTuple):
+    """Columns of Z or D in each cell.
+
+    Attributes
+    ----------
+    mean : (n_cells, c), their means
+    feature : (c,), their features, -1 for a column of ones
+    unit : (c,), the units of these
+    """
+
+    mean: Float
+    feature: Int
+    unit: Float
+
+
+class _Sums(NamedTuple):
+    """The statistics of cells and the columns of each factor, from which all sums are made."""
+
+    statistics: GroupedStatistics
+    varying: list[_Columns]
+
+    def products(self, left: _Columns, a: int, right: _Columns) -> Float:
+        """Return the products of a column with others, summed over the rows of each cell."""
+        weight, cross = self.statistics.weight, self.statistics.cross
+        out = (weight * left.mean[:, a])[:, None] * right.mean
+        i, features = left.feature[a], right.feature
+        if i >= 0:
+            some = features >= 0
+            out[:, some] += cross[:, i, features[some]] / (left.unit[a] * right.unit[some])
+        return out
+
+    def by_group(self, factor: int, right: _Columns) -> Float:
+        """Return Z_f'right of the levels of a factor (n_levels, q, c)."""
+        indicator = self._indicator(factor)
+        left = self.varying[factor]
+        sums = [indicator @ self.products(left, a, right) for a in range(len(left.feature))]
+        return np.stack(sums, axis=1)
+
+    def by_pair(self, f: int, g: int) -> tuple[Int, Int, Float]:
+        """Return the levels of pairs that occur, and Z_f'Z_g of each (n_pairs, q_f, q_g)."""
+        codes, size = self.statistics.codes, len(self.statistics.factors[g])
+        keys = codes[:, f].astype(np.int64) * size + codes[:, g]
+        keys, which = np.unique(keys, return_inverse=True)
+        left, right = self.varying[f], self.varying[g]
+        out = np.empty((len(keys), len(left.feature), len(right.feature)))
+        for a in range(out.shape[1]):
+            products = self.products(left, a, right)
+            for b in range(out.shape[2]):
+                out[:, a, b] = np.bincount(which, products[:, b], minlength=len(keys))
+        return keys // size, keys % size, out
+
+    def total(self, columns: _Columns) -> Float:
+        """Return the cross-products of the columns over all rows (c, c)."""
+        weight, cross = self.statistics.weight, self.statistics.cross
+        out = (weight[:, None] * columns.mean).T @ columns.mean
+        some = np.flatnonzero(columns.feature >= 0)
+        within = cross.sum(axis=0)[np.ix_(*[columns.feature[some]] * 2)]
+        out[np.ix_(some, some)] += within / np.outer(columns.unit[some], columns.unit[some])
+        return out
+
+    def _indicator(self, factor: int) -> Any:
+        """Return which cells are of each level, a sparse array (n_levels, n_cells)."""
+        from scipy import sparse
+
+        codes = self.statistics.codes[:, factor]
+        cells = np.arange(len(codes))
+        shape = len(self.statistics.factors[factor]), len(codes)
+        return sparse.csr_array((np.ones(len(codes)), (codes, cells)), shape)
+
+
+def first_factor(sizes: Sequence[int], terms: Sequence[Terms]) -> int:
+    """Return the position of the factor with the most coefficients."""
+    counts = [size * len(part.varying) for size, part in zip(sizes, terms, strict=True)]
+    return int(np.argmax(counts))
+
+
+def make_blocks(
+    statistics: GroupedStatistics, scaling: Scaling, terms: Sequence[Terms]
+) -> tuple[Blocks, Layout]:
+    """Sum the statistics of cells to cross-products; factors are in the user's order."""
+    sums = _Sums(statistics, [_varying(statistics, scaling, part) for part in terms])
+    layout, n_head = _lay_out(statistics, terms)
+    first, fixed = layout.first, _fixed(statistics, scaling, terms[0])
+    factor, term, head = _coefficients(layout)
+    n = len(head)
+    start, column, value = _of_levels(sums, layout)
+    level = np.repeat(np.arange(len(start) - 1), np.diff(start))
+    entry = np.argsort(column, kind="stable")
+    pattern = find_pattern(_incidence(level, column, (len(start) - 1, n)), n_head)
+    B = np.empty((n, len(fixed.feature)))
+    for f, where in zip(layout.others, layout.where, strict=True):
+        of_factor = sums.by_group(f, fixed)
+        for a in range(layout.widths[f]):
+            B[where + a] = of_factor[:, a]
+    return Blocks(
+        sums.by_group(first, sums.varying[first]),
+        sums.by_group(first, fixed),
+        B,
+        sums.total(fixed),
+        start,
+        column,
+        value,
+        _starts(column, n),
+        level[entry],
+        entry,
+        *_gram(sums, layout, n),
+        np.array([layout.widths[f] for f in layout.others], dtype=np.int64),
+        factor,
+        term,
+        head,
+        *pattern,
+    ), layout
+
+
+def _fixed(statistics: GroupedStatistics, scaling: Scaling, terms: Terms) -> _Columns:
+    """Return the columns D: the fixed terms and the response."""
+    columns = np.arange(statistics.n_features + 1)
+    mean = (statistics.mean - scaling.origin) / scaling.unit
+    return _with_ones(_Columns(mean, columns, scaling.unit), wanted=terms.intercept)
+
+
+def _varying(statistics: GroupedStatistics, scaling: Scaling, terms: Terms) -> _Columns:
+    """Return the columns of the varying terms of a factor."""
+    unit = scaling.x_scale[terms.slopes]
+    mean = (statistics.mean[:, terms.slopes] - scaling.origin_of(terms)) / unit
+    return _with_ones(_Columns(mean, terms.slopes, unit), wanted=terms.varying_intercept)
+
+
+def _with_ones(columns: _Columns, *, wanted: bool) -> _Columns:
+    """Put a column of ones before others, if it is wanted."""
+    if not wanted:
+        return columns
+    ones = np.ones((len(columns.mean), 1))
+    return _Columns(
+        np.hstack([ones, columns.mean]),
+        np.concatenate([[-1], columns.feature]),
+        np.concatenate([[1.0], columns.unit]),
+    )
+
+
+def _lay_out(statistics: GroupedStatistics, terms: Sequence[Terms]) -> tuple[Layout, int]:
+    """Find the order of elimination; return the number of sparse columns, too."""
+    sizes = [len(levels) for levels in statistics.factors]
+    widths = tuple(len(part.varying) for part in terms)
+    first = first_factor(sizes, terms)
+    # Larger factors come first: nested levels then fill nothing in.
+    others = sorted(set(range(len(terms))) - {first}, key=lambda f: (-sizes[f], f))
+    ends = np.cumsum([0, *(sizes[f] for f in others)])
+    level = statistics.codes[:, others] + ends[:-1]
+    shape = (sizes[first], int(ends[-1]))
+    of_first = np.repeat(statistics.codes[:, first], len(others))
+    width_of = np.repeat([widths[f] for f in others], [sizes[f] for f in others])
+    order, n_sparse = order_levels(_incidence(of_first, level.ravel(), shape), width_of)
+    after = np.cumsum(width_of[order])
+    position = np.empty(len(order), dtype=np.int64)
+    position[order] = after - width_of[order]
+    where = tuple(np.split(position, ends[1:-1]))
+    return Layout(first, tuple(others), widths, where), int(after[n_sparse - 1] * (n_sparse > 0))
+
+
+def _coefficients(layout: Layout) -> tuple[Int, Int, Int]:
+    """Return factor, term, and position of the level's first term, of each coefficient."""
+    widths = [layout.widths[f] for f in layout.others]
+    n = sum(len(where) * q for where, q in zip(layout.where, widths, strict=True))
+    factor, term, head = np.empty((3, n), dtype=np.int64)
+    for g, (where, q) in enumerate(zip(layout.where, widths, strict=True)):
+        for a in range(q):
+            factor[where + a], term[where + a], head[where + a] = g, a, where
+    return factor, term, head
+
+
+def _of_levels(sums: _Sums, layout: Layout) -> tuple[Int, Int, Float]:
+    """Return starts, columns and values of the rows of Z_0'Z_rest, by level."""
+    rows, columns, values = [], [], []
+    for f, where in zip(layout.others, layout.where, strict=True):
+        row, level, products = sums.by_pair(layout.first, f)
+        for b in range(layout.widths[f]):
+            rows.append(row)
+            columns.append(where[level] + b)
+            values.append(products[:, :, b])
+    row, column, value = (np.concatenate(parts) for parts in (rows, columns, values))
+    order = np.lexsort((column, row))
+    n_first = len(sums.statistics.factors[layout.first])
+    return _starts(row, n_first), column[order], np.ascontiguousarray(value[order])
+
+
+def _gram(sums: _Sums, layout: Layout, n: int) -> tuple[Int, Int, Int, Float]:
+    """Return Z_rest'Z_rest up to the diagonal, row by row, and the pairs of levels."""
+    width = max(layout.widths[f] for f in layout.others)
+    rows, columns, pair, values, n_pairs = [], [], [], [], 0
+    for g, f in enumerate(layout.others):
+        for h in range(g + 1):
+            products, later, earlier, swapped = _pairs(sums, layout, g, h)
+            padded = np.zeros((len(later), width, width))
+            padded[:, : products.shape[1], : products.shape[2]] = products
+            values.append(np.where(swapped[:, None, None], padded.mT, padded))
+            q_f, q_h = layout.widths[f], layout.widths[layout.others[h]]
+            of_later, of_earlier = np.where(swapped, q_h, q_f), np.where(swapped, q_f, q_h)
+            for a in range(width):
+                for b in range(width):
+                    there = (a < of_later) & (b < of_earlier) & (earlier + b <= later + a)
+                    rows.append(later[there] + a)
+                    columns.append(earlier[there] + b)
+                    pair.append(n_pairs + np.flatnonzero(there))
+            n_pairs += len(later)
+    row = np.concatenate(rows)
+    order = np.argsort(row, kind="stable")
+    entries = [np.concatenate(parts)[order] for parts in (columns, pair)]
+    return _starts(row, n), *entries, np.concatenate(values)
+
+
+def _pairs(sums: _Sums, layout: Layout, g: int, h: int) -> tuple[Float, Int, Int, Any]:
+    """Return the products of pairs of levels of two of the others, and their positions.
+
+    The last is whether the level of h is eliminated later than that of g.
+    """
+    f = layout.others[g]
+    if g == h:
+        products, where = sums.by_group(f, sums.varying[f]), layout.where[g]
+        return products, where, where, np.zeros(len(where), dtype=bool)
+    of_g, of_h, products = sums.by_pair(f, layout.others[h])
+    at, other = layout.where[g][of_g], layout.where[h][of_h]
+    return products, np.maximum(at, other), np.minimum(at, other), other > at
+
+
+def _incidence(row: Int, column: Int, shape: tuple[int, int]) -> Any:
+    """Return a sparse array of ones at these places, some of which may be given twice."""
+    from scipy import sparse
+
+    out = sparse.csr_array((np.ones(len(row)), (row, column)), shape)
+    out.sum_duplicates()
+    out.data[:] = 1.0
+    return out
+
+
+def _starts(numbers: Int, n: int) -> Int:
+    """Return where each of n numbers begins among sorted ones (n + 1,)."""
+    return np.concatenate([[0], np.cumsum(np.bincount(numbers, minlength=n))])
