@@ -33,12 +33,12 @@ def balanced(*, shuffled=False):
 def unshared(monkeypatch):
     """Switch the sharing off."""
     monkeypatch.setattr(
-        "skhbm._density.one_factor.share_equal_work", lambda R, E: (R, E, np.ones(len(R)))
+        "skhbm._density.hyperparameters.share_equal_work", lambda R, E: (R, E, np.ones(len(R)))
     )
 
 
 def n_blocks(density):
-    return density.head.likelihood.roots.shape[0]
+    return density.likelihood.roots.shape[0]
 
 
 @pytest.mark.parametrize("shuffled", [False, True])
@@ -87,7 +87,7 @@ def test_sampled_effects_of_another_factor_leave_the_sharing():
     table = Table(rng.standard_normal((360, 1)), rng.standard_normal(360), codes)
     density = build([Structure(), Structure()], table)[2]
     shared = density.likelihood
-    alone = GivenEffects(density.head.likelihood, shared.forms)
+    alone = GivenEffects(density.likelihood, shared.forms)
     assert len(alone.marginal.roots) > len(shared.marginal.roots)
     for _ in range(5):
         point = [np.exp(rng.standard_normal(size)) for size in ((1, 1), 1)]
