@@ -23,6 +23,7 @@ from skhbm._density.hyperparameters_kernel import (
 from skhbm._density.spreads import find_elbows, no_elbows
 from skhbm._density.start import START, careful_acceptance, start_of_scales
 from skhbm._density.target import TargetDensity
+from skhbm._likelihood.blocked import make_blocked
 from skhbm._likelihood.equal_groups import share_equal_work
 from skhbm._likelihood.marginal import make_marginal
 from skhbm._likelihood.nodes import Groups
@@ -74,8 +75,8 @@ class HyperparameterDensity(TargetDensity):
         Compiled prior of each univariate parameter, in the order of the vector.
     parameters : ndarray of shape (n_scalars, n_parameters)
         Parameters of these priors.
-    places : ndarray of int of shape (n_scalars,)
-        Positions of these parameters in the vector.
+    places : ndarray of int of shape (n_scalars - s,)
+        Positions in the vector of those parameters that are no coefficients.
     log_residual : ndarray of LOG_RESIDUAL of shape (n_groups,)
         Log residual scale of each group, estimated from its rows alone, and the variance of
         this estimate.
@@ -120,7 +121,7 @@ class HyperparameterDensity(TargetDensity):
     @property
     def n_effects(self) -> int:
         """Number of standard deviations and correlations of effects."""
-        return int(self.factors["n_terms"].sum() + self.factors["n_correlations"].sum())
+        return sum(self.sizes[:-2])
 
     @property
     def n_scales(self) -> int:
@@ -242,7 +243,7 @@ def make_hyperparameters(
         scaling.y_scale,
         address,
         parameters,
-        _places(factors, len(address)),
+        _places(factors, len(scales)),
         _log_residuals(design, basis),
         no_elbows(len(tau)) if design.others else find_elbows(design, basis, tau),
         center,
@@ -297,13 +298,12 @@ def _log_residuals(design: Design, basis: Basis) -> Any:
     return out
 
 
-def _places(factors: Any, n_scalars: int) -> Int:
-    """Return the positions of the univariate parameters, the standard deviations first."""
-    n_tau = factors["n_terms"].sum()
-    n_effects = n_tau + factors["n_correlations"].sum()
-    of_factors = [np.arange(f["first"], f["first"] + f["n_terms"]) for f in factors]
-    rest = np.arange(n_effects, n_effects + n_scalars - n_tau)
-    return np.concatenate([*of_factors, rest])
+def _places(factors: Any, n_scales: int) -> Int:
+    """Return the positions of the standard deviations, and of as many residual scales."""
+    ends = factors["first"] + factors["n_terms"]
+    of_factors = [np.arange(*pair) for pair in zip(factors["first"], ends, strict=True)]
+    n_effects = ends[-1] + factors["n_correlations"][-1]
+    return np.concatenate([*of_factors, np.arange(n_effects, n_effects + n_scales)])
 
 
 def _make_likelihood(design: Design, basis: Basis) -> MarginalLikelihood:
@@ -312,10 +312,14 @@ def _make_likelihood(design: Design, basis: Basis) -> MarginalLikelihood:
     Where an evaluation would take long it is tabulated if it can be.
     """
     if design.several_factors is not None:
-        from skhbm._likelihood.blocked import make_blocked
-
-        blocks = design.several_factors.blocks
-        return make_blocked(blocks, basis.columns, basis.mean, float(design.log_counts[0]))
+        return make_blocked(
+            design.several_factors.blocks,
+            design.several_factors.layout,
+            basis.columns,
+            basis.mean,
+            float(design.log_counts[0]),
+            float(design.counts[0]),
+        )
     q = len(design.terms.varying)
     R, E = np.split(design.roots, [q], axis=2)
     E, weight = E @ basis.columns, np.ones(design.n_groups)

@@ -64,10 +64,11 @@ FACTOR = fields("n_terms", "n_correlations", "first_tau", "first", "first_entry"
 #: `n_entries` are their numbers of standard deviations and of entries of covariances, and
 #: `n_effects` that of standard deviations and correlations. `priors` are the addresses of the
 #: compiled priors of the univariate parameters, `parameters` the parameters of these, `places`
-#: the positions of these parameters in the vector. `likelihood` and `likelihood_table` are the
-#: address of a marginal likelihood and of its table; its gradient is left out where
-#: `with_gradient` is 0. `moments` is 0, or where U of `skhbm._likelihood.marginal` goes. `eta`
-#: is the parameter of the LKJ prior, `response_unit` the size of the response's working unit.
+#: the positions in the vector of those that are no coefficients. `likelihood` and
+#: `likelihood_table` are the address of a marginal likelihood and of its table; its gradient is
+#: left out where `with_gradient` is 0. `moments` is 0, or where U of
+#: `skhbm._likelihood.marginal` goes. `eta` is the parameter of the LKJ prior, `response_unit`
+#: the size of the response's working unit.
 TABLE = np.dtype(
     [
         *fields(
@@ -217,7 +218,7 @@ def natural_values(x, table, natural, scalars, C):
     """
     q, s, n_scalars = table.n_tau, table.n_sampled, table.n_scalars
     factors = carray(as_pointer(table.factors), (table.n_factors,), FACTOR)
-    places = carray(as_pointer(table.places), (n_scalars,), np.int64)
+    places = carray(as_pointer(table.places), (n_scalars - s,), np.int64)
     log_residual = carray(as_pointer(table.log_residual), (table.n_groups,), LOG_RESIDUAL)
     priors = carray(as_pointer(table.priors), (n_scalars,), np.int64)
     shape = (n_scalars, table.n_parameters)
@@ -230,10 +231,12 @@ def natural_values(x, table, natural, scalars, C):
     logp = 0.0
     # Backwards, as the coordinate of the mean of log sigma_j depends on their sd.
     for i in range(n_scalars - 1, -1, -1):
-        at, c = places[i], i - (n_scalars - s)
+        c = i - (n_scalars - s)
         if c < 0:
+            at = places[i]
             t = x[at]
         else:
+            at = first_coef + c
             t = center[c]
             for b in range(s):
                 t += rotation[c, b] * x[first_coef + b]
