@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from skhbm._types import Float
+    from skhbm._types import Float, Int
 
 __all__ = ["Draws", "Watcher", "Weights"]
 
@@ -49,9 +49,16 @@ class Draws:
         `skhbm._density.evaluation`.
     weights : Weights or None
         None if draws were not weighted.
+    points : ndarray of int of shape (n_chains * n_draws,) or None
+        Draws of equal numbers have the same relative scales and given coefficients. Numbers
+        begin at 0. None if these are of each draw alone.
+    cross_products : ndarray of shape (n_points, m, m) or None
+        Cross-products of fixed terms and response at each point, if the solver has kept them.
     """
 
     values: Float
     statistics: dict[str, NDArray[Any]]
     moments: Float | None = None
     weights: Weights | None = None
+    points: Int | None = None
+    cross_products: Float | None = None
