@@ -151,6 +151,9 @@ def laplace(
     rng = np.random.default_rng([seed, 3])
     plan = make_plan(density, n)
     sample = _learn_proposal(density, start, plan, rng, threads)
+    weights, k = sample.weights()
+    if 1.0 / np.sum(weights**2) >= LEARNABLE * len(start):
+        sample = _learn(sample, weights, rng)
     sample = _extend(sample, plan.points, threads)
     weights, k = sample.weights()
     for _ in range(plan.more_rounds):
