@@ -23,7 +23,7 @@ from skhbm._density.hyperparameters_kernel import (
     expand_callback,
 )
 from skhbm._density.spreads import find_elbows, no_elbows
-from skhbm._density.start import START, careful_acceptance, start_of_scales
+from skhbm._density.start import START, careful_acceptance, start_of_scales, toward_mode
 from skhbm._density.target import TargetDensity
 from skhbm._likelihood.blocked import make_blocked
 from skhbm._likelihood.equal_groups import share_equal_work
@@ -160,6 +160,21 @@ class HyperparameterDensity(TargetDensity):
     @property
     def start(self) -> Float:
         """Unconstrained point about which chains start (n_dim,)."""
+        if len(self.factors) == 1:
+            return self._plain_start
+        # Of many groups and rows the posterior is narrow, and far from a start without data.
+        logs = [prior.transform == "log" for prior in map(compiled_prior, self._scale_priors)]
+        scales = self.places[: len(logs)][logs]
+        return toward_mode(self, self._plain_start, scales)
+
+    @property
+    def _scale_priors(self) -> tuple[Prior, ...]:
+        """Priors of the standard deviations and of a shared residual scale."""
+        return (*self.tau, *[self.priors.sigma] * (self.kind == SHARED))
+
+    @property
+    def _plain_start(self) -> Float:
+        """The point where working scales are START (n_dim,)."""
         x = np.zeros(self.n_dim)
         x[self.places[: self.n_tau]] = start_of_scales(self.tau, self.units, START)
         scales = x[self.n_effects :][: self.n_scales]
@@ -207,8 +222,7 @@ class HyperparameterDensity(TargetDensity):
         """Return the density for points; with several factors sigma is integrated out."""
         if len(self.factors) == 1 or self.kind != SHARED:
             return WholeVector(self)
-        priors = [compiled_prior(prior) for prior in (*self.tau, self.priors.sigma)]
-        if any(prior.transform != "log" for prior in priors):
+        if any(compiled_prior(prior).transform != "log" for prior in self._scale_priors):
             return WholeVector(self)
         return AlongSigma(self, float(mode[self.n_effects]))
 

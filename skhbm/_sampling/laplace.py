@@ -45,11 +45,11 @@ GOOD_K, GOOD_SHARE = 0.5, 0.5
 LEARNABLE = 5
 #: Parameters at most: the time for a matrix of curvatures grows with their cube.
 LARGEST = 2000
-#: Points where an evaluation takes this many seconds, and how their number falls as it takes
-#: longer: what a faster evaluation gains is shared between more points and less time.
-POINTS, SECONDS, FALL = 540, 0.0227, 0.4
+#: Points in three dimensions where an evaluation takes this many seconds, and how their number
+#: falls as it takes longer: a faster evaluation makes for more points and less time.
+POINTS, SECONDS, FALL = 560, 0.0227, 0.42
 #: Points at least and at most, and seconds of CPU that more than the least may take.
-LEAST, MOST, PATIENCE = 64, 4096, 60.0
+LEAST, MOST, PATIENCE = 64, 3000, 60.0
 
 
 class Plan(NamedTuple):
@@ -128,7 +128,8 @@ def make_plan(density: TargetDensity, n: int) -> Plan:
     pilot = max(PILOT, PILOT_BY_DIMENSION * density.n_dim)
     if density.seconds == 0:
         return Plan(PILOT, pilot, n, ROUNDS, MORE_ROUNDS)
-    wanted = POINTS * (density.seconds / SECONDS) ** -FALL
+    # In more dimensions a smaller share of the points counts.
+    wanted = POINTS * (density.seconds / SECONDS) ** -FALL * (2 + density.n_dim) / 6
     points = round(np.clip(min(wanted, PATIENCE / density.seconds), LEAST, MOST))
     pilot = min(pilot, points // 2)
     return Plan(pilot, pilot, points - pilot, 3, 1)

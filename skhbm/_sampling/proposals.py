@@ -61,7 +61,7 @@ class Proposal:
         """
         d, degrees, tiny = len(self.center), self.degrees, np.finfo(float).tiny
         # Scrambled points can be zero.
-        u = np.maximum(self.sequence.random(n), tiny)
+        u = np.maximum(self._next(n), tiny)
         z = ndtri(u[:, :d])
         z /= np.sqrt(gammaincinv(degrees / 2, u[:, d]) * 2 / degrees)[:, None]
         z[u[:, d + 1] < SHARE] *= WIDER
@@ -77,3 +77,12 @@ class Proposal:
         wide = np.log(SHARE) - power * np.log1p(squares / WIDER**2)
         both = np.logaddexp(narrow, wide - d * np.log(WIDER))
         return np.asarray(both - np.sum(np.log(np.abs(np.diag(self.root)))))
+
+    def _next(self, n: int) -> Float:
+        """Return the next n points of the sequence.
+
+        The first comes alone, as SciPy warns of a number that is not a power of two.
+        """
+        if self.sequence.num_generated or n == 1:
+            return np.asarray(self.sequence.random(n))
+        return np.concatenate([self.sequence.random(1), self.sequence.random(n - 1)])

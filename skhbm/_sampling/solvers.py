@@ -71,8 +71,9 @@ def _finite_start(density: TargetDensity) -> Float:
 
     Raises ValueError if there is none: nutpie would crash.
     """
-    jitter = JITTER * np.random.default_rng(0).standard_normal((8, len(density.start)))
-    for point in (density.start, *(density.start + jitter)):
+    start = density.start
+    jitter = JITTER * np.random.default_rng(0).standard_normal((8, len(start)))
+    for point in (start, *(start + jitter)):
         logp, gradient = density.value_and_gradient(point)
         if np.isfinite(logp) and np.all(np.isfinite(gradient)):
             return point
