@@ -41,9 +41,7 @@ SIZES = (
     *("n_entries", "n_gram", "n_pairs", "n_rows", "n_below", "n_head", "n_integrated"),
     *("order", "sizes", "mean"),
 )
-TABLE = np.dtype(
-    [*fields(*SIZES, *Blocks._fields, *LAPACK).descr, ("count", np.float64)]
-)
+TABLE = np.dtype([*fields(*SIZES, *Blocks._fields, *LAPACK).descr, ("count", np.float64)])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
