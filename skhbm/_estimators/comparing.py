@@ -90,7 +90,7 @@ class Comparing(Fitted):
         rows, target, errors = read_rows_again(self, X, y, groups, y_err)
         from skhbm._comparison import loo
 
-        posterior, statistics = self._posterior, self._statistics
+        posterior, statistics = self._posterior.condensed(), self._statistics
         efficiency = self.diagnostics_["min_ess"] / posterior.n_draws
         if factor is None:
             units = loo.left_out_rows(posterior, rows, target, errors)

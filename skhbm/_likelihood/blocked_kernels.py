@@ -95,7 +95,7 @@ def new_factor(blocks):
     J, q, m = blocks.E.shape
     n_head, R = len(blocks.column_start) - 1, len(blocks.head)
     return Factor(
-        np.empty((J, q, q)),
+        np.zeros((J, q, q)),
         np.empty((len(blocks.column), q)),
         np.empty((J, q, m)),
         np.empty((R, m)),

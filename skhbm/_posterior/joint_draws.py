@@ -1,4 +1,4 @@
-"""Coefficients of models with several factors, drawn from their exact distribution."""
+"""Models with several factors: densities of draws, and coefficients drawn given each of them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,31 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skhbm._posterior.nodes import all_nodes
-from skhbm._posterior.points import draw_coefficients
+from skhbm._posterior.points import draw_coefficients, log_densities
 
 if TYPE_CHECKING:
     from skhbm._posterior.posterior import Posterior
-    from skhbm._types import Float
+    from skhbm._types import Float, Int
 
-__all__ = ["draw_jointly"]
+__all__ = ["draw_jointly", "joint_densities"]
+
+
+def joint_densities(posterior: Posterior) -> tuple[Float, Float]:
+    """Return the log density of the rows given each draw (n_draws,), and K of its points.
+
+    Effects and the coefficients with normal priors are integrated out. The density is per unit
+    of y, or of the responses over their errors, if these are known.
+    """
+    points, design = posterior.points, posterior.design
+    assert points is not None, "there are several factors"
+    first, which = _distinct(posterior)
+    nodes = all_nodes(posterior)
+    logdet, K = posterior.joint_effects(nodes.some(first)).densities()
+    unit = 0.5 * np.log(2 * np.pi) + np.log(design.scaling.y_scale)
+    values = log_densities(
+        points, logdet[which], K[which], nodes.sigma, float(design.log_counts[0])
+    )
+    return values - unit * design.n.sum(), K
 
 
 def draw_jointly(posterior: Posterior, K: Float | None, z: Float) -> Float:
@@ -24,8 +42,15 @@ def draw_jointly(posterior: Posterior, K: Float | None, z: Float) -> Float:
     """
     points = posterior.points
     assert points is not None, "there are several factors"
-    _, first, which = np.unique(points.index, return_index=True, return_inverse=True)
+    first, which = _distinct(posterior)
     if K is None:
         K = posterior.joint_effects(all_nodes(posterior).some(first)).cross_products()
-    sigma = posterior.residual_scales()[:, 0]
-    return draw_coefficients(points, K[which.ravel()], sigma, z)
+    return draw_coefficients(points, K[which], posterior.residual_scales()[:, 0], z)
+
+
+def _distinct(posterior: Posterior) -> tuple[Int, Int]:
+    """Return the first draw of each point, and the point of each draw, numbered."""
+    assert posterior.points is not None, "there are several factors"
+    index = posterior.points.index
+    _, first, which = np.unique(index, return_index=True, return_inverse=True)
+    return first, which.ravel()

@@ -12,10 +12,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from skhbm._density.basis import make_basis
+from skhbm._density.coefficients import make_coefficients
+
 if TYPE_CHECKING:
+    from skhbm._design.design import Design
+    from skhbm._priors.prior import Priors
     from skhbm._types import Float, Int
 
-__all__ = ["Points", "coefficient_roots", "draw_coefficients"]
+__all__ = ["Points", "coefficient_roots", "draw_coefficients", "log_densities", "make_points"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,6 +63,21 @@ class Points:
         return replace(self, index=self.index[:, ::step], sampled=self.sampled[:, ::step])
 
 
+def make_points(design: Design, priors: Priors, index: Int, coef: Float) -> Points:
+    """Return the points of draws whose natural coefficients are `coef`, the intercept at x = 0.
+
+    The coordinates of the coefficients are those of the design: any serve.
+    """
+    coefficients = make_coefficients(design, priors)
+    basis = make_basis(design, coefficients)
+    natural = coef.copy()
+    if priors.intercept_at_mean:
+        natural[..., 0] += natural[..., 1:] @ design.scaling.x_mean
+    natural = natural if design.terms.intercept else natural[..., 1:]
+    sampled = natural[..., ~coefficients.normal]
+    return Points(index, sampled, basis.base, basis.rotated, basis.slope, basis.mean)
+
+
 def coefficient_roots(K: Float, mean: Float, sigma: Float, sampled: Float) -> tuple[Float, Float]:
     """Return U (n, k, k) with Cov[g] = U'U, and E[g] (n, k): derivation (9).
 
@@ -72,6 +92,26 @@ def coefficient_roots(K: Float, mean: Float, sigma: Float, sampled: Float) -> tu
     root = np.linalg.cholesky(P)
     U = np.linalg.inv(root)
     return U, np.einsum("sba,sb->sa", U, np.einsum("sab,sb->sa", U, score))
+
+
+def log_densities(
+    points: Points, logdet: Float, K: Float, sigma: Float, count: float
+) -> Float:
+    """Return log densities (n,) in working units, up to 2 pi, given log|M| and K of draws.
+
+    `count` is the number of rows, or 0 if errors are known: derivation (5) and (9).
+    """
+    sampled = points.sampled.reshape(len(sigma), points.sampled.shape[2])
+    U, mean = coefficient_roots(K, points.mean, sigma, sampled)
+    k = len(points.mean)
+    rest = np.hstack([sampled, -np.ones((len(sigma), 1))])
+    squares = np.einsum("sa,sab,sb->s", rest, K[:, k:, k:], rest) / sigma**2
+    squares += points.mean @ points.mean
+    # P E[g] is the score, so that E[g]'P E[g] is the square of U^-T E[g].
+    whitened = np.linalg.solve(U.mT, mean[:, :, None])[:, :, 0]
+    squares -= np.sum(whitened**2, axis=1)
+    half = -np.sum(np.log(np.einsum("sii->si", U)), axis=1)
+    return -count * np.log(sigma) - 0.5 * logdet - half - 0.5 * squares
 
 
 def draw_coefficients(points: Points, K: Float, sigma: Float, z: Float) -> Float:
