@@ -5,7 +5,8 @@ Import this module inside functions, so that a process that only predicts does w
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -14,14 +15,83 @@ from skhbm._numba.pointers import call_density
 from skhbm._numba.threads import in_slices
 
 if TYPE_CHECKING:
-    from skhbm._density.target import TargetDensity
-    from skhbm._types import Float
+    from skhbm._density.target import PointDensity, TargetDensity
+    from skhbm._types import Float, Int
 
 
-__all__ = ["log_densities", "natural_values"]
+__all__ = ["Evaluated", "WholeVector", "has_room", "log_densities", "natural_values"]
 
 #: Bytes of moments that are kept at most.
 MOMENTS = 2.5e8
+
+
+class Evaluated(NamedTuple):
+    """What is known of a density at n points; of some of it there may be nothing.
+
+    Attributes
+    ----------
+    logp : ndarray of shape (n,)
+        Log densities, -inf where they are not finite.
+    moments : ndarray of shape (n or 0, *moments_shape)
+        Moments of what is integrated out, given each point.
+    lines : ndarray of shape (n or 0, ...)
+        Log densities along the line of the residual scale: `skhbm._density.along_sigma`.
+    cross : ndarray of shape (n or 0, m, m)
+        Cross-products of the fixed terms and the response, given relative scales.
+    """
+
+    logp: Float
+    moments: Float
+    lines: Float
+    cross: Float
+
+    def take(self, chosen: Int) -> Evaluated:
+        """Return what is known of some points."""
+        return Evaluated(*(a[chosen] if len(a) == len(self.logp) else a[:0] for a in self))
+
+    def join(self, other: Evaluated) -> Evaluated:
+        """Return what is known of both sets of points."""
+        return Evaluated(*(np.concatenate(pair) for pair in zip(self, other, strict=True)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WholeVector:
+    """A density at points that are whole vectors."""
+
+    density: TargetDensity
+
+    @property
+    def spreads(self) -> Int:
+        """Positions of standard deviations that may be zero."""
+        return self.density.spreads
+
+    @property
+    def forms(self) -> Float:
+        """The identity (n_dim, n_dim)."""
+        return np.eye(self.density.n_dim)
+
+    def evaluate(self, x: Float, threads: int) -> Evaluated:
+        """Evaluate the density at points (n, n_dim)."""
+        logp, moments = log_densities(self.density, x, threads)
+        return Evaluated(logp, moments, np.empty((0, 0)), np.empty((0, 0, 0)))
+
+    def complete(
+        self,
+        x: Float,
+        found: Evaluated,
+        rng: np.random.Generator,  # noqa: ARG002  # nothing is drawn
+    ) -> tuple[Float, Float]:
+        """Return the points and their log densities."""
+        return x, found.logp
+
+
+if TYPE_CHECKING:
+    _: type[PointDensity] = WholeVector
+
+
+def has_room(n: int, size: int) -> bool:
+    """Return whether n matrices (size, size) may be kept."""
+    return 8 * n * size**2 <= MOMENTS
 
 
 def log_densities(density: TargetDensity, x: Float, threads: int) -> tuple[Float, Float]:
@@ -38,8 +108,7 @@ def log_densities(density: TargetDensity, x: Float, threads: int) -> tuple[Float
     table, address = density.table(gradient=False), density.callbacks()[0].address
     x, out = np.ascontiguousarray(x), np.empty(len(x))
     shape = density.moments_shape
-    few = 8 * len(x) * shape[0] * shape[1] <= MOMENTS
-    moments = np.empty((len(x) if few else 0, *shape))
+    moments = np.empty((len(x) if has_room(len(x), shape[0]) else 0, *shape))
 
     def evaluate(some: slice) -> None:
         _log_densities(address, table, x[some], out[some], moments[some])

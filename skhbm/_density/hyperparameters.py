@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from skhbm._density.along_sigma import AlongSigma
+from skhbm._density.evaluation import WholeVector
 from skhbm._density.hyperparameters_kernel import (
     FACTOR,
     FIRST_GROUP,
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 
     from skhbm._density.basis import Basis
     from skhbm._density.coefficients import Coefficients
+    from skhbm._density.target import PointDensity
     from skhbm._design.design import Design
     from skhbm._design.terms import Terms
     from skhbm._likelihood.interface import MarginalLikelihood
@@ -65,6 +68,8 @@ class HyperparameterDensity(TargetDensity):
         Where the parameters of each grouping factor are, in the user's order.
     n_groups : tuple of int
         Number of groups of each factor.
+    n_rows : float
+        Number of rows, or 0 if errors are known.
     units : ndarray of shape (n_tau,)
         Natural size of a working unit of each effect, factor by factor.
     eta : float
@@ -97,6 +102,7 @@ class HyperparameterDensity(TargetDensity):
     kind: int
     factors: Any
     n_groups: tuple[int, ...]
+    n_rows: float
     units: Float
     eta: float
     response_unit: float
@@ -174,6 +180,38 @@ class HyperparameterDensity(TargetDensity):
         """Return the same density with logs of tau as coordinates."""
         return replace(self, elbows=no_elbows(self.n_tau))
 
+    @property
+    def scales(self) -> Float:
+        """Rough standard deviations of the entries (n_dim,): of n normals 1 / sqrt(2 n)."""
+        out = np.ones(self.n_dim)
+        for factor, n in zip(self.factors, self.n_groups, strict=True):
+            tau, corr = factor["n_terms"], factor["n_correlations"]
+            of_factor = out[factor["first"] :]
+            of_factor[:tau] = 1 / np.sqrt(2 * n)
+            of_factor[tau : tau + corr] = 1 / np.sqrt(n)
+        residual = out[self.n_effects :][: self.n_scales]
+        if self.kind == SHARED:
+            residual[:] = 1 / np.sqrt(2 * self.n_rows)
+        elif self.kind == INDEPENDENT:
+            residual[:] = np.minimum(np.sqrt(self.log_residual["variance"]), 1.0)
+        elif self.kind == HIERARCHICAL:
+            residual[SPREAD] = 1 / np.sqrt(2 * len(self.log_residual))
+        return out
+
+    @property
+    def seconds(self) -> float:
+        """Seconds that a value takes with several factors; with one it is next to none."""
+        return 1e-9 * float(self.likelihood.work) if len(self.factors) > 1 else 0.0
+
+    def points_about(self, mode: Float) -> PointDensity:
+        """Return the density for points; with several factors sigma is integrated out."""
+        if len(self.factors) == 1 or self.kind != SHARED:
+            return WholeVector(self)
+        priors = [compiled_prior(prior) for prior in (*self.tau, self.priors.sigma)]
+        if any(prior.transform != "log" for prior in priors):
+            return WholeVector(self)
+        return AlongSigma(self, float(mode[self.n_effects]))
+
     def acceptance(self, rate: float) -> float:
         """Return the acceptance rate of steps: higher than asked for few groups."""
         return careful_acceptance(rate, self.n_groups) if self.n_tau else rate
@@ -238,6 +276,7 @@ def make_hyperparameters(
         kind,
         factors,
         tuple(factor.n_groups for factor in design.factors),
+        float(design.log_counts.sum()),
         np.concatenate([scaling.effect_units(factor.terms) for factor in design.factors]),
         priors.eta,
         scaling.y_scale,

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 if TYPE_CHECKING:
+    from skhbm._density.evaluation import Evaluated
     from skhbm._types import Float, Int
 
-__all__ = ["TargetDensity"]
+__all__ = ["PointDensity", "TargetDensity"]
 
 
 class TargetDensity(Protocol):
@@ -25,6 +26,14 @@ class TargetDensity(Protocol):
     @property
     def start(self) -> Float:
         """Unconstrained point about which chains start (n_dim,)."""
+
+    @property
+    def scales(self) -> Float:
+        """Rough standard deviations of the entries, the units of a search (n_dim,)."""
+
+    @property
+    def seconds(self) -> float:
+        """Predicted seconds of CPU of a value, not by a clock; 0 if it takes next to none."""
 
     @property
     def moments_shape(self) -> tuple[int, int]:
@@ -50,6 +59,9 @@ class TargetDensity(Protocol):
     def in_logs(self) -> TargetDensity:
         """Return the same density with logs of these standard deviations as coordinates."""
 
+    def points_about(self, mode: Float) -> PointDensity:
+        """Return the density for points about its mode, which has logs as coordinates."""
+
     def acceptance(self, rate: float) -> float:
         """Return the acceptance rate of steps: higher than asked where there is a cliff."""
 
@@ -59,3 +71,23 @@ class TargetDensity(Protocol):
         pointers = [a.ctypes.data_as(ctypes.POINTER(ctypes.c_double)) for a in (x, grad, logp)]
         self.callbacks()[0].ctypes(len(x), *pointers, table.ctypes.data)
         return float(logp[0]), grad
+
+
+class PointDensity(Protocol):
+    """A density at many points, what can be is integrated out, for importance sampling."""
+
+    @property
+    def forms(self) -> Float:
+        """The matrix that takes a whole vector to a point (n_dim', n_dim)."""
+
+    @property
+    def spreads(self) -> Int:
+        """Positions of standard deviations that may be zero, in a point."""
+
+    def evaluate(self, x: Float, threads: int) -> Evaluated:
+        """Evaluate the density at points (n, n_dim')."""
+
+    def complete(
+        self, x: Float, found: Evaluated, rng: np.random.Generator
+    ) -> tuple[Float, Float]:
+        """Draw what was integrated out: whole vectors (n, n_dim), their log densities (n,)."""

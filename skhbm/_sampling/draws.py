@@ -50,9 +50,10 @@ class Draws:
     weights : Weights or None
         None if draws were not weighted.
     points : ndarray of int of shape (n_chains * n_draws,) or None
-        Equal numbers mark draws of one point; None if all draws are points of their own.
+        Draws of equal numbers have the same relative scales and given coefficients. Numbers
+        begin at 0. None if these are of each draw alone.
     cross_products : ndarray of shape (n_points, m, m) or None
-        K of each point, if the solver has kept it.
+        Cross-products of fixed terms and response at each point, if the solver has kept them.
     """
 
     values: Float

@@ -61,6 +61,8 @@ def draw(
         {"logp": logp, "diverging": np.zeros(logp.shape, bool)},
         found.moments if found.moments.size else None,
         found.weights,
+        found.points,
+        found.cross_products if found.cross_products.size else None,
     )
 
 
