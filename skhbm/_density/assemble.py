@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from skhbm._density.basis import make_basis
 from skhbm._density.coefficients import make_coefficients
-from skhbm._density.one_factor import OneFactorDensity, make_one_factor
-from skhbm._density.several_factors import SeveralFactorsDensity, make_several_factors
+from skhbm._density.hyperparameters import HyperparameterDensity, make_hyperparameters
 from skhbm._numba.threads import COMPILING
 
 if TYPE_CHECKING:
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Density", "make_density"]
 
-type Density = OneFactorDensity | SeveralFactorsDensity
+type Density = HyperparameterDensity
 
 
 def make_density(design: Design, priors: Priors) -> Density:
@@ -24,5 +23,4 @@ def make_density(design: Design, priors: Priors) -> Density:
     coefficients = make_coefficients(design, priors)
     basis = make_basis(design, coefficients)
     with COMPILING:
-        head = make_one_factor(design, priors, coefficients, basis)
-        return make_several_factors(design, priors, head) if design.others else head
+        return make_hyperparameters(design, priors, coefficients, basis)

@@ -1,6 +1,6 @@
 """The sampled model as a `pm.Model` with named variables, dims and coords.
 
-`skhbm._density.one_factor_kernel` evaluates the same density, after integrating out the
+`skhbm._density.hyperparameters_kernel` evaluates the same density, after integrating out the
 coefficients whose prior is normal. The observed node of the model holds the statistics of y,
 and can be simulated: see `skhbm._density.pymc_statistics`.
 """

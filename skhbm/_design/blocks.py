@@ -252,7 +252,9 @@ def _lay_out(statistics: GroupedStatistics, terms: Sequence[Terms]) -> tuple[Lay
     position = np.empty(len(order), dtype=np.int64)
     position[order] = after - width_of[order]
     where = tuple(np.split(position, ends[1:-1]))
-    return Layout(first, tuple(others), widths, where), int(after[n_sparse - 1] * (n_sparse > 0))
+    return Layout(first, tuple(others), widths, where), int(
+        after[n_sparse - 1] * (n_sparse > 0)
+    )
 
 
 def _coefficients(layout: Layout) -> tuple[Int, Int, Int]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from skhbm._design.blocks import make_blocks
 from skhbm._design.linear_forms import shift_forms
 from skhbm._design.pseudo_rows import make_pseudo_rows
 from skhbm._design.roots import make_parts
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from skhbm._design.blocks import Blocks, Layout
     from skhbm._design.pseudo_rows import PseudoRows
     from skhbm._design.roots import Parts
     from skhbm._design.scaling import Scaling
@@ -73,11 +75,15 @@ class SeveralFactors:
     shifts : tuple of ndarray
         The linear forms that the effects take off E_y: starts, columns and values of
         `skhbm._design.linear_forms.shift_forms`.
+    blocks, layout : Blocks, Layout
+        Cross-products of the effects of all factors, in the order of elimination.
     """
 
     factors: tuple[SampledFactor, ...]
     pseudo_rows: PseudoRows
     shifts: tuple[Any, Any, Any]
+    blocks: Blocks
+    layout: Layout
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -225,7 +231,9 @@ def make_design(
     several = None
     if len(terms) > 1:
         pseudo_rows = make_pseudo_rows(statistics, scaling, terms, integrated, parts.roots)
-        several = _several_factors(statistics, terms, integrated, pseudo_rows, len(parts.n))
+        several = _several_factors(
+            statistics, terms, integrated, pseudo_rows, len(parts.n), scaling
+        )
     return Design(
         varying,
         scaling,
@@ -246,12 +254,16 @@ def _several_factors(
     integrated: int,
     pseudo_rows: PseudoRows,
     n_groups: int,
+    scaling: Scaling,
 ) -> SeveralFactors:
     """Collect factors, pseudo-rows and shifts of the effects that are not integrated out."""
     others = [f for f in range(len(terms)) if f != integrated]
     factors = tuple(_sampled_factor(statistics.of_factor(f), terms[f]) for f in others)
     forms = shift_forms(pseudo_rows, [factor.n_groups for factor in factors], n_groups)
-    return SeveralFactors(factors, pseudo_rows, (forms.indptr, forms.indices, forms.data))
+    shifts = forms.indptr, forms.indices, forms.data
+    return SeveralFactors(
+        factors, pseudo_rows, shifts, *make_blocks(statistics, scaling, terms)
+    )
 
 
 def add_rows(

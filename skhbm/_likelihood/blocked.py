@@ -42,9 +42,7 @@ SIZES = (
     *("n_entries", "n_gram", "n_pairs", "n_rows", "n_below", "n_head", "n_integrated"),
     *("order", "sizes", "mean"),
 )
-TABLE = np.dtype(
-    [*fields(*SIZES, *Blocks._fields, *LAPACK).descr, ("count", np.float64)]
-)
+TABLE = np.dtype([*fields(*SIZES, *Blocks._fields, *LAPACK).descr, ("count", np.float64)])
 #: Variance of a row's response that is rounding: the square of what sigma can be at least,
 #: relative to the standard deviation of y. Below it S loses its last digits.
 ROUNDING = 1e-12

@@ -67,15 +67,15 @@ def make_posterior(
     if isinstance(likelihood, Tabulated):
         z = innovations(rng, (*shape, n_innovations(likelihood)))
         working = _draw_from_tables(
-            density.head.basis, likelihood, inputs[:, :-1], inputs[:, -1], flat(z), threads
+            density.basis, likelihood, inputs[:, :-1], inputs[:, -1], flat(z), threads
         )
     else:
-        z = innovations(rng, (*shape, len(density.head.basis.mean)))
+        z = innovations(rng, (*shape, len(density.basis.mean)))
         given = flat(sampled.coefficients)
         working = _draw_coefficients(
-            density.head.basis, likelihood, inputs, given, flat(z), draws.moments, threads
+            density.basis, likelihood, inputs, given, flat(z), draws.moments, threads
         )
-    _give_known_means(design, density.head.priors, working)
+    _give_known_means(design, density.priors, working)
     coef = design.scaling.natural(working, design.terms)
     return Posterior(
         design,
@@ -107,29 +107,17 @@ def _give_known_means(design: Design, priors: Priors, working: Float) -> None:
 
 def _split(design: Design, density: Density, values: Float) -> _Sampled:
     """Tell apart the natural values (n_chains, n_draws, n_dim) of a density."""
-    parts = np.split(values, np.cumsum(density.head.sizes), axis=2)
-    tau, corr, sigma, coefficients, rest = (np.ascontiguousarray(part) for part in parts)
+    *of_factors, sigma, coefficients = (
+        np.ascontiguousarray(part)
+        for part in np.split(values, np.cumsum(density.sizes)[:-1], axis=2)
+    )
     log_sigma = None
     if sigma.shape[2] == design.n_groups + 2:
         log_sigma, sigma = sigma[:, :, :2], np.ascontiguousarray(sigma[:, :, 2:])
     if design.terms.known:
         sigma = np.ones((*values.shape[:2], 1))
-    scales, effects = _split_others(design, density, rest)
-    scales.insert(design.integrated, Scales(tau, corr))
-    return _Sampled(scales, sigma, log_sigma, coefficients, effects)
-
-
-def _split_others(
-    design: Design, density: Density, values: Float
-) -> tuple[list[Scales], Float]:
-    """Split the natural values of the sampled factors into scales and working effects."""
-    scales, effects = [], [values[:, :, :0]]
-    for other, factor in zip(design.others, density.factors, strict=True):
-        tau, corr, natural, values = np.split(values, np.cumsum(factor.sizes), axis=2)
-        scales.append(Scales(np.ascontiguousarray(tau), np.ascontiguousarray(corr)))
-        units = design.scaling.effect_units(other.terms)
-        effects.append(natural / np.tile(units, factor.n_groups))
-    return scales, np.concatenate(effects, axis=2)
+    scales = [Scales(*pair) for pair in zip(of_factors[::2], of_factors[1::2], strict=True)]
+    return _Sampled(scales, sigma, log_sigma, coefficients, values[:, :, :0])
 
 
 def _likelihood_inputs(design: Design, sampled: _Sampled) -> Float:
@@ -226,4 +214,4 @@ def _new_scales(
     if not design.terms.by_group:
         return sigma[:, :, 0].copy()
     # Independent scales of other groups say nothing of this one.
-    return np.asarray(prior_draws(density.head.priors.sigma, sigma.shape[:2], seed))
+    return np.asarray(prior_draws(density.priors.sigma, sigma.shape[:2], seed))

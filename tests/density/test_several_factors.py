@@ -9,13 +9,12 @@ from internals import (
     FlatDensity,
     build,
     build_pymc,
-    choose_coordinates,
     evaluate_density,
-    kinds_of_coordinates,
 )
 from pymc_density import FlatModel, as_sampled, hyperparameters
 from random_parts import random_codes, random_points, structures_by
 from reference import (
+    MarginalOracle,
     Oracle,
     SeveralFactorsOracle,
     Structure,
@@ -40,10 +39,6 @@ BY_FACTOR = {
 STRUCTURES = {
     "shared": structures_by((), ()),
     "three factors": structures_by((), (), ()),
-    "by group, hierarchical": structures_by((), (), by_group=True),
-    "by group, independent": structures_by(
-        (), (0,), by_group=True, priors={"sigma": Prior("HalfNormal", sigma=3)}
-    ),
     "correlated slopes": structures_by((0,), (0, 1)),
     "correlated slopes in both": structures_by((0, 1), (1,)),
     "uncorrelated slopes": structures_by((0,), (0, 1), correlated=False),
@@ -71,27 +66,16 @@ def rows_for(structures):
     )
 
 
-KINDS = ["eigenvectors", "reflection", "probes"]
-
-
-@pytest.fixture(params=KINDS)
-def kind(request, monkeypatch):
-    choose_coordinates(monkeypatch, request.param)
-    return request.param
-
-
-def test_sampled_density_is_the_dense_one(structures, kind):
+def test_sampled_density_is_the_dense_one(structures):
     rows = rows_for(structures)
-    design, _, density = build(structures, rows)
-    assert all(rotated == (kind == "eigenvectors") for rotated in kinds_of_coordinates(density))
-    oracle = SeveralFactorsOracle(structures, rows, design.integrated)
+    density = build(structures, rows)[2]
+    oracle = MarginalOracle(structures, rows)
     dense = partial(oracle.log_density, sampled=~oracle.normal)
     assert_dense(FlatDensity(density), dense, random_points(density.n_dim))
 
 
-def test_gradient_of_the_density_is_its_differences(structures, kind):
+def test_gradient_of_the_density_is_its_differences(structures):
     _, _, density = build(structures, rows_for(structures))
-    assert all(rotated == (kind == "eigenvectors") for rotated in kinds_of_coordinates(density))
     assert_gradient(FlatDensity(density), random_points(density.n_dim, 2))
 
 

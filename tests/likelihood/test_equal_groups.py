@@ -5,8 +5,6 @@ import pytest
 from internals import build, evaluate_density
 from reference import Structure, Table
 
-from skhbm._likelihood.given_effects import GivenEffects
-
 #: Tolerance of sums of thousands of terms, each exact to rounding.
 RTOL = 1e-11
 SIZES = (3, 7, 12)
@@ -33,12 +31,12 @@ def balanced(*, shuffled=False):
 def unshared(monkeypatch):
     """Switch the sharing off."""
     monkeypatch.setattr(
-        "skhbm._density.one_factor.share_equal_work", lambda R, E: (R, E, np.ones(len(R)))
+        "skhbm._density.hyperparameters.share_equal_work", lambda R, E: (R, E, np.ones(len(R)))
     )
 
 
 def n_blocks(density):
-    return density.head.likelihood.roots.shape[0]
+    return density.likelihood.roots.shape[0]
 
 
 @pytest.mark.parametrize("shuffled", [False, True])
@@ -79,22 +77,3 @@ def test_groups_that_nearly_agree_do_not_share():
     table.X = table.X * (1 + 1e-6 * table.codes[:, None])
     structure = STRUCTURES["a slope"]
     assert n_blocks(build(structure, table)[2]) == -(-N_GROUPS // 8)
-
-
-def test_sampled_effects_of_another_factor_leave_the_sharing():
-    rng = np.random.default_rng(5)
-    codes = np.column_stack(np.divmod(np.arange(360), 6))
-    table = Table(rng.standard_normal((360, 1)), rng.standard_normal(360), codes)
-    density = build([Structure(), Structure()], table)[2]
-    shared = density.likelihood
-    alone = GivenEffects(density.head.likelihood, shared.forms)
-    assert len(alone.marginal.roots) > len(shared.marginal.roots)
-    for _ in range(5):
-        point = [np.exp(rng.standard_normal(size)) for size in ((1, 1), 1)]
-        point += [np.empty(0), rng.standard_normal(shared.n_effects)]
-        value, *gradients = shared.value_and_gradient(*point)
-        expected, *slopes = alone.value_and_gradient(*point)
-        np.testing.assert_allclose(value, expected, rtol=RTOL)
-        for found, slope in zip(gradients, slopes, strict=True):
-            largest = np.max(np.abs(slope), initial=0.0)
-            np.testing.assert_allclose(found, slope, rtol=RTOL, atol=RTOL * largest)

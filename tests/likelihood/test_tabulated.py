@@ -51,7 +51,7 @@ def simulate(shape, structure, seed=0):
 @pytest.fixture(params=[(s, name) for s in SHAPES for name in STRUCTURES], ids=str)
 def case(request, monkeypatch):
     """Return a structure, its rows, design, priors and density."""
-    monkeypatch.setattr("skhbm._density.one_factor.TABULATED", 0)
+    monkeypatch.setattr("skhbm._density.hyperparameters.TABULATED", 0)
     shape, name = request.param
     structure = STRUCTURES[name]
     table = simulate(shape, structure)
@@ -110,7 +110,7 @@ def test_value_and_gradient_are_those_of_the_exact_kernel(case):
 def test_draws_have_the_conditional_mean_and_covariance(case):
     """Draws are linear in their normals: those of zero are the mean, of units a root."""
     density = case[-1]
-    likelihood, basis = density.likelihood, density.head.basis
+    likelihood, basis = density.likelihood, density.basis
     size = n_innovations(likelihood)
     z = np.vstack([np.zeros(size), np.eye(size)])
     for cov, sigma in points(case, n=5):
@@ -132,14 +132,14 @@ def test_draws_have_the_conditional_mean_and_covariance(case):
 
 def test_draws_do_not_depend_on_the_rotation_among_equal_eigenvalues(monkeypatch):
     """Orthonormal columns of a balanced design leave their eigenvectors open."""
-    monkeypatch.setattr("skhbm._density.one_factor.TABULATED", 0)
+    monkeypatch.setattr("skhbm._density.hyperparameters.TABULATED", 0)
     for J in (16, 3):
         rng = np.random.default_rng(3)
         codes = np.repeat(np.arange(J), 8)
         inside = linalg.hadamard(8)[:, 1:6]
         table = Table(np.tile(inside, (J, 1)), rng.standard_normal(8 * J), codes)
         _, _, density = build(Structure(), table)
-        likelihood, basis = density.likelihood, density.head.basis
+        likelihood, basis = density.likelihood, density.basis
         equal = np.isclose(likelihood.groups.d, likelihood.groups.d.max())
         turn = np.eye(len(equal))
         turn[np.ix_(equal, equal)] = special_ortho_group(equal.sum(), seed=0).rvs()
@@ -179,7 +179,7 @@ def test_interpolation_errs_by_rounding_for_groups_of_any_size():
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_beyond_the_panels_is_the_exact_kernel(shape, monkeypatch):
-    monkeypatch.setattr("skhbm._density.one_factor.TABULATED", 0)
+    monkeypatch.setattr("skhbm._density.hyperparameters.TABULATED", 0)
     likelihood = build(Structure(), simulate(shape, Structure()))[2].likelihood
     by_ratio, by_variance = [(1e12, 0.5), (np.nan, 1.0)], [(0.3, 1e-9), (0.2, np.inf)]
     for cov, sigma in by_ratio if likelihood.by_ratio else by_variance:
@@ -224,7 +224,7 @@ def test_many_columns_without_groups_have_the_posterior_of_a_ridge_regression():
 
 
 def test_without_varying_terms_the_tables_are_exact(monkeypatch):
-    monkeypatch.setattr("skhbm._density.one_factor.TABULATED", 0)
+    monkeypatch.setattr("skhbm._density.hyperparameters.TABULATED", 0)
     structure = Structure(varying_intercept=False)
     density = build(structure, simulate("by ratio", structure))[2]
     likelihood, cov = density.likelihood, np.empty((0, 0))
@@ -235,5 +235,5 @@ def test_without_varying_terms_the_tables_are_exact(monkeypatch):
         np.testing.assert_allclose(value, expected, rtol=1e-11)
         np.testing.assert_allclose(d_sigma, slope, rtol=1e-9)
     z = np.zeros((3, n_innovations(likelihood)))
-    g = draw_coefficients(likelihood, density.head.basis.rotation, z[:, 0], np.full(3, 0.3), z)
+    g = draw_coefficients(likelihood, density.basis.rotation, z[:, 0], np.full(3, 0.3), z)
     assert np.all(np.isfinite(g))

@@ -46,19 +46,6 @@ def build(structures, table):
     return design, priors, make_density(design, priors)
 
 
-def choose_coordinates(monkeypatch, kind):
-    """Make the coordinates of sampled effects of one kind, whatever the number of groups."""
-    most = {"eigenvectors": (10_000, 10_000), "reflection": (1, 10_000), "probes": (1, 0)}
-    rotated, full = most[kind]
-    monkeypatch.setattr("skhbm._density.coordinates.ROTATED", rotated)
-    monkeypatch.setattr("skhbm._density.coordinates.FULL", full)
-
-
-def kinds_of_coordinates(density):
-    """Return whether the groups of each sampled factor are rotated by a matrix."""
-    return [factor.coordinates.rotation.shape[2] > 1 for factor in density.factors]
-
-
 def build_pymc(structures, table):
     """Return the package's PyMC model of one structure for each factor."""
     design, priors, _ = build(structures, table)

@@ -190,9 +190,7 @@ class Oracle:
 
     def log_prior(self, tau, R, scales, coef, *, sampled):
         """Return the log density of the natural values, `sampled` of the coefficients too."""
-        logp = sum(to_scipy(p).logpdf(t) for p, t in zip(self.tau_priors, tau, strict=True))
-        if self.structure.n_correlations:
-            logp += (self.eta - 1) * np.linalg.slogdet(R)[1]
+        logp = log_effects_prior(self, tau, R)
         if self.structure.hierarchical:
             mean, spread, *sigma = scales
             logp += stats.norm(self.log_scale, 1).logpdf(mean)
@@ -205,8 +203,11 @@ class Oracle:
         ]
         return logp + sum(to_scipy(p).logpdf(c) for p, c in zip(chosen, coef, strict=True))
 
-    def log_likelihood(self, tau, R, scales, coef, *, sampled):
-        """Return the log density of y, effects and coefficients not sampled integrated out."""
+    def log_likelihood(self, tau, R, scales, coef, *, sampled, others=0.0):
+        """Return the log density of y, effects and coefficients not sampled integrated out.
+
+        `others` is the covariance of the rows by effects of other factors.
+        """
         table = self.table
         sigma = scales[2:] if self.structure.hierarchical else scales
         if self.structure.known:
@@ -221,7 +222,7 @@ class Oracle:
         mean = mean + H @ np.array([p.parameters.get("mu", 0.0) for p in integrated])
         sd = np.array([p.parameters.get("sigma", 1.0) for p in integrated])
         cov = dense_covariance(self.Z, table.codes, tau[:, None] * R * tau, sigma)
-        return dense_log_density(table.y - mean, cov + (H * sd**2) @ H.T)
+        return dense_log_density(table.y - mean, cov + others + (H * sd**2) @ H.T)
 
     def log_effects(self, tau, R, effects):
         """Return the log prior density of effects (n_groups, q)."""
@@ -288,16 +289,46 @@ class SeveralFactorsOracle:
             values, effects, rest = np.split(rest, [sum(sizes[:2]), sum(sizes)])
             effects = effects.reshape(oracle.table.n_groups, -1)
             tau, R, _, _ = oracle.split(values, sampled=np.zeros(0))
-            logp += sum(
-                to_scipy(p).logpdf(t) for p, t in zip(oracle.tau_priors, tau, strict=True)
-            )
-            if oracle.structure.n_correlations:
-                logp += (oracle.eta - 1) * np.linalg.slogdet(R)[1]
+            logp += log_effects_prior(oracle, tau, R)
             logp += oracle.log_effects(tau, R, effects)
             shift += np.sum(oracle.Z * effects[oracle.table.codes], axis=1)
         shifted = copy(self.integrated)
         shifted.table = replace(self.integrated.table, y=self.integrated.table.y - shift)
         return logp + shifted.log_likelihood(*parts, sampled=sampled)
+
+
+class MarginalOracle(SeveralFactorsOracle):
+    """The model with several factors, the effects of all of them integrated out."""
+
+    def __init__(self, structures, table):
+        super().__init__(structures, table, 0)
+
+    def log_density(self, natural, *, sampled):
+        """Return prior times likelihood, as a density of the natural values.
+
+        These are tau and correlations of each factor in turn, the residual scales and the
+        coefficients that are sampled.
+        """
+        oracles = [self.integrated, *self.others]
+        sizes = [(o.structure.q, o.structure.n_correlations) for o in oracles]
+        *of_factors, rest = np.split(natural, np.cumsum([sum(size) for size in sizes]))
+        logp, others = 0.0, 0.0
+        for oracle, values in zip(self.others, of_factors[1:], strict=True):
+            tau, R, _, _ = oracle.split(values, sampled=np.zeros(0))
+            logp += log_effects_prior(oracle, tau, R)
+            cov, none = tau[:, None] * R * tau, np.zeros(len(oracle.table.y))
+            others = others + dense_covariance(oracle.Z, oracle.table.codes, cov, none)
+        parts = self.integrated.split(np.concatenate([of_factors[0], rest]), sampled=sampled)
+        logp += self.integrated.log_prior(*parts, sampled=sampled)
+        return logp + self.integrated.log_likelihood(*parts, sampled=sampled, others=others)
+
+
+def log_effects_prior(oracle, tau, R):
+    """Return the log prior density of the standard deviations and correlations of a factor."""
+    logp = sum(to_scipy(p).logpdf(t) for p, t in zip(oracle.tau_priors, tau, strict=True))
+    if oracle.structure.n_correlations:
+        logp += (oracle.eta - 1) * np.linalg.slogdet(R)[1]
+    return logp
 
 
 def working_rows(design, structure, table):

@@ -1,4 +1,4 @@
-"""The density with one grouping factor: design and priors as compiled code reads them."""
+"""The density of the hyperparameters: design and priors as compiled code reads them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skhbm._density.one_factor_kernel import (
+from skhbm._density.hyperparameters_kernel import (
+    FACTOR,
     FIRST_GROUP,
     HIERARCHICAL,
     INDEPENDENT,
@@ -22,6 +23,7 @@ from skhbm._density.one_factor_kernel import (
 from skhbm._density.spreads import find_elbows, no_elbows
 from skhbm._density.start import START, careful_acceptance, start_of_scales
 from skhbm._density.target import TargetDensity
+from skhbm._likelihood.blocked import make_blocked
 from skhbm._likelihood.equal_groups import share_equal_work
 from skhbm._likelihood.marginal import make_marginal
 from skhbm._likelihood.nodes import Groups
@@ -31,17 +33,18 @@ from skhbm._priors.compiled import as_table, compiled_prior
 from skhbm._priors.prior import hierarchical_priors
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from skhbm._density.basis import Basis
     from skhbm._density.coefficients import Coefficients
     from skhbm._design.design import Design
     from skhbm._design.terms import Terms
-    from skhbm._likelihood.marginal import Marginal
-    from skhbm._likelihood.tabulated import Tabulated
-    from skhbm._priors.prior import Priors
+    from skhbm._likelihood.interface import MarginalLikelihood
+    from skhbm._priors.prior import Prior, Priors
     from skhbm._types import Float, Int
 
 
-__all__ = ["OneFactorDensity", "make_one_factor"]
+__all__ = ["HyperparameterDensity", "make_hyperparameters"]
 
 #: Variance of the log residual scale of a group that says nothing about it.
 UNINFORMED = 1e8
@@ -51,31 +54,39 @@ TABULATED = 2e4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class OneFactorDensity(TargetDensity):
+class HyperparameterDensity(TargetDensity):
     """What the callback reads: arrays, kept alive here, behind one table.
 
     Parameters
     ----------
     kind : int
         Kind of residual scale.
-    units : ndarray of shape (q,)
-        Natural size of a working unit of each effect.
+    factors : ndarray of FACTOR of shape (n_factors,)
+        Where the parameters of each grouping factor are, in the user's order.
+    n_groups : tuple of int
+        Number of groups of each factor.
+    units : ndarray of shape (n_tau,)
+        Natural size of a working unit of each effect, factor by factor.
     eta : float
-        Parameter of the LKJ prior of the correlations, 0 if effects are independent.
+        Parameter of the LKJ prior of the correlations.
     response_unit : float
         Natural size of a working unit of the response.
     address : ndarray of shape (n_scalars,)
         Compiled prior of each univariate parameter, in the order of the vector.
     parameters : ndarray of shape (n_scalars, n_parameters)
         Parameters of these priors.
+    places : ndarray of int of shape (n_scalars - s,)
+        Positions in the vector of those parameters that are no coefficients.
     log_residual : ndarray of LOG_RESIDUAL of shape (n_groups,)
         Log residual scale of each group, estimated from its rows alone, and the variance of
         this estimate.
-    elbows : ndarray of shape (q,)
+    elbows : ndarray of shape (n_tau,)
         Where the coordinates of tau begin to be logs: `skhbm._density.spreads`.
     center, rotation : ndarray of shape (s,), (s, s)
         Sampled coefficients are ``center + rotation @ x``, before their transforms.
-    likelihood : Marginal or Tabulated
+    tau : tuple of Prior
+        Priors of the standard deviations, factor by factor.
+    likelihood : MarginalLikelihood
     likelihood_table : ndarray
         The table of the likelihood, kept alive.
     basis : Basis
@@ -84,30 +95,33 @@ class OneFactorDensity(TargetDensity):
     """
 
     kind: int
+    factors: Any
+    n_groups: tuple[int, ...]
     units: Float
     eta: float
     response_unit: float
     address: Int
     parameters: Float
+    places: Int
     log_residual: Any
     elbows: Float
     center: Float
     rotation: Float
-    likelihood: Marginal | Tabulated
+    tau: tuple[Prior, ...]
+    likelihood: Any
     likelihood_table: Any
     basis: Basis
     priors: Priors
 
     @property
-    def n_terms(self) -> int:
-        """Number of varying terms."""
+    def n_tau(self) -> int:
+        """Number of standard deviations of effects."""
         return len(self.units)
 
     @property
-    def n_correlations(self) -> int:
-        """Number of sampled correlations."""
-        q = self.n_terms
-        return q * (q - 1) // 2 if self.eta > 0 else 0
+    def n_effects(self) -> int:
+        """Number of standard deviations and correlations of effects."""
+        return sum(self.sizes[:-2])
 
     @property
     def n_scales(self) -> int:
@@ -122,9 +136,14 @@ class OneFactorDensity(TargetDensity):
         return sum(self.sizes)
 
     @property
-    def sizes(self) -> tuple[int, int, int, int]:
-        """Numbers of standard deviations, correlations, residual scales and coefficients."""
-        return self.n_terms, self.n_correlations, self.n_scales, len(self.center)
+    def sizes(self) -> tuple[int, ...]:
+        """Numbers of standard deviations and of correlations of each factor in turn.
+
+        Those of residual scales and of coefficients come last.
+        """
+        pairs = zip(self.factors["n_terms"], self.factors["n_correlations"], strict=True)
+        of_factors = [int(size) for pair in pairs for size in pair]
+        return *of_factors, self.n_scales, len(self.center)
 
     @property
     def moments_shape(self) -> tuple[int, int]:
@@ -135,36 +154,29 @@ class OneFactorDensity(TargetDensity):
     @property
     def start(self) -> Float:
         """Unconstrained point about which chains start (n_dim,)."""
-        return self.start_at(START, START)
-
-    def start_at(self, tau: Any, sigma: float) -> Float:
-        """Return the unconstrained point of these working scales (n_dim,), zero otherwise."""
         x = np.zeros(self.n_dim)
-        q = self.n_terms
-        x[:q] = start_of_scales(self.priors.tau, self.units, tau)
-        scales = x[q + self.n_correlations :][: self.n_scales]
+        x[self.places[: self.n_tau]] = start_of_scales(self.tau, self.units, START)
+        scales = x[self.n_effects :][: self.n_scales]
         if self.kind == HIERARCHICAL:
             # The mean of the log sigma_j and they themselves have coordinates that begin at 0.
             scales[SPREAD] = np.log(START)
         elif self.kind != KNOWN:
-            scales[:] = start_of_scales([self.priors.sigma], self.response_unit, sigma)
+            scales[:] = start_of_scales([self.priors.sigma], self.response_unit, START)
         return x
 
     @property
     def spreads(self) -> Int:
         """Positions of the tau, and of the spread of the residual scales between groups."""
-        between = [self.n_terms + self.n_correlations + SPREAD] * (self.kind == HIERARCHICAL)
-        return np.array([*range(self.n_terms), *between], dtype=np.int64)
+        between = [self.n_effects + SPREAD] * (self.kind == HIERARCHICAL)
+        return np.array([*self.places[: self.n_tau], *between], dtype=np.int64)
 
-    def in_logs(self) -> OneFactorDensity:
+    def in_logs(self) -> HyperparameterDensity:
         """Return the same density with logs of tau as coordinates."""
-        return replace(self, elbows=no_elbows(self.n_terms))
+        return replace(self, elbows=no_elbows(self.n_tau))
 
     def acceptance(self, rate: float) -> float:
         """Return the acceptance rate of steps: higher than asked for few groups."""
-        if not self.n_terms:
-            return rate
-        return careful_acceptance(rate, [len(self.log_residual)])
+        return careful_acceptance(rate, self.n_groups) if self.n_tau else rate
 
     def table(self, *, gradient: bool = True) -> Any:
         """Return the record that the callbacks read; valid as long as this object lives."""
@@ -173,17 +185,21 @@ class OneFactorDensity(TargetDensity):
             TABLE,
             kind=self.kind,
             n_dim=self.n_dim,
-            n_terms=self.n_terms,
-            n_correlations=self.n_correlations,
+            n_factors=len(self.factors),
+            n_tau=self.n_tau,
+            n_effects=self.n_effects,
+            n_entries=int(np.sum(self.factors["n_terms"] ** 2)),
             n_groups=len(self.log_residual),
             n_sampled=len(self.center),
             n_within=likelihood.n_within,
             n_scalars=len(self.address),
             n_parameters=self.parameters.shape[1],
             n_moments=likelihood.n_moments,
+            factors=self.factors,
             units=self.units,
             priors=self.address,
             parameters=self.parameters,
+            places=self.places,
             log_residual=self.log_residual,
             elbows=self.elbows,
             center=self.center,
@@ -199,22 +215,12 @@ class OneFactorDensity(TargetDensity):
         """Return the callbacks of the density and of the natural values."""
         return density_callback(), expand_callback()
 
-    @property
-    def head(self) -> OneFactorDensity:
-        """The part of the integrated factor: all of it."""
-        return self
 
-    @property
-    def factors(self) -> tuple[()]:
-        """The factors whose effects are sampled: none."""
-        return ()
-
-
-def make_one_factor(
+def make_hyperparameters(
     design: Design, priors: Priors, coefficients: Coefficients, basis: Basis
-) -> OneFactorDensity:
+) -> HyperparameterDensity:
     """Collect what the compiled density reads."""
-    terms, scaling, q = design.terms, design.scaling, len(design.terms.varying)
+    terms, scaling = design.terms, design.scaling
     kind = _kind(terms, priors)
     scales = {
         SHARED: [priors.sigma],
@@ -222,26 +228,51 @@ def make_one_factor(
         HIERARCHICAL: hierarchical_priors(design),
         KNOWN: [],
     }[kind]
-    address, parameters = as_table([*priors.tau, *scales, *coefficients.priors])
+    tau = _tau_of_all(design, priors)
+    factors = _lay_out([factor.terms for factor in design.factors])
+    address, parameters = as_table([*tau, *scales, *coefficients.priors])
     transforms = [compiled_prior(prior).transform for prior in coefficients.priors]
     center, rotation = _whitening(design, coefficients, transforms)
     likelihood = _make_likelihood(design, basis)
-    return OneFactorDensity(
+    return HyperparameterDensity(
         kind,
-        scaling.effect_units(terms),
-        priors.eta if terms.n_correlations else 0.0,
+        factors,
+        tuple(factor.n_groups for factor in design.factors),
+        np.concatenate([scaling.effect_units(factor.terms) for factor in design.factors]),
+        priors.eta,
         scaling.y_scale,
         address,
         parameters,
+        _places(factors, len(scales)),
         _log_residuals(design, basis),
-        no_elbows(q) if design.others else find_elbows(design, basis, priors.tau),
+        no_elbows(len(tau)) if design.others else find_elbows(design, basis, tau),
         center,
         rotation,
+        tau,
         likelihood,
         likelihood.table(),
         basis,
         priors,
     )
+
+
+def _tau_of_all(design: Design, priors: Priors) -> tuple[Prior, ...]:
+    """Return the priors of the standard deviations of all factors, in the user's order."""
+    by_factor = [tau for tau, _ in priors.others]
+    by_factor.insert(design.integrated, priors.tau)
+    return tuple(prior for of_factor in by_factor for prior in of_factor)
+
+
+def _lay_out(terms: Sequence[Terms]) -> Any:
+    """Return where the parameters of each factor are (n_factors,), one factor after another."""
+    out = np.zeros(len(terms), FACTOR)
+    out["n_terms"] = [len(of_factor.varying) for of_factor in terms]
+    out["n_correlations"] = [of_factor.n_correlations for of_factor in terms]
+    sizes = {"first_tau": out["n_terms"], "first_entry": out["n_terms"] ** 2}
+    sizes["first"] = out["n_terms"] + out["n_correlations"]
+    for name, size in sizes.items():
+        out[name] = np.cumsum(size) - size
+    return out
 
 
 def _kind(terms: Terms, priors: Priors) -> int:
@@ -267,21 +298,38 @@ def _log_residuals(design: Design, basis: Basis) -> Any:
     return out
 
 
-def _make_likelihood(design: Design, basis: Basis) -> Marginal | Tabulated:
+def _places(factors: Any, n_scales: int) -> Int:
+    """Return the positions of the standard deviations, and of as many residual scales."""
+    ends = factors["first"] + factors["n_terms"]
+    of_factors = [np.arange(*pair) for pair in zip(factors["first"], ends, strict=True)]
+    n_effects = ends[-1] + factors["n_correlations"][-1]
+    return np.concatenate([*of_factors, np.arange(n_effects, n_effects + n_scales)])
+
+
+def _make_likelihood(design: Design, basis: Basis) -> MarginalLikelihood:
     """Return the marginal likelihood, equal groups taken together where they can be.
 
     Where an evaluation would take long it is tabulated if it can be.
     """
+    if design.several_factors is not None:
+        return make_blocked(
+            design.several_factors.blocks,
+            design.several_factors.layout,
+            basis.columns,
+            basis.mean,
+            float(design.log_counts[0]),
+            float(design.counts[0]),
+        )
     q = len(design.terms.varying)
     R, E = np.split(design.roots, [q], axis=2)
     E, weight = E @ basis.columns, np.ones(design.n_groups)
-    if q and not design.terms.by_group and not design.others:
+    if q and not design.terms.by_group:
         R, E, weight = share_equal_work(R, E)
     roots = np.concatenate([R, E], axis=2)
     marginal = make_marginal(basis.mean, roots, weight, basis.within, design.log_counts)
     _, q, m = E.shape
     sampled = m - 1 - len(basis.mean)
-    if q > 1 or sampled or design.terms.by_group or design.others:
+    if q > 1 or sampled or design.terms.by_group:
         return marginal
     if len(E) * m**2 + m**3 < TABULATED:
         return marginal
