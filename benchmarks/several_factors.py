@@ -235,8 +235,9 @@ def main():
         measure(given.measure, given)
         return
     names = ["skhbm", "nutpie", "numba", "scipy"]
-    print(", ".join(f"{n} {version(n)}" for n in names), f"{os.cpu_count()} CPUs, load", end=" ")
-    print(f"{os.getloadavg()[0]:.1f}\n\n| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}")
+    print(", ".join(f"{n} {version(n)}" for n in names))
+    print(f"{os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}\n")
+    print(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}")
     for case in given.only:
         print(row(case, run_process(case, given)), flush=True)
 
