@@ -18,7 +18,6 @@ import numpy as np
 from numba import carray
 
 from skhbm._design.blocks import Blocks
-from skhbm._design.elimination import Pattern
 from skhbm._likelihood.blocked_gradient import relative_gradient, through_root
 from skhbm._likelihood.blocked_kernels import Addresses, factorise, new_factor
 from skhbm._likelihood.kernels import integrate
@@ -43,9 +42,6 @@ SIZES = (
     *("order", "sizes", "mean"),
 )
 TABLE = np.dtype([*fields(*SIZES, *Blocks._fields, *LAPACK).descr, ("count", np.float64)])
-#: Variance of a row's response that is rounding: the square of what sigma can be at least,
-#: relative to the standard deviation of y. Below it S loses its last digits.
-ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,19 +90,8 @@ class Blocked:
 
     @property
     def work(self) -> float:
-        """Nanoseconds of CPU that a value takes, as predicted; a gradient takes 2.6 times that.
-
-        What depends on the cost of an evaluation may not depend on the clock: a seed gives the
-        same draws everywhere.
-        """
-        blocks = self.blocks
-        J, q, m = blocks.E.shape
-        counts, R = np.diff(blocks.start).astype(float), len(blocks.head)
-        pattern = Pattern(
-            blocks.row_start, blocks.row_column, blocks.column_start, blocks.column_row
-        )
-        levels = 6.0 * q * (q + m) * (J * q + counts.sum())
-        return float(0.9 * q * np.sum(counts**2) + levels + pattern.work + m * R * m + 3000.0)
+        """Nanoseconds of CPU that a value takes, as predicted; a gradient takes 2.6 times that."""
+        return self.blocks.work
 
     def table(self) -> Any:
         """Return the record that the callbacks read; valid as long as this object lives."""
@@ -168,23 +153,15 @@ if TYPE_CHECKING:
 
 
 def make_blocked(
-    blocks: Blocks, layout: Layout, columns: Float, mean: Float, count: float, n_rows: float
+    blocks: Blocks, layout: Layout, columns: Float, mean: Float, count: float
 ) -> Blocked:
     """Return the likelihood of blocks whose fixed terms and response are changed to `columns`.
 
-    `columns` (m, m') are the new columns of D in terms of the old. The response of `n_rows`
-    rows gets the variance of rounding.
+    `columns` (m, m') are the new columns of D in terms of the old.
     """
-    C = columns.T @ blocks.C @ columns
-    C[-1, -1] += n_rows * ROUNDING
-    changed = blocks._replace(
-        E=np.ascontiguousarray(blocks.E @ columns),
-        B=np.ascontiguousarray(blocks.B @ columns),
-        C=np.ascontiguousarray(C),
-    )
     order = np.array([layout.first, *layout.others], dtype=np.int64)
     sizes = np.array(layout.widths, dtype=np.int64)
-    return Blocked(changed, order, sizes, mean, count)
+    return Blocked(blocks.in_columns(columns), order, sizes, mean, count)
 
 
 def addresses() -> Addresses:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from skhbm._types import Float
+    from skhbm._types import Float, Int
 
 __all__ = ["Draws", "Watcher", "Weights"]
 
@@ -49,9 +49,15 @@ class Draws:
         `skhbm._density.evaluation`.
     weights : Weights or None
         None if draws were not weighted.
+    points : ndarray of int of shape (n_chains * n_draws,) or None
+        Equal numbers mark draws of one point; None if all draws are points of their own.
+    cross_products : ndarray of shape (n_points, m, m) or None
+        K of each point, if the solver has kept it.
     """
 
     values: Float
     statistics: dict[str, NDArray[Any]]
     moments: Float | None = None
     weights: Weights | None = None
+    points: Int | None = None
+    cross_products: Float | None = None
