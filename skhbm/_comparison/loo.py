@@ -17,6 +17,7 @@ from skhbm._comparison.group_density import group_log_densities
 from skhbm._comparison.reweight_several_factors import without_level
 from skhbm._design.roots import Parts, make_parts
 from skhbm._inputs.warning import warn
+from skhbm._posterior.effect_draws import draw_effects
 from skhbm._posterior.joint_draws import joint_densities
 from skhbm._prediction.linear_predictors import blocks, linear_predictors
 from skhbm._sampling.psis import good_k, log_mean_exp, pareto_smooth, told_apart
@@ -131,7 +132,7 @@ def conditional_densities(
     """Return log p(y_i | theta, w, u) of rows given drawn effects (n, n_draws)."""
     design, scaling = posterior.design, posterior.design.scaling
     mean = scaling.features(rows.X, design.terms)[0] @ posterior.coefficients().T
-    drawn = zip(design.factors, posterior.effects(), strict=True)
+    drawn = zip(design.factors, draw_effects(posterior), strict=True)
     for f, (factor, effects) in enumerate(drawn):
         u = effects.reshape(posterior.n_draws, *effects.shape[2:])
         varying = scaling.features(rows.X, factor.terms)[1]

@@ -308,7 +308,7 @@ def _of_levels(sums: _Sums, layout: Layout) -> tuple[Int, Int, Float]:
             rows.append(row)
             columns.append(where[level] + b)
             values.append(products[:, :, b])
-    row, column, value = (np.concatenate(parts) for parts in (rows, columns, values))
+    row, column, value = map(np.concatenate, (rows, columns, values))
     order = np.lexsort((column, row))
     n_first = len(sums.statistics.factors[layout.first])
     return _starts(row, n_first), column[order], np.ascontiguousarray(value[order])

@@ -56,7 +56,10 @@ def _gram(blocks: Blocks) -> Any:
     """Return Z_rest'Z_rest as a sparse array (R, R)."""
     from scipy import sparse
 
-    n, row = len(blocks.head), np.repeat(np.arange(len(blocks.head)), np.diff(blocks.gram_start))
+    n, row = (
+        len(blocks.head),
+        np.repeat(np.arange(len(blocks.head)), np.diff(blocks.gram_start)),
+    )
     column = blocks.gram_column
     value = blocks.pairs[blocks.gram_pair, blocks.term[row], blocks.term[column]]
     lower = sparse.csr_array((value, column, blocks.gram_start), (n, n))

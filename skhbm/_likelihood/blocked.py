@@ -29,6 +29,8 @@ from skhbm._numba.pointers import as_pointer
 from skhbm._numba.records import fields, make_record
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from skhbm._design.blocks import Layout
     from skhbm._likelihood.interface import MarginalLikelihood
     from skhbm._types import Float, Int
@@ -90,7 +92,7 @@ class Blocked:
 
     @property
     def work(self) -> float:
-        """Nanoseconds of CPU that a value takes, as predicted; a gradient takes 2.6 times that."""
+        """Nanoseconds of CPU of a value, as predicted; a gradient takes 2.6 times that."""
         return self.blocks.work
 
     def table(self) -> Any:
@@ -181,7 +183,7 @@ def relative_callback() -> Any:
     return c_callback("void(int64, int64, int64, int64)", _relative)
 
 
-def _relative(table_, inputs_, outputs_, with_gradient):
+def _relative(table_, inputs_, outputs_, _with_gradient):
     """Fill log|M| and K from relative covariances."""
     table = carray(as_pointer(table_), (1,), TABLE)[0]
     m = table.n_columns
@@ -277,12 +279,12 @@ def relative_roots(table, covs, sigma):
     return T, rest
 
 
-def stacked_roots(likelihood_order: Int, width: int, roots: list[Float]) -> tuple[Float, Float]:
+def stacked_roots(order: Sequence[int], width: int, roots: list[Float]) -> tuple[Float, Float]:
     """Return roots (q, q) of factors in the user's order as the kernels take them."""
     rest = np.zeros((len(roots) - 1, width, width))
-    for place, f in zip(rest, likelihood_order[1:], strict=True):
+    for place, f in zip(rest, order[1:], strict=True):
         place[: len(roots[f]), : len(roots[f])] = roots[f]
-    return np.ascontiguousarray(roots[likelihood_order[0]]), rest
+    return np.ascontiguousarray(roots[order[0]]), rest
 
 
 @njit(**JIT_INNER)

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from skhbm._likelihood.blocked_gradient import inverse_entry
 from skhbm._numba.jit import JIT, JIT_INNER, njit
 
-__all__ = ["row_moments", "row_vectors"]
+__all__ = ["diagonal_blocks", "row_moments", "row_vectors"]
 
 
 @njit(**JIT)
@@ -110,7 +111,7 @@ def row_vectors(blocks, factor, T, rest, codes, where, z, terms, b, c):
 
     Groups that were not seen have no part in them.
     """
-    n, q = z.shape
+    n = len(z)
     w, used, mark = np.zeros(len(c)), np.empty(len(c), np.int64), np.full(len(c), -1)
     for i in range(n):
         b[i] = 0.0
@@ -151,7 +152,7 @@ def forward(F, b):
 
 @njit(**JIT_INNER)
 def touch(r, i, w, used, mark, n_used):
-    """Put r on the list of entries of the vector of row i, with the value zero, if it is new."""
+    """Put r on the list of entries of row i, with the value zero, if it is new."""
     if mark[r] == i:
         return n_used
     mark[r] = i
@@ -205,3 +206,15 @@ def quadratic(blocks, factor, inverse, i, w, used, mark, n_used):
             t += (V[u - n_head, v - n_head] if u > v else V[v - n_head, u - n_head]) * w[v]
         total += 2.0 * w[u] * t
     return total
+
+
+@njit(**JIT)
+def diagonal_blocks(blocks, inverse, where, out):
+    """Fill out (n_levels, q, q) with the blocks of S^-1 of levels that begin at `where`."""
+    q = out.shape[1]
+    for k in range(len(where)):
+        for a in range(q):
+            for b in range(a + 1):
+                r, c = where[k] + a, where[k] + b
+                out[k, a, b] = inverse_entry(blocks, inverse, r, c)
+                out[k, b, a] = out[k, a, b]

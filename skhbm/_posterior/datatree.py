@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from skhbm._posterior.effect_draws import draw_effects, natural_effects
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -85,7 +87,7 @@ def to_datatree(
 
     variables, dims = hyperparameters(posterior)
     coords = coordinates(posterior)
-    effects = posterior.natural_effects(posterior.effects())
+    effects = natural_effects(posterior, draw_effects(posterior))
     for drawn, factor in zip(effects, posterior.design.factors, strict=True):
         if factor.terms.varying:
             variables[f"effect_{factor.levels.name}"] = drawn

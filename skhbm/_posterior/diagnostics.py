@@ -35,8 +35,8 @@ ENOUGH, SHARE = 400, 0.1
 def diagnose(posterior: Posterior, diverging: Any, weights: Weights | None) -> dict[str, Any]:
     """Return the worst rank-normalised R-hat and bulk ESS, and where, and divergences.
 
-    All parameters are checked but the effects, which are drawn exactly. If draws were weighted, an effective sample size is no larger than what the
-    weights of the draws make it.
+    All parameters are checked but the effects, which are drawn exactly. If draws were weighted,
+    an effective sample size is no larger than what the weights of the draws make it.
     """
     rhats, sizes = {}, {}
     for name, draws in _scalars(posterior):

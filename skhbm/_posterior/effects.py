@@ -5,10 +5,10 @@ Given the coefficients w, the covariance L L' of the effects and the scale sigma
     M_j = I + L'R_j'R_j L / sigma_j^2 = F F',    P_j = L F^-T,
     Cov[u_j] = P_j P_j',    E[u_j] = P_j P_j' R_j' (E_y - E_x w) / sigma_j^2.
 
-These are formulas (6) and (8) of the derivation in the user guide. The moments are eq. 12 of Lindley & Smith
-(1972). They are computed from the Cholesky factor of M_j as in section 5.4 of Bates et al.
-(2015), so that nothing cancels as the effects' variance goes to zero. All is in working units;
-axes are draws (s), groups (j), terms (q).
+These are formulas (6) and (8) of the derivation in the user guide. The moments are eq. 12 of
+Lindley & Smith (1972). They are computed from the Cholesky factor of M_j as in section 5.4 of
+Bates et al. (2015), so that nothing cancels as the effects' variance goes to zero. All is in
+working units; axes are draws (s), groups (j), terms (q).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 from skhbm._numba.jit import JIT, JIT_INNER, njit
 
 if TYPE_CHECKING:
-    from skhbm._types import Float, Int
+    from skhbm._types import Float
 
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "pooling_factors",
     "row_mixture",
 ]
+
 
 def covariance_roots(cov: Float) -> Float:
     """Return lower Cholesky factors of covariances (s, q, q) that may be singular."""

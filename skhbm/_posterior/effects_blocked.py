@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from skhbm._numba.jit import JIT, njit
 from skhbm._numba.threads import single_threaded_blas
 from skhbm._posterior.points import coefficient_roots
 
@@ -129,10 +128,16 @@ class BlockedEffects:
         return J * q + len(self.blocks.head)
 
     def densities(self) -> tuple[Float, Float]:
-        """Return log p(y | node) (n,), up to a constant, and K (n, m, m)."""
-        found = list(self._at_nodes(lambda at, i: (at.logdet, at.K), solved=False))
-        logdet = np.array([value for value, _ in found])
-        return logdet, np.array([K for _, K in found])
+        """Return log|M| (n,) and K (n, m, m) at each node."""
+        n, m = len(self.nodes.sigma), len(self.blocks.C)
+        logdet, K = np.empty(n), np.empty((n, m, m))
+
+        def fill(at: _AtNode, i: int) -> int:
+            logdet[i], K[i] = at.logdet, at.K
+            return i
+
+        list(self._at_nodes(fill, solved=False))
+        return logdet, K
 
     def predictors(self, rows: RowTerms) -> tuple[Float, Float]:
         """Return E and Var (n_rows, n_nodes) of x'w + z'u given each node."""
@@ -324,6 +329,8 @@ class BlockedEffects:
 
     def _levels(self, at: _AtNode, i: int) -> list[tuple[Float, Float, Float]]:
         """Return mean, covariance, and covariance with w, of all levels of each factor."""
+        from skhbm._posterior.blocked_rows import diagonal_blocks
+
         assert at.solved is not None
         spreads, first, rest = at.solved
         U, g = self._coefficients(at.K, i)
@@ -378,24 +385,3 @@ class BlockedEffects:
         theta = np.hstack([*parts, self.nodes.sampled])
         new = np.any(theta[1:] != theta[:-1], axis=1)
         return np.flatnonzero(np.concatenate([[True], new, [True]])).tolist()
-
-
-@njit(**JIT)
-def diagonal_blocks(blocks, inverse, where, out):
-    """Fill out (n_levels, q, q) with the blocks of S^-1 of levels that begin at `where`."""
-    q, n_head = out.shape[1], len(inverse.diagonal)
-    for k in range(len(where)):
-        for a in range(q):
-            for b in range(a + 1):
-                r, c = where[k] + a, where[k] + b
-                value = np.nan
-                if c >= n_head:
-                    value = inverse.V[r - n_head, c - n_head]
-                elif r == c:
-                    value = inverse.diagonal[c]
-                else:
-                    for p in range(blocks.column_start[c], blocks.column_start[c + 1]):
-                        if blocks.column_row[p] == r:
-                            value = inverse.v[p]
-                            break
-                out[k, a, b] = out[k, b, a] = value

@@ -63,6 +63,7 @@ class OneFactorEffects:
         deviation = np.ascontiguousarray((self.w - center).T)
         n, order = len(codes), self._alike_together(codes)
         mean, cov, cross = np.empty((n, q)), np.empty((n, q, q)), np.empty((n, q, len(center)))
+
         def fill(part: slice) -> None:
             some = order[part]
             roots = _shift_response(self.roots[codes[some]], center)

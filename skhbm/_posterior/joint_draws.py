@@ -1,4 +1,4 @@
-"""Models with several factors: densities of draws, and coefficients drawn given each of them."""
+"""Densities of draws with several factors, and coefficients drawn given each draw."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skhbm._posterior.nodes import all_nodes
+from skhbm._posterior.nodes import all_nodes, joint_effects
 from skhbm._posterior.points import draw_coefficients, log_densities
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def joint_densities(posterior: Posterior) -> tuple[Float, Float]:
     assert points is not None, "there are several factors"
     first, which = _distinct(posterior)
     nodes = all_nodes(posterior)
-    logdet, K = posterior.joint_effects(nodes.some(first)).densities()
+    logdet, K = joint_effects(posterior, nodes.some(first)).densities()
     unit = 0.5 * np.log(2 * np.pi) + np.log(design.scaling.y_scale)
     values = log_densities(
         points, logdet[which], K[which], nodes.sigma, float(design.log_counts[0])
@@ -44,7 +44,7 @@ def draw_jointly(posterior: Posterior, K: Float | None, z: Float) -> Float:
     assert points is not None, "there are several factors"
     first, which = _distinct(posterior)
     if K is None:
-        K = posterior.joint_effects(all_nodes(posterior).some(first)).cross_products()
+        K = joint_effects(posterior, all_nodes(posterior).some(first)).cross_products()
     return draw_coefficients(points, K[which], posterior.residual_scales()[:, 0], z)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from skhbm._posterior.effects_blocked import LevelMoments
+from skhbm._posterior.nodes import joint_effects
 from skhbm._posterior.posterior import flat
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def start_moments(posterior: Posterior) -> GroupMoments:
     new_cov = posterior.covariances()[0].mean(axis=0)
     n_groups, q = posterior.design.factors[0].n_groups, len(new_cov)
     if posterior.points is not None:
-        effects = posterior.joint_effects()
+        effects = joint_effects(posterior)
         center, cov = effects.population_moments()
         levels, done = effects.level_moments(), np.ones(n_groups, dtype=bool)
     else:

@@ -1,4 +1,4 @@
-"""A few values of the hyperparameters in the place of all draws, where each costs a factorisation.
+"""A few values of the hyperparameters in the place of all draws, each of which costs time.
 
 Moments of effects and predictions, given the hyperparameters, are smooth functions of them.
 Over a posterior that is close to normal, in coordinates in which scales may be zero, 2 d points
@@ -16,16 +16,16 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from skhbm._posterior.effects import covariance_roots
-from skhbm._posterior.effects_blocked import Nodes
+from skhbm._posterior.effects_blocked import BlockedEffects, Nodes
 
 if TYPE_CHECKING:
     from skhbm._posterior.posterior import Posterior
     from skhbm._types import Float
 
-__all__ = ["all_nodes", "moment_nodes", "most_nodes"]
+__all__ = ["all_nodes", "condensed", "joint_effects", "moment_nodes"]
 
 #: Nanoseconds of CPU for the nodes of one question, and bounds for their number.
-BUDGET, FEWEST, MOST = 1.0e9, 64, 256
+BUDGET, FEWEST, MOST = 1.0e9, 64, 1000
 #: A node is factorised, inverted and solved with: that takes so many times what a value takes.
 INVERTED = 2.6
 #: Differences in mean and sd of pooling factors, in sds, that nodes may make.
@@ -34,12 +34,32 @@ TOLERANCE = 0.05
 LEVELS = (0.0, 0.5, 1.0)
 
 
-def most_nodes(posterior: Posterior) -> int:
-    """Return how many nodes are affordable; it depends on the design, not on the clock."""
-    several = posterior.design.several_factors
+def joint_effects(posterior: Posterior, nodes: Nodes | None = None) -> BlockedEffects:
+    """Return coefficients and effects of several factors, given nodes.
+
+    Nodes are those for means and variances, unless they are given.
+    """
+    several, points = posterior.design.several_factors, posterior.points
     assert several is not None, "there are several factors"
+    assert points is not None, "there are several factors"
+    nodes = moment_nodes(posterior) if nodes is None else nodes
+    blocks = several.blocks.in_columns(points.columns)
+    return BlockedEffects(blocks, several.layout, points, nodes)
+
+
+def condensed(posterior: Posterior) -> Posterior:
+    """Return no more draws than can be factorised for one question to the posterior.
+
+    With one factor they are all draws. With several they are some, evenly spread, as many as
+    the design can afford, whatever the clock says. The coefficients are integrated out of what
+    is asked, so that hundreds of draws say as much as thousands.
+    """
+    several = posterior.design.several_factors
+    if several is None:
+        return posterior
     affordable = int(BUDGET / (INVERTED * several.blocks.work))
-    return min(max(affordable, FEWEST), MOST)
+    most = min(max(affordable, FEWEST), MOST)
+    return posterior.thinned(-(-posterior.n_draws // most))
 
 
 def all_nodes(posterior: Posterior) -> Nodes:
@@ -60,7 +80,7 @@ def all_nodes(posterior: Posterior) -> Nodes:
 
 def moment_nodes(posterior: Posterior) -> Nodes:
     """Return nodes for posterior means and variances."""
-    some = posterior.condensed()
+    some = condensed(posterior)
     if some.n_draws == posterior.n_draws:
         return all_nodes(posterior)
     every = all_nodes(posterior)
@@ -71,7 +91,7 @@ def moment_nodes(posterior: Posterior) -> Nodes:
 
 
 def _cubature(draws: Nodes) -> Nodes | None:
-    """Return 2 d nodes with the mean and covariance of draws, None if there is no covariance."""
+    """Return 2 d nodes with the mean and covariance of draws, None if these do not vary."""
     coordinates = _Coordinates(draws)
     x = coordinates.of_nodes(draws)
     n, d = x.shape

@@ -51,7 +51,7 @@ class Points:
 
     @property
     def columns(self) -> Float:
-        """The columns of (g, c, response) in terms of [fixed terms, response] (m, k + s + 1)."""
+        """The columns of (g, c, response), per fixed term and response (m, k + s + 1)."""
         k, s = self.rotated.shape[1], self.slope.shape[1]
         out = np.zeros((len(self.base) + 1, k + s + 1))
         out[:-1] = np.column_stack([self.rotated, self.slope, -self.base])
@@ -78,7 +78,9 @@ def make_points(design: Design, priors: Priors, index: Int, coef: Float) -> Poin
     return Points(index, sampled, basis.base, basis.rotated, basis.slope, basis.mean)
 
 
-def coefficient_roots(K: Float, mean: Float, sigma: Float, sampled: Float) -> tuple[Float, Float]:
+def coefficient_roots(
+    K: Float, mean: Float, sigma: Float, sampled: Float
+) -> tuple[Float, Float]:
     """Return U (n, k, k) with Cov[g] = U'U, and E[g] (n, k): derivation (9).
 
     K (n, m, m) are cross-products given relative scales, sigma (n,) and sampled (n, s) the rest
@@ -94,9 +96,7 @@ def coefficient_roots(K: Float, mean: Float, sigma: Float, sampled: Float) -> tu
     return U, np.einsum("sba,sb->sa", U, np.einsum("sab,sb->sa", U, score))
 
 
-def log_densities(
-    points: Points, logdet: Float, K: Float, sigma: Float, count: float
-) -> Float:
+def log_densities(points: Points, logdet: Float, K: Float, sigma: Float, count: float) -> Float:
     """Return log densities (n,) in working units, up to 2 pi, given log|M| and K of draws.
 
     `count` is the number of rows, or 0 if errors are known: derivation (5) and (9).

@@ -6,24 +6,17 @@ A `Posterior` is arrays only. Fitted estimators keep it, pickle it and predict f
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from skhbm._numba.threads import in_slices
 from skhbm._posterior.effects import covariance_roots
-from skhbm._posterior.effects_blocked import BlockedEffects
 from skhbm._posterior.effects_one_factor import OneFactorEffects
-from skhbm._posterior.nodes import all_nodes, moment_nodes, most_nodes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from skhbm._design.design import Design
-    from skhbm._posterior.effects_blocked import Nodes
     from skhbm._posterior.points import Points
-    from skhbm._types import Float, Int
+    from skhbm._types import Float
 
 
 __all__ = [
@@ -37,8 +30,6 @@ __all__ = [
 #: overrelaxation, Phys. Rev. D 23, 2901, 1981). The distribution of each draw stays as it is,
 #: and averages over a chain converge like averages over 5/3 as many draws.
 OVERRELAXATION = -0.25
-#: Effects drawn at a time.
-BLOCK = 2**20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -152,17 +143,6 @@ class Posterior:
             points=None if self.points is None else self.points.thinned(step),
         )
 
-    def condensed(self) -> Posterior:
-        """Return no more draws than can be factorised for one question to the posterior.
-
-        With one factor they are all draws. With several they are some, evenly spread. The
-        coefficients are integrated out of what is asked, so that a few hundred draws say as
-        much as thousands.
-        """
-        if self.points is None:
-            return self
-        return self.thinned(-(-self.n_draws // most_nodes(self)))
-
     def new_noise(self) -> float:
         """Return the mean square of the residual scale of a new group, in working units."""
         unit = self.design.scaling.y_scale
@@ -210,83 +190,10 @@ class Posterior:
             self.design.roots,
         )
 
-    def joint_effects(self, nodes: Nodes | None = None) -> BlockedEffects:
-        """Return coefficients and effects of several factors, given nodes.
-
-        Nodes are those for means and variances, unless they are given.
-        """
-        several, points = self.design.several_factors, self.points
-        assert several is not None and points is not None, "there are several factors"
-        nodes = moment_nodes(self) if nodes is None else nodes
-        return BlockedEffects(several.in_columns(points.columns), several.layout, points, nodes)
-
-    def effects(self) -> list[Float]:
-        """Draw the effects of all factors (n_chains, n_draws, n_groups, q) in working units."""
-        shapes = [(f.n_groups, len(f.terms.varying)) for f in self.design.factors]
-        out = [np.empty((self.n_draws, *shape)) for shape in shapes]
-        for draws, effects in self.effect_blocks():
-            for array, part in zip(out, effects, strict=True):
-                array[draws] = part
-        return [array.reshape(*self.shape, *array.shape[1:]) for array in out]
-
-    def effect_blocks(self) -> Iterator[tuple[slice, list[Float]]]:
-        """Yield draws of all chains, and their effects (s, n_groups, q), as `effects` has them.
-
-        A few draws at a time, so that memory does not grow with draws times groups.
-        """
-        sizes = [f.n_groups * len(f.terms.varying) for f in self.design.factors]
-        draw = self._draw_one_factor() if self.points is None else self._draw_jointly()
-        rng = np.random.default_rng([self.seed, 1])
-        n_chains, n_draws = self.shape
-        longest = max(1, BLOCK // max(1, sum(sizes)))
-        for chain in range(n_chains):
-            before = None
-            for first in range(0, n_draws, longest):
-                n = min(longest, n_draws - first)
-                z = innovations(rng, (1, n, sum(sizes)), before)[0]
-                before = z[-1].copy()
-                start = chain * n_draws + first
-                yield slice(start, start + n), draw(slice(start, start + n), z)
-
-    def _draw_one_factor(self) -> Callable[[slice, Float], list[Float]]:
-        """Return what turns standard normals (s, n_groups q) into effects of some draws."""
-        given, groups = self.conditional_effects(), np.arange(self.design.n_groups)
-
-        def draw(draws: slice, z: Float) -> list[Float]:
-            z = z.reshape(len(z), len(groups), -1)
-            in_slices(partial(_draw_part, given, groups, z, draws.start), len(z), 2)
-            return [z]
-
-        return draw
-
-    def _draw_jointly(self) -> Callable[[slice, Float], list[Float]]:
-        """Return what turns standard normals (s, n_effects) into effects of all factors."""
-        nodes, w = all_nodes(self), self.coefficients()
-
-        def draw(draws: slice, z: Float) -> list[Float]:
-            return self.joint_effects(nodes.some(draws)).draw(w[draws], z)
-
-        return draw
-
-    def natural_effects(self, effects: list[Float]) -> list[Float]:
-        """Return the effects of all factors at x = 0, on the natural scale."""
-        scaling = self.design.scaling
-        return [
-            scaling.natural_effects(working, factor.terms)
-            for working, factor in zip(effects, self.design.factors, strict=True)
-        ]
-
 
 def flat(draws: Float) -> Float:
     """Return draws (n_chains, n_draws, n) of all chains together (n_chains * n_draws, n)."""
     return draws.reshape(draws.shape[0] * draws.shape[1], draws.shape[2])
-
-
-def _draw_part(
-    given: ConditionalEffects, groups: Int, z: Float, start: int, part: slice
-) -> None:
-    """Turn a part of standard normals z (s, n, q) into effects; z[0] is of the draw `start`."""
-    given.draw(groups, z[part], slice(start + part.start, start + part.stop))
 
 
 def innovations(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from skhbm._design.terms import Terms
     from skhbm._posterior.moments import GroupMoments
     from skhbm._posterior.posterior import Posterior
-    from skhbm._types import Float, Int
+    from skhbm._types import Float
 
 
 __all__ = [
@@ -97,9 +97,7 @@ def _rows_of_groups(
         return R, E[:, :, -1] - E[:, :, :-1] @ moments.population
     several = design.several_factors
     means = [level.mean for level in moments.levels]
-    A, b = normal_equations(
-        several.blocks, several.layout, factor, moments.population, means
-    )
+    A, b = normal_equations(several.blocks, several.layout, factor, moments.population, means)
     values, vectors = np.linalg.eigh(A)
     root = np.sqrt(np.maximum(values, 0.0))
     rotated = np.einsum("kba,kb->ka", vectors, b)
@@ -123,9 +121,7 @@ def _no_pooling(
     return natural + population[terms.varying_positions]
 
 
-def pooling_summary(
-    posterior: Posterior, R: Float, factor: int, probability: float
-) -> Float:
+def pooling_summary(posterior: Posterior, R: Float, factor: int, probability: float) -> Float:
     """Return mean, lower and upper quantile of the pooling factors (3, n_groups, q)."""
     L, sigma = posterior.covariance_roots()[factor], posterior.residual_scales()
     tail = (1 - probability) / 2

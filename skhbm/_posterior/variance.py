@@ -18,6 +18,7 @@ import numpy as np
 
 from skhbm._numba.jit import JIT, njit
 from skhbm._numba.threads import in_slices
+from skhbm._posterior.effect_draws import effect_blocks, natural_effects
 from skhbm._posterior.posterior import flat
 
 if TYPE_CHECKING:
@@ -189,8 +190,8 @@ def _affordable(posterior: Posterior) -> Posterior:
 
 def _every_effect(posterior: Posterior) -> Iterator[tuple[slice, Float]]:
     """Yield draws and their effects (s, n_effects), by factor, group and term."""
-    for draws, working in posterior.effect_blocks():
-        natural = posterior.natural_effects(working)
+    for draws, working in effect_blocks(posterior):
+        natural = natural_effects(posterior, working)
         yield draws, np.hstack([part.reshape(len(part), -1) for part in natural])
 
 
@@ -374,8 +375,8 @@ def _factor_poolings(posterior: Posterior) -> list[Float]:
     factors = posterior.design.factors
     shapes = [(f.n_groups, len(f.terms.varying)) for f in factors]
     totals, between = [np.zeros(shape) for shape in shapes], [np.zeros(q) for _, q in shapes]
-    for _, working in posterior.effect_blocks():
-        for f, effects in enumerate(posterior.natural_effects(working)):
+    for _, working in effect_blocks(posterior):
+        for f, effects in enumerate(natural_effects(posterior, working)):
             totals[f] += effects.sum(axis=0)
             if len(totals[f]) > 1:
                 between[f] += np.var(effects, axis=1, ddof=1).sum(axis=0)

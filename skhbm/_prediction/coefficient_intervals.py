@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from scipy.special import ndtri
 
+from skhbm._posterior.nodes import all_nodes, condensed, joint_effects
 from skhbm._posterior.shrinkage import (
     coefficient_sds,
     group_coefficients,
     population_map,
 )
 from skhbm._prediction import mixtures
-from skhbm._posterior.nodes import all_nodes
 from skhbm._prediction.linear_predictors import MIXTURE, blocks, level_terms
 from skhbm._prediction.predictive import NARROWEST
 
@@ -71,7 +71,7 @@ def quantiles(posterior: Posterior, which: Coefficient, probabilities: Float) ->
     They are quantiles of the mixture over draws of the normal distributions that the
     coefficient has given each draw.
     """
-    posterior = posterior.condensed()
+    posterior = condensed(posterior)
     design, factor = posterior.design, posterior.design.factors[which.factor]
     out = np.empty((factor.n_groups, len(probabilities)))
     scores = ndtri(probabilities)
@@ -102,7 +102,7 @@ def intervals(
     if n_groups * q <= EXACT:
         found = [quantiles(posterior, which, probabilities).T for which in terms]
         return np.stack(found, axis=2) if q else np.empty((2, n_groups, 0))
-    some = posterior.condensed()
+    some = condensed(posterior)
     some = some.thinned(max(1, some.n_draws * n_groups * q // EVALUATIONS))
     skewness = np.column_stack([_skewness(some, which) for which in terms])
     center = group_coefficients(posterior, moments, factor)[
@@ -143,7 +143,7 @@ def _components(
     fixed = np.tile(A / unit * which.with_population, (n_groups, 1))
     varying = np.tile(T / unit, (n_groups, 1))
     if posterior.points is not None:
-        effects = posterior.joint_effects(all_nodes(posterior))
+        effects = joint_effects(posterior, all_nodes(posterior))
         mean, variance = effects.predictors(
             level_terms(posterior, which.factor, fixed, varying)
         )

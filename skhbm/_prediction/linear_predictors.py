@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skhbm._posterior.effects_blocked import RowTerms
-from skhbm._posterior.nodes import all_nodes
+from skhbm._posterior.nodes import all_nodes, joint_effects
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,9 +38,7 @@ def row_terms(posterior: Posterior, rows: Rows) -> RowTerms:
     layout = several.layout
     varying = [design.scaling.features(rows.X, factor.terms)[1] for factor in design.factors]
     codes = np.column_stack([rows.codes(f) for f in (layout.first, *layout.others)])
-    where = [
-        start[rows.codes(f)] for f, start in zip(layout.others, layout.where, strict=True)
-    ]
+    where = [start[rows.codes(f)] for f, start in zip(layout.others, layout.where, strict=True)]
     return RowTerms(
         design.scaling.features(rows.X, design.terms)[0],
         codes,
@@ -76,7 +74,7 @@ def linear_predictors(posterior: Posterior, rows: Rows) -> Iterator[tuple[Int, F
     """
     n_draws = posterior.n_draws
     if posterior.points is not None:
-        effects = posterior.joint_effects(all_nodes(posterior))
+        effects = joint_effects(posterior, all_nodes(posterior))
         for block in blocks(len(rows), max(1, WIDER // n_draws)):
             some = np.arange(len(rows))[block]
             yield some, *effects.predictors(row_terms(posterior, rows[block]))

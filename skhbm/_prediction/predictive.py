@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from skhbm._posterior.effects_one_factor import covariance_of_units
-from skhbm._posterior.nodes import all_nodes
+from skhbm._posterior.nodes import all_nodes, condensed, joint_effects
 from skhbm._prediction import mixtures as of_mixtures
 from skhbm._prediction.linear_predictors import (
     WIDER,
@@ -113,7 +113,7 @@ def _joint_variances(posterior: Posterior, rows: Rows) -> Float:
     Effects of different factors depend on each other: they are those of the row's combination
     of groups, whether it occurs in the data or not.
     """
-    effects, out = posterior.joint_effects(), np.empty(len(rows))
+    effects, out = joint_effects(posterior), np.empty(len(rows))
     weight = effects.nodes.weight
     for block in blocks(len(rows), max(1, WIDER // len(weight))):
         mean, variance = effects.predictors(row_terms(posterior, rows[block]))
@@ -143,7 +143,7 @@ def covariance(posterior: Posterior, rows: Rows, *, with_noise: bool = True) -> 
     design = posterior.design
     scaling = design.scaling
     if posterior.points is not None:
-        total = posterior.joint_effects().row_covariance(row_terms(posterior, rows))
+        total = joint_effects(posterior).row_covariance(row_terms(posterior, rows))
         for f, cov in enumerate(posterior.covariances()):
             unit, codes = rows.units(f)
             new = np.where(codes[:, None, None] < 0, cov.mean(axis=0), 0.0)
@@ -277,7 +277,7 @@ def _drawn_effects(
     nodes, w = all_nodes(posterior), posterior.coefficients()
     roots = posterior.covariance_roots()
     for s in chosen:
-        given = posterior.joint_effects(nodes.some(slice(s, s + 1)))
+        given = joint_effects(posterior, nodes.some(slice(s, s + 1)))
         drawn = given.draw(w[s : s + 1], rng.standard_normal((1, given.n_effects)))
         out = []
         for root, effect, (unit, codes) in zip(roots, drawn, units, strict=True):
@@ -299,7 +299,7 @@ def mixtures(
 
     They are mixtures of y, which has known errors (n,) of its own if these are given.
     """
-    posterior = posterior.condensed()
+    posterior = condensed(posterior)
     scale = posterior.design.scaling.y_scale
     noise = np.ascontiguousarray(posterior.noise().T)
     new = posterior.sigma_new.ravel() / scale
