@@ -2,8 +2,7 @@
 
 The weight of a draw is p(new rows | theta, w, old rows), with group effects integrated out. It
 is the ratio of the densities of the groups that get rows, after and before. With several
-factors the drawn effects of all but one are conditions, too. Effects of new levels are
-integrated out, and then drawn given the draw and all rows.
+factors the coefficients w are integrated out as well.
 Log weights add up over repeated conditioning and apply to the draws of the fit, so that nothing
 is lost by resampling what was resampled.
 """
@@ -107,10 +106,13 @@ def resample(origin: Origin) -> Resampled:
     def take(draws: Any) -> Any:
         return draws.reshape(n, *draws.shape[2:])[chosen].reshape(draws.shape)
 
-    names = ("sampled", "sigma", "sigma_new", "log_sigma", "coef", "working")
+    names = ("sigma", "sigma_new", "log_sigma", "coef", "working")
     fields = {name: getattr(posterior, name) for name in names}
     drawn = {name: take(a) for name, a in fields.items() if a is not None}
     drawn["scales"] = tuple(Scales(take(s.tau), take(s.corr)) for s in posterior.scales)
+    if posterior.points is not None:
+        index, sampled = take(posterior.points.index), take(posterior.points.sampled)
+        drawn["points"] = replace(posterior.points, index=index, sampled=sampled)
     stats = {name: take(a) for name, a in origin.sample_stats.items() if name != "logp"}
     # Kish's effective sample size. Resampling may lose what chains gain by alternating.
     efficiency = min(origin.efficiency, 1.0) / (n * float(np.sum(weights**2)))

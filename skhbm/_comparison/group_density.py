@@ -73,7 +73,7 @@ def group_log_densities(
         Zero for a group without rows. If errors are known, they are densities of the responses
         over their errors.
     """
-    R, E = np.split(parts.roots, [posterior.tau.shape[2]], axis=2)
+    R, E = np.split(parts.roots, [posterior.scales[0].tau.shape[2]], axis=2)
     w = posterior.coefficients()
     v = np.hstack([-w, np.ones((len(w), 1))])
     # derivation (3)
@@ -89,7 +89,7 @@ def densities(
     `averaged` integrates residual scales by group out, whose prior is log-normal in each draw.
     The sums that do so start at their draws.
     """
-    L = posterior.covariance_roots()
+    L = posterior.covariance_roots()[0]
     unit = np.log(posterior.design.scaling.y_scale)
     out = np.empty(left.within.shape)
     if averaged:

@@ -4,8 +4,7 @@ The posterior without unit i is importance-sampled from the draws with ratios
 1 / p(y_i | y_-i, theta, w), theta being the hyperparameters and w the coefficients:
 p(y | theta, w) = p(y_-i | theta, w) p(y_i | y_-i, theta, w). With the group effects integrated
 out of them these ratios vary far less than conditional likelihoods given drawn effects.
-With several factors the drawn effects of all but one are conditions beside theta and w. If a
-level is left out, its effects are no condition.
+With several factors the coefficients are integrated out as well.
 """
 
 from __future__ import annotations
@@ -14,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skhbm._comparison.group_density import densities, group_log_densities
-from skhbm._comparison.group_density_given_effects import group_rows, left_by_effects, undrawn
+from skhbm._comparison.group_density import group_log_densities
+from skhbm._comparison.reweight_several_factors import without_level
 from skhbm._design.roots import Parts, make_parts
 from skhbm._inputs.warning import warn
-from skhbm._prediction.linear_predictors import MIXTURE, Offsets, blocks, linear_predictors
+from skhbm._posterior.effect_draws import draw_effects
+from skhbm._posterior.joint_draws import joint_densities
+from skhbm._prediction.linear_predictors import blocks, linear_predictors
 from skhbm._sampling.psis import good_k, log_mean_exp, pareto_smooth, told_apart
 
 if TYPE_CHECKING:
@@ -79,25 +80,21 @@ def left_out_groups(
     The first are (groups, n_draws), the second, (groups,), logs of their means over draws.
     """
     design = posterior.design
-    if factor != design.integrated:
-        found = _levels(posterior, statistics, factor)
-    elif design.others:
-        found = _given_effects(posterior, statistics)
-    else:
-        found = _independent(posterior, statistics)
+    found = _levels if design.several_factors else _independent
     # If errors are known, densities are of the targets over their errors.
     unit = np.zeros(design.factors[factor].n_groups)
     if errors is not None:
-        unit = np.bincount(rows.of_factor(factor, design.integrated), np.log(errors))
-    for block, values in found:
+        unit = np.bincount(rows.keys[factor], np.log(errors))
+    for block, values in found(posterior, statistics, factor):
         values -= unit[block, None]
         yield block, values, log_mean_exp(values)
 
 
 def _independent(
-    posterior: Posterior, statistics: GroupedStatistics
+    posterior: Posterior, statistics: GroupedStatistics, factor: int
 ) -> Iterator[tuple[slice, Float]]:
     """Yield densities of groups of the only factor, which are independent in each draw."""
+    del factor
     design = posterior.design
     parts = make_parts(statistics, design.scaling, design.terms)
     averaged = posterior.log_sigma is not None
@@ -107,43 +104,14 @@ def _independent(
         yield block, group_log_densities(posterior, some, sigma, averaged=averaged)
 
 
-def _given_effects(
-    posterior: Posterior, statistics: GroupedStatistics
-) -> Iterator[tuple[slice, Float]]:
-    """Yield densities of groups that are independent given the effects of other factors."""
-    code = statistics.codes[:, posterior.design.integrated]
-    n_groups = posterior.design.n_groups
-    averaged = posterior.log_sigma is not None
-    size = max(1, MIXTURE * n_groups // (len(code) * posterior.n_draws))
-    for block in blocks(n_groups, size):
-        cells = (code >= block.start) & (code < block.stop)
-        rows = group_rows(posterior, statistics.of_cells(cells))
-        left, sigma = left_by_effects(posterior, rows), _group_scales(posterior, rows.groups)
-        yield block, densities(posterior, left, sigma, averaged=averaged)
-
-
 def _levels(
     posterior: Posterior, statistics: GroupedStatistics, factor: int
 ) -> Iterator[tuple[slice, Float]]:
-    """Yield densities of one level after another, its effects integrated out.
-
-    The density of a level's rows is that of all rows of the groups that the level has rows in,
-    over that of the rows among these that are of other levels.
-    """
-    design = posterior.design
-    group, level = statistics.codes[:, design.integrated], statistics.codes[:, factor]
-    position = design.position(factor)
-    for code in range(design.factors[factor].n_groups):
-        touched = np.isin(group, group[level == code])
-        rows = group_rows(posterior, statistics.of_cells(touched))
-        sigma = _group_scales(posterior, rows.groups)
-        values = undrawn(posterior, rows.without_draws(position, code), sigma).log_density
-        others = touched & (level != code)
-        if np.any(others):
-            rows = group_rows(posterior, statistics.of_cells(others))
-            sigma = _group_scales(posterior, rows.groups)
-            values = values - undrawn(posterior, rows, sigma).log_density
-        yield slice(code, code + 1), values[None]
+    """Yield densities of one level after another: of all rows over those of other levels."""
+    of_all, _ = joint_densities(posterior)
+    for level in range(posterior.design.factors[factor].n_groups):
+        values = of_all - without_level(posterior, statistics, factor, level)
+        yield slice(level, level + 1), values[None]
 
 
 def marginal_densities(
@@ -163,14 +131,13 @@ def conditional_densities(
 ) -> Float:
     """Return log p(y_i | theta, w, u) of rows given drawn effects (n, n_draws)."""
     design, scaling = posterior.design, posterior.design.scaling
-    w = posterior.coefficients()
-    u = posterior.effects()
-    u = u.reshape(posterior.n_draws, *u.shape[2:])
-    fixed, varying = scaling.features(rows.X, design.terms)
-    mean = fixed @ w.T
-    for a in range(varying.shape[1]):
-        mean += varying[:, a, None] * u[:, rows.codes, a].T
-    Offsets.of_rows(posterior, rows).add(posterior, mean, np.zeros_like(mean))
+    mean = scaling.features(rows.X, design.terms)[0] @ posterior.coefficients().T
+    drawn = zip(design.factors, draw_effects(posterior), strict=True)
+    for f, (factor, effects) in enumerate(drawn):
+        u = effects.reshape(posterior.n_draws, *effects.shape[2:])
+        varying = scaling.features(rows.X, factor.terms)[1]
+        for a in range(varying.shape[1]):
+            mean += varying[:, a, None] * u[:, rows.codes(f), a].T
     scale = _row_scales(posterior, rows, errors, slice(None))
     residual = ((y - scaling.y_mean) / scaling.y_scale)[:, None] - mean
     return _log_normal(residual, scale) - np.log(scaling.y_scale)
@@ -182,7 +149,7 @@ def _row_scales(
     """Return residual scales of rows in working units (rows, n_draws or 1)."""
     if errors is not None:
         return errors[block, None] / posterior.design.scaling.y_scale
-    return _group_scales(posterior, rows.codes[block]).T
+    return _group_scales(posterior, rows.codes()[block]).T
 
 
 def _group_scales(posterior: Posterior, groups: Int) -> Float:

@@ -41,8 +41,7 @@ def read_rows_again(
         for levels, (_, labels) in zip(fitted.factors, rows.factors, strict=True)
     ]
     keys = keys or [np.zeros(len(rows.y), dtype=np.int64)]
-    integrated = keys.pop(estimator._posterior.design.integrated)
-    return Rows(rows.X, integrated, tuple(keys)), rows.y, rows.errors
+    return Rows(rows.X, tuple(keys)), rows.y, rows.errors
 
 
 def check_same_rows(fitted: GroupedStatistics, given: GroupedStatistics) -> None:

@@ -371,7 +371,6 @@ def _make_likelihood(design: Design, basis: Basis) -> MarginalLikelihood:
             basis.columns,
             basis.mean,
             float(design.log_counts[0]),
-            float(design.counts[0]),
         )
     q = len(design.terms.varying)
     R, E = np.split(design.roots, [q], axis=2)

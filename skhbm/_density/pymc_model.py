@@ -2,7 +2,7 @@
 
 `skhbm._density.hyperparameters_kernel` evaluates the same density, after integrating out the
 coefficients whose prior is normal. The observed node of the model holds the statistics of y,
-and can be simulated: see `skhbm._density.pymc_statistics`.
+and can be simulated: see `skhbm._density.pymc_statistics` and `skhbm._density.pymc_cells`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import pymc as pm
 import pytensor.tensor as pt
 
 from skhbm._density.coefficients import make_coefficients
-from skhbm._density.pymc_statistics import observe_groups, observe_rows
+from skhbm._density.pymc_cells import observe_cells
+from skhbm._density.pymc_statistics import observe_groups
 from skhbm._priors.distributions import find_distribution
 from skhbm._priors.prior import hierarchical_priors
 
@@ -22,32 +23,32 @@ if TYPE_CHECKING:
     from skhbm._design.design import Design, SampledFactor
     from skhbm._design.terms import Terms
     from skhbm._priors.prior import Priors
+    from skhbm._statistics.grouped import GroupedStatistics
 
 __all__ = ["build_model"]
 
 
-def build_model(design: Design, priors: Priors) -> pm.Model:
-    """Build the model of the statistics, with the effects of one factor integrated out."""
+def build_model(design: Design, priors: Priors, statistics: GroupedStatistics) -> pm.Model:
+    """Build the model of the statistics, with the effects of all groups integrated out."""
     with pm.Model(coords=_coords(design)) as model:
         natural = _population(design, priors)
         sigma = pt.atleast_1d(_residual_scale(design, priors)) / design.scaling.y_scale
-        cov = pt.zeros((0, 0))
-        if design.terms.varying:
-            tau, root = _scales(design, design, priors.tau, priors.eta)
-            scaled = tau / design.scaling.effect_units(design.terms)
-            cov = root @ root.T * pt.outer(scaled, scaled)
-        effects = [
-            _effects(design, other, tau, eta) / design.scaling.effect_units(other.terms)
-            for other, (tau, eta) in zip(design.others, priors.others, strict=True)
-        ]
+        of_factors = zip(design.factors, _by_factor(design, priors), strict=True)
+        covs = [_covariance(design, factor, *prior) for factor, prior in of_factors]
         coefficients = make_coefficients(design, priors)
         working = coefficients.shift + (coefficients.matrix * natural).sum(axis=1)
-        if effects:
-            stacked = pt.concatenate([effect.ravel() for effect in effects])
-            observe_rows(design, cov, sigma, working, stacked)
+        if design.others:
+            observe_cells(design, statistics, covs, sigma, working)
         else:
-            observe_groups(design, cov, sigma, working)
+            observe_groups(design, covs[0], sigma, working)
     return model
+
+
+def _by_factor(design: Design, priors: Priors) -> list[tuple[tuple[Any, ...], float]]:
+    """Return the priors of tau and eta of all factors, in the user's order."""
+    by_factor = list(priors.others)
+    by_factor.insert(design.integrated, (priors.tau, priors.eta))
+    return by_factor
 
 
 def _coords(design: Design) -> dict[str, Any]:
@@ -92,6 +93,17 @@ def _vector(name: str, priors: tuple[Any, ...], entries: tuple[str, ...], dim: s
     return pm.Deterministic(name, pt.stack(scalars), dims=dim)
 
 
+def _covariance(
+    design: Design, factor: Design | SampledFactor, tau: tuple[Any, ...], eta: float
+) -> Any:
+    """Return the covariance (q, q) of the effects of a factor, in working units."""
+    if not factor.terms.varying:
+        return pt.zeros((0, 0))
+    sds, root = _scales(design, factor, tau, eta)
+    scaled = sds / design.scaling.effect_units(factor.terms)
+    return root @ root.T * pt.outer(scaled, scaled)
+
+
 def _scales(
     design: Design, factor: Design | SampledFactor, priors: tuple[Any, ...], eta: float
 ) -> tuple[Any, Any]:
@@ -113,21 +125,6 @@ def _scales(
         corr = (at_zero / sds[:, None]) @ (at_zero / sds[:, None]).T
         pm.Deterministic(f"corr_{f}", corr, dims=(dim, f"{dim}_bis"))
     return tau, root
-
-
-def _effects(design: Design, factor: SampledFactor, priors: tuple[Any, ...], eta: float) -> Any:
-    """Return the effects of the groups of a factor at its origin (n_groups, q)."""
-    terms, f = factor.terms, factor.levels.name
-    tau, root = _scales(design, factor, priors, eta)
-    at, dims = _where(terms), (f, f"{f}_term")
-    name, zero = f"effect_{f}{at}", np.zeros(len(terms.varying))
-    if terms.n_correlations:
-        effects = pm.MvNormal(name, mu=zero, chol=tau[:, None] * root, dims=dims)
-    else:
-        effects = pm.Normal(name, mu=0.0, sigma=tau, dims=dims)
-    if at:
-        pm.Deterministic(f"effect_{f}", effects @ _map_to_zero(design, terms).T, dims=dims)
-    return effects
 
 
 def _where(terms: Terms) -> str:

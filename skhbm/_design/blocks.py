@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from skhbm._design.elimination import find_pattern, order_levels
+from skhbm._design.elimination import Pattern, find_pattern, order_levels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from skhbm._types import Float, Int
 
 __all__ = ["Blocks", "Layout", "first_factor", "make_blocks"]
+
+#: Variance of a row's response, in working units, that is rounding: with a residual scale below
+#: 1e-6 of the standard deviation of y the last digits of S are lost.
+ROUNDING = 1e-12
 
 
 class Blocks(NamedTuple):
@@ -75,6 +79,27 @@ class Blocks(NamedTuple):
     row_column: Int
     column_start: Int
     column_row: Int
+
+    def in_columns(self, columns: Float) -> Blocks:
+        """Return the blocks with other columns D, per old column (m, m')."""
+        return self._replace(
+            E=np.ascontiguousarray(self.E @ columns),
+            B=np.ascontiguousarray(self.B @ columns),
+            C=np.ascontiguousarray(columns.T @ self.C @ columns),
+        )
+
+    @property
+    def work(self) -> float:
+        """Nanoseconds of CPU that a factorisation takes, as predicted.
+
+        What depends on the cost of an evaluation may not depend on the clock: a seed gives the
+        same draws everywhere.
+        """
+        J, q, m = self.E.shape
+        counts, R = np.diff(self.start).astype(float), len(self.head)
+        pattern = Pattern(self.row_start, self.row_column, self.column_start, self.column_row)
+        levels = 6.0 * q * (q + m) * (J * q + counts.sum())
+        return float(0.9 * q * np.sum(counts**2) + levels + pattern.work + m * R * m + 3000.0)
 
 
 class Layout(NamedTuple):
@@ -193,7 +218,7 @@ def make_blocks(
         sums.by_group(first, sums.varying[first]),
         sums.by_group(first, fixed),
         B,
-        sums.total(fixed),
+        _with_rounding(sums.total(fixed), statistics.weight.sum()),
         start,
         column,
         value,
@@ -207,6 +232,12 @@ def make_blocks(
         head,
         *pattern,
     ), layout
+
+
+def _with_rounding(C: Float, weight: float) -> Float:
+    """Add to the sum of squares of the response what rounding may have taken off it."""
+    C[-1, -1] += weight * ROUNDING
+    return C
 
 
 def _fixed(statistics: GroupedStatistics, scaling: Scaling, terms: Terms) -> _Columns:
@@ -277,7 +308,7 @@ def _of_levels(sums: _Sums, layout: Layout) -> tuple[Int, Int, Float]:
             rows.append(row)
             columns.append(where[level] + b)
             values.append(products[:, :, b])
-    row, column, value = (np.concatenate(parts) for parts in (rows, columns, values))
+    row, column, value = map(np.concatenate, (rows, columns, values))
     order = np.lexsort((column, row))
     n_first = len(sums.statistics.factors[layout.first])
     return _starts(row, n_first), column[order], np.ascontiguousarray(value[order])

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skhbm._design.blocks import make_blocks
-from skhbm._design.linear_forms import shift_forms
-from skhbm._design.pseudo_rows import make_pseudo_rows
+from skhbm._design.blocks import first_factor, make_blocks
 from skhbm._design.roots import make_parts
 from skhbm._design.scaling import make_scaling, spread_between
 from skhbm._inputs.levels import hashables
@@ -20,7 +18,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from skhbm._design.blocks import Blocks, Layout
-    from skhbm._design.pseudo_rows import PseudoRows
     from skhbm._design.roots import Parts
     from skhbm._design.scaling import Scaling
     from skhbm._design.terms import Terms
@@ -29,7 +26,7 @@ if TYPE_CHECKING:
     from skhbm._types import Float
 
 
-__all__ = ["Design", "SampledFactor", "SeveralFactors", "add_rows", "make_design"]
+__all__ = ["Design", "OtherFactor", "SeveralFactors", "add_rows", "make_design"]
 
 
 #: Directions of a group's features with less than this share of the largest are not spanned.
@@ -39,8 +36,8 @@ CONSTANT = 1e-20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class SampledFactor:
-    """A grouping factor whose effects are sampled.
+class OtherFactor:
+    """A grouping factor beside the first of several.
 
     Parameters
     ----------
@@ -64,26 +61,24 @@ class SampledFactor:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SeveralFactors:
-    """What a design with several grouping factors has beside its integrated factor.
+    """What a design with several grouping factors has beside the first to be eliminated.
 
     Parameters
     ----------
-    factors : tuple of SampledFactor
-        The factors whose effects are sampled, in the user's order.
-    pseudo_rows : PseudoRows
-        All that the likelihood needs of the rows that sampled effects shift.
-    shifts : tuple of ndarray
-        The linear forms that the effects take off E_y: starts, columns and values of
-        `skhbm._design.linear_forms.shift_forms`.
-    blocks, layout : Blocks, Layout
-        Cross-products of the effects of all factors, in the order of elimination.
+    factors : tuple of OtherFactor
+        The other factors, in the user's order.
+    blocks : Blocks
+        Cross-products of all effects, with the fixed terms and the response as columns.
+    layout : Layout
     """
 
-    factors: tuple[SampledFactor, ...]
-    pseudo_rows: PseudoRows
-    shifts: tuple[Any, Any, Any]
+    factors: tuple[OtherFactor, ...]
     blocks: Blocks
     layout: Layout
+
+    def in_columns(self, columns: Float) -> Blocks:
+        """Return the blocks with other columns of fixed terms and response, per old (m, m')."""
+        return self.blocks.in_columns(columns)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,7 +88,7 @@ class Design:
     Parameters
     ----------
     terms, scaling, levels : Terms, Scaling, Levels
-        Terms and levels are those of the factor whose effects are integrated out.
+        Terms and levels are those of the only factor, or of the first to be eliminated.
     n : ndarray of shape (n_groups,)
         Number of rows of each group.
     roots : ndarray of shape (n_groups, q, q + m)
@@ -104,7 +99,8 @@ class Design:
     degrees : ndarray of shape (n_groups,)
         Degrees of freedom that each group's own terms leave over.
     integrated : int
-        Position of the integrated factor among all, in the user's order.
+        Position of the factor of these groups among all, in the user's order: with several it
+        is the first to be eliminated.
     several_factors : SeveralFactors or None
         The other factors, if there are any.
     """
@@ -121,13 +117,9 @@ class Design:
     several_factors: SeveralFactors | None = None
 
     @property
-    def others(self) -> tuple[SampledFactor, ...]:
-        """The factors whose effects are sampled: none if there is one factor."""
+    def others(self) -> tuple[OtherFactor, ...]:
+        """The other factors: none if there is one factor."""
         return self.several_factors.factors if self.several_factors else ()
-
-    def position(self, factor: int) -> int:
-        """Return the position among `others` of a factor that is counted among all."""
-        return factor - (factor > self.integrated)
 
     @property
     def rounding(self) -> float:
@@ -187,16 +179,8 @@ class Design:
         along = np.einsum("jab,ja->jb", vectors, xy) ** 2 / np.where(spanned, values, 1.0)
         rest = self.W[:, -1, -1] - np.sum(along, axis=1, where=spanned)
         exact = rest <= 16 * self.counts * self.rounding
-        cells = 0 if self.several_factors is None else self._n_cells() - 1
-        degrees = self.degrees - spanned.sum(axis=1) - cells
+        degrees = self.degrees - spanned.sum(axis=1)
         return np.where(exact, np.maximum(degrees, 0.0), 0.0)
-
-    def _n_cells(self) -> Float:
-        """Return the number of combinations with other factors of each group (n_groups,)."""
-        several: Any = self.several_factors
-        rows = several.pseudo_rows
-        cells = np.unique(np.column_stack([rows.group, *rows.codes]), axis=0)
-        return np.bincount(cells[:, 0], minlength=self.n_groups).astype(float)
 
     @property
     def rows(self) -> Float:
@@ -209,31 +193,27 @@ class Design:
         return len(self.n)
 
     @property
-    def factors(self) -> tuple[Design | SampledFactor, ...]:
+    def factors(self) -> tuple[Design | OtherFactor, ...]:
         """All factors, each with terms, levels and n, in the user's order."""
         return (*self.others[: self.integrated], self, *self.others[self.integrated :])
 
 
 def make_design(
-    statistics: GroupedStatistics,
-    terms: Sequence[Terms],
-    scaling: Scaling | None = None,
-    integrated: int | None = None,
+    statistics: GroupedStatistics, terms: Sequence[Terms], scaling: Scaling | None = None
 ) -> Design:
     """Standardise the statistics and split them into their parts.
 
-    Scaling and the factor that is integrated out are found, unless they are given.
+    The scaling is found, unless it is given.
     """
-    integrated = _choose(statistics, terms) if integrated is None else integrated
-    varying, groups = terms[integrated], statistics.of_factor(integrated)
+    first = first_factor([len(levels) for levels in statistics.factors] or [1], terms)
+    varying, groups = terms[first], statistics.of_factor(first)
     scaling = scaling or make_scaling(groups, centred=varying.intercept)
     parts = make_parts(groups, scaling, varying)
     several = None
     if len(terms) > 1:
-        pseudo_rows = make_pseudo_rows(statistics, scaling, terms, integrated, parts.roots)
-        several = _several_factors(
-            statistics, terms, integrated, pseudo_rows, len(parts.n), scaling
-        )
+        others = [f for f in range(len(terms)) if f != first]
+        factors = tuple(_other_factor(statistics.of_factor(f), terms[f]) for f in others)
+        several = SeveralFactors(factors, *make_blocks(statistics, scaling, terms))
     return Design(
         varying,
         scaling,
@@ -243,26 +223,8 @@ def make_design(
         parts.W if varying.by_group else parts.W.sum(axis=0, keepdims=True),
         parts.weight.copy() if varying.by_group else parts.weight.sum(keepdims=True),
         parts.degrees,
-        integrated,
+        first,
         several,
-    )
-
-
-def _several_factors(
-    statistics: GroupedStatistics,
-    terms: Sequence[Terms],
-    integrated: int,
-    pseudo_rows: PseudoRows,
-    n_groups: int,
-    scaling: Scaling,
-) -> SeveralFactors:
-    """Collect factors, pseudo-rows and shifts of the effects that are not integrated out."""
-    others = [f for f in range(len(terms)) if f != integrated]
-    factors = tuple(_sampled_factor(statistics.of_factor(f), terms[f]) for f in others)
-    forms = shift_forms(pseudo_rows, [factor.n_groups for factor in factors], n_groups)
-    shifts = forms.indptr, forms.indices, forms.data
-    return SeveralFactors(
-        factors, pseudo_rows, shifts, *make_blocks(statistics, scaling, terms)
     )
 
 
@@ -298,18 +260,7 @@ def add_rows(
     )
 
 
-def _choose(statistics: GroupedStatistics, terms: Sequence[Terms]) -> int:
-    """Choose the factor to integrate out: the one with residual scales or most effects."""
-    if terms[0].by_group or len(terms) == 1:
-        return 0
-    sizes = [
-        len(levels) * len(part.varying)
-        for levels, part in zip(statistics.factors, terms, strict=True)
-    ]
-    return int(np.argmax(sizes))
-
-
-def _sampled_factor(groups: GroupedStatistics, terms: Terms) -> SampledFactor:
+def _other_factor(groups: GroupedStatistics, terms: Terms) -> OtherFactor:
     """Return what is there for a factor, of the statistics of its groups."""
     if groups.known_errors:
         noise = 1.0 / groups.weight
@@ -317,4 +268,4 @@ def _sampled_factor(groups: GroupedStatistics, terms: Terms) -> SampledFactor:
         degrees = groups.n.sum() - len(groups.n)
         noise = groups.cross[:, -1, -1].sum() / max(degrees, 1.0) / groups.n
     between = spread_between(groups.mean[:, -1], noise, centred=terms.intercept)
-    return SampledFactor(terms, groups.levels, groups.n, between)
+    return OtherFactor(terms, groups.levels, groups.n, between)

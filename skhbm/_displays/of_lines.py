@@ -55,7 +55,7 @@ def fitted_lines(
     lines, bounds = _lines(model, f, np.append(codes, -1), held, [tail, 1 - tail])
     positions = np.full(design.factors[f].n_groups + 1, -1)
     positions[codes] = np.arange(len(codes))
-    of_row = positions[np.maximum(rows.of_factor(f, design.integrated), -1)]
+    of_row = positions[rows.codes(f)]
     with_line = of_row >= 0
     return {
         "groups": levels.labels[codes],
@@ -129,9 +129,8 @@ def _lines(
     n = len(codes) * len(held)
     keys = [np.full(n, -1) for _ in design.factors]
     keys[factor] = np.repeat(codes, len(held))
-    integrated = keys.pop(design.integrated)
-    rows = Rows(np.tile(held, (len(codes), 1)), integrated, tuple(keys))
-    moments = model._moments(rows.codes)
+    rows = Rows(np.tile(held, (len(codes), 1)), tuple(keys))
+    moments = model._moments(rows.codes())
     mean, _ = predictive.moments(model._posterior, moments, rows, with_sd=False)
     shape = len(codes), len(held)
     bounds = np.empty((n, 0))

@@ -47,7 +47,9 @@ __all__ = ["read_estimator_file", "write_estimator_file"]
 
 KIND = Kind(
     "skhbm.HierarchicalNormalRegressor",
-    2,  # Version 1 had no origins of varying terms: all were at x = 0.
+    # Version 1 had no origins of varying terms: all were at x = 0. Version 2 had draws of the
+    # effects of all factors but one, which are not needed any more.
+    3,
     "a fitted estimator as HierarchicalNormalRegressor.save writes it",
 )
 
@@ -141,14 +143,15 @@ def _unpack(kind: type[Any], about: dict[str, Any], arrays: Arrays) -> Any:
     members = take(arrays, "design")
     design = unpack_design(about["design"], members, statistics)
     require(not members, "the number of its members")
-    posterior = unpack_posterior(take(arrays, "posterior"), design, about["seed"])
+    priors = decode_priors(about["priors"])
+    _check_priors(priors, design)
+    draws = take(arrays, "posterior")
+    posterior = unpack_posterior(draws, design, priors, about["seed"])
     members = take(arrays, "sample_stats")
     sample_stats = _sample_stats(about["sample_stats"], members, posterior)
-    priors = decode_priors(about["priors"])
-    _check_priors(priors, posterior)
     estimator = _construct(kind, about["parameters"], about["class"])
     _set_columns(estimator, about["n_features_in"], about["feature_names_in"], statistics)
-    origin = _origin(about["origin"], arrays, posterior)
+    origin = _origin(about["origin"], arrays, posterior, priors)
     estimator._set_fitted(posterior, statistics, priors, sample_stats, origin)
     estimator.diagnostics_ = _diagnostics(about["diagnostics"])
     _set_requests(estimator, about["requests"])
@@ -188,9 +191,8 @@ def _sample_stats(names: Any, arrays: Arrays, posterior: Posterior) -> Arrays:
     return {name: check_shape(array, posterior.shape) for name, array in arrays.items()}
 
 
-def _check_priors(priors: Priors, posterior: Posterior) -> None:
+def _check_priors(priors: Priors, design: Design) -> None:
     """Check that there is a prior for each parameter, and none for others."""
-    design = posterior.design
     terms = design.terms
     require((priors.intercept is None) == (not terms.intercept), "priors")
     require(len(priors.coef) == len(terms.features), "priors of coefficients")
@@ -198,7 +200,6 @@ def _check_priors(priors: Priors, posterior: Posterior) -> None:
     varying = [terms.varying, *(other.terms.varying for other in design.others)]
     require([*map(len, taus)] == [*map(len, varying)], "priors of tau")
     hierarchical = terms.by_group and priors.sigma is None
-    require(hierarchical == (posterior.log_sigma is not None), "the prior of sigma")
     require(hierarchical or terms.known == (priors.sigma is None), "the prior of sigma")
 
 
@@ -209,7 +210,9 @@ def _diagnostics(content: Any) -> dict[str, Any]:
     return dict(content)
 
 
-def _origin(content: Any, arrays: Arrays, posterior: Posterior) -> Origin | None:
+def _origin(
+    content: Any, arrays: Arrays, posterior: Posterior, priors: Priors
+) -> Origin | None:
     """Return the draws of the fit, if rows came later."""
     if content is None:
         return None
@@ -217,7 +220,7 @@ def _origin(content: Any, arrays: Arrays, posterior: Posterior) -> Origin | None
 
     design: Design = posterior.design
     draws = take(arrays, "origin_posterior")
-    first = unpack_posterior(draws, design, posterior.seed)
+    first = unpack_posterior(draws, design, priors, posterior.seed)
     require(first.shape == posterior.shape, "the number of draws")
     [log_weights] = take(arrays, "origin").values()
     check_shape(log_weights, (first.n_draws,))

@@ -100,8 +100,8 @@ class Fitted(BaseHierarchicalEstimator):
         Returns
         -------
         pymc.Model
-            With the names of `posterior_` and its dims and coords. The effects of the
-            integrated factor are not in it. The observed node, ``statistics``, holds the
+            With the names of `posterior_` and its dims and coords. The groups' effects are
+            not in it: they are integrated out. The observed node, ``statistics``, holds the
             statistics of y and can be simulated: ``pymc.sample_prior_predictive``.
 
         Raises
@@ -115,7 +115,7 @@ class Fitted(BaseHierarchicalEstimator):
         ensure_folder()
         from skhbm._density.pymc_model import build_model
 
-        return build_model(self._posterior.design, self._priors)
+        return build_model(self._posterior.design, self._priors, self._statistics)
 
     def summary(
         self,

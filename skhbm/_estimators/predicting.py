@@ -81,7 +81,7 @@ class Predicting(Fitted):
             msg = "At most one of `return_std` and `return_cov` can be requested."
             raise ValueError(msg)
         rows = read_new_rows(self, X, groups)
-        moments = self._moments(rows.codes)
+        moments = self._moments(rows.codes())
         mean, std = predictive.moments(
             self._posterior, moments, rows, with_sd=return_std, with_noise=with_noise
         )

@@ -54,15 +54,14 @@ def read_new_rows(estimator: Any, X: Any, groups: Any) -> Rows:
     if not factors:
         if columns:
             raise ValueError(WITHOUT_GROUPS)
-        return Rows(features, np.zeros(n_samples, dtype=np.int64))
+        return Rows(features, (np.zeros(n_samples, dtype=np.int64),))
     _check_given(estimator, columns)
     keys = [
         _keys(estimator, levels, labels, n_samples)
         for levels, (_, labels) in zip(factors, as_fitted(columns, factors), strict=True)
     ]
     _warn_of_other_factor(columns, factors, keys)
-    integrated = keys.pop(estimator._posterior.design.integrated)
-    return Rows(features, integrated, tuple(keys))
+    return Rows(features, tuple(keys))
 
 
 def read_observed(

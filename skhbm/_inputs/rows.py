@@ -41,37 +41,27 @@ class Rows:
     Parameters
     ----------
     X : ndarray of shape (n, n_features)
-    keys : ndarray of int of shape (n,)
-        The group of each row in the integrated factor. Negative keys are groups that were not
-        seen: rows of the same key share their effects.
-    others : tuple of ndarray of int of shape (n,)
-        The same for the other factors.
+    keys : tuple of ndarray of int of shape (n,)
+        The group of each row in each factor, in the user's order; without factors, zeros.
+        Negative keys are groups that were not seen: rows of the same key share their effects.
     """
 
     X: Float
-    keys: Int
-    others: tuple[Int, ...] = ()
+    keys: tuple[Int, ...]
 
     def __len__(self) -> int:
-        return len(self.keys)
+        return len(self.X)
 
     def __getitem__(self, block: slice | Int) -> Rows:
-        return Rows(self.X[block], self.keys[block], tuple(k[block] for k in self.others))
+        return Rows(self.X[block], tuple(keys[block] for keys in self.keys))
 
-    @property
-    def codes(self) -> Int:
-        """The group of each row (n,), -1 if it was not seen."""
-        return np.maximum(self.keys, -1)
+    def codes(self, factor: int = 0) -> Int:
+        """Return the group of each row (n,) in a factor, -1 if it was not seen."""
+        return np.maximum(self.keys[factor], -1)
 
-    def of_factor(self, factor: int, integrated: int) -> Int:
-        """Return the keys (n,) in a factor, counted in the user's order."""
-        keys = [*self.others]
-        keys.insert(integrated, self.keys)
-        return keys[factor]
-
-    def units(self) -> tuple[Int, Int]:
+    def units(self, factor: int = 0) -> tuple[Int, Int]:
         """Return the unit of each row (n,), numbered, and the code of each unit."""
-        return numbered(self.keys)
+        return numbered(self.keys[factor])
 
 
 def numbered(keys: Int) -> tuple[Int, Int]:

@@ -36,6 +36,7 @@ __all__ = [
     "first_solutions",
     "invert",
     "level_covariances",
+    "level_spreads",
     "new_factor",
     "new_inverse",
     "solve",
@@ -94,7 +95,7 @@ def new_factor(blocks):
     J, q, m = blocks.E.shape
     n_head, R = len(blocks.column_start) - 1, len(blocks.head)
     return Factor(
-        np.empty((J, q, q)),
+        np.zeros((J, q, q)),
         np.empty((len(blocks.column), q)),
         np.empty((J, q, m)),
         np.empty((R, m)),
@@ -425,13 +426,13 @@ def invert(blocks, addresses, factor, inverse):
 
 
 @njit(**JIT)
-def level_covariances(blocks, factor, inverse, cov):
-    """Fill cov (J, q, q) with F_i^-T (I + Y_i S^-1 Y_i') F_i^-1: derivation (22)."""
-    J, q, _ = cov.shape
+def level_spreads(blocks, factor, inverse, spreads):
+    """Fill spreads (J, q, q) with Y_i S^-1 Y_i' of each level of the first factor."""
+    J, q, _ = spreads.shape
     n_head, R = len(factor.diagonal), len(factor.H)
     Y, V = factor.Y, inverse.V
     for i in range(J):
-        W = cov[i]
+        W = spreads[i]
         W[:] = 0.0
         first, last = blocks.start[i], blocks.start[i + 1]
         while first < last and blocks.column[first] < n_head:
@@ -446,7 +447,14 @@ def level_covariances(blocks, factor, inverse, cov):
                         W[a, b] += u * (Y[p, a] * Y[e, b] + Y[e, a] * Y[p, b])
     w = np.zeros(R if n_head > 0 else 0)
     for k in range(n_head):
-        add_sparse_column(blocks, factor, inverse, k, w, cov)
+        add_sparse_column(blocks, factor, inverse, k, w, spreads)
+
+
+@njit(**JIT)
+def level_covariances(blocks, factor, inverse, cov):
+    """Fill cov (J, q, q) with F_i^-T (I + Y_i S^-1 Y_i') F_i^-1: derivation (22)."""
+    J, q, _ = cov.shape
+    level_spreads(blocks, factor, inverse, cov)
     for i in range(J):
         W, F = cov[i], factor.F[i]
         for a in range(q):

@@ -16,7 +16,6 @@ __all__ = [
     "between_gradient",
     "integrate",
     "products",
-    "response_adjoint",
     "whiten",
 ]
 
@@ -249,42 +248,3 @@ def between_gradient(cov, S, weight, Y, d_cov, d_log_sigma):
     for c in range(q):
         for d in range(q):
             d_cov[c, d] += 0.5 * total(load(acc, (c, d)))
-
-
-@njit(**JIT_INNER)
-def response_adjoint(cov, sigma, F, roots, response, Y, out):
-    """Fill out (n_blocks, q, LANES) with the derivatives of log p in E_y.
-
-    They are -B_j^-1 E_j f / sigma_j^2, where f is the last column of F. With
-    t = Y_j f = F_j^-1 E_j f / sigma_j, B_j^-1 E_j f equals E_j f - R_j cov V_j' t.
-    """
-    n_blocks, q, _, _ = Y.shape
-    m = len(F)
-    t = np.empty((q, LANES))
-    back = np.empty((q, LANES))
-    minus_precision = np.empty((1, LANES))
-    for g in range(n_blocks):
-        if g == 0 or len(sigma) > 1:
-            for l in range(LANES):
-                scale = sigma[min(g * LANES + l, len(sigma) - 1)]
-                minus_precision[0, l] = -1.0 / (scale * scale)
-        for a in range(q):
-            x = splat(0.0)
-            for c in range(m):
-                x += load(Y, (g, a, q + c)) * F[c, m - 1]
-            store(t, (a,), x)
-        for b in range(q):
-            x = splat(0.0)
-            for a in range(q):
-                x += load(Y, (g, a, b)) * load(t, (a,))
-            store(back, (b,), x)
-        for a in range(q):
-            y = load(response, (g, a)) * F[m - 1, m - 1]
-            for c in range(m - 1):
-                y += load(roots, (g, a, q + c)) * F[c, m - 1]
-            for c in range(q):
-                x = splat(0.0)
-                for b in range(q):
-                    x += load(back, (b,)) * cov[c, b]
-                y -= load(roots, (g, a, c)) * x
-            store(out, (g, a), y * load(minus_precision, (0,)))

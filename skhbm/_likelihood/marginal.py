@@ -29,7 +29,6 @@ from skhbm._likelihood.kernels import (
     between_gradient,
     integrate,
     products,
-    response_adjoint,
     whiten,
 )
 from skhbm._likelihood.large_kernels import (
@@ -51,10 +50,10 @@ if TYPE_CHECKING:
 
 __all__ = ["TABLE", "Marginal", "make_marginal", "marginal_callback", "split_inputs"]
 
-#: What the callback reads. `adjoint` is 0, or where derivatives in the response and W go.
+#: What the callback reads.
 TABLE = fields(
     *("n_terms", "n_columns", "n_integrated", "n_within", "n_blocks"),
-    *("mean", "roots", "response", "weight", "W", "counts", "adjoint"),
+    *("mean", "roots", "response", "weight", "W", "counts"),
     *LAPACK,
 )
 #: With more columns matrices are left to LAPACK, a call of which takes longer than small loops.
@@ -213,10 +212,6 @@ def _marginal(table_, inputs_, outputs_, with_gradient):
     d_sigma[:] = 0.0
     between_gradient(cov, S, weight, Y, d_cov, d_sigma)
     within_gradient(W, counts, sigma, F, d_sigma)
-    if table.adjoint != 0:
-        d_response = carray(as_pointer(table.adjoint), (n_blocks, q, LANES), np.float64)
-        response_adjoint(cov, sigma, F, roots, response, Y, d_response)
-        write_rest(table.adjoint + 8 * d_response.size, F, sigma)
 
 
 @njit(**JIT_INNER)
@@ -253,17 +248,3 @@ def within_gradient(W, counts, sigma, F, d_sigma):
             for b in range(m):
                 d_sigma[j] += F[a, b] * W[j, a, b] / (sigma[j] * sigma[j])
         d_sigma[j] /= sigma[j]
-
-
-@njit(**JIT_INNER)
-def write_rest(address, F, sigma):
-    """Write the last column of F (m,), where -F / 2 is the derivative in K, and 1 / sigma^2.
-
-    They follow the derivatives in the response: `skhbm._likelihood.given_effects` needs both.
-    """
-    m, n_within = len(F), len(sigma)
-    rest = carray(as_pointer(address), (m + n_within,), np.float64)
-    for a in range(m):
-        rest[a] = F[a, m - 1]
-    for j in range(n_within):
-        rest[m + j] = 1.0 / (sigma[j] * sigma[j])

@@ -5,6 +5,7 @@ Only fits import this module, which calls the compiled likelihood: predictions n
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,8 @@ from skhbm._likelihood.tabulated_draws import draw_coefficients, n_innovations
 from skhbm._numba.jit import JIT, njit
 from skhbm._numba.pointers import call_marginal
 from skhbm._numba.threads import in_slices
+from skhbm._posterior.joint_draws import draw_jointly
+from skhbm._posterior.points import Points
 from skhbm._posterior.posterior import Posterior, Scales, flat, innovations
 from skhbm._priors.distributions import prior_draws
 from skhbm._priors.prior import is_normal
@@ -45,15 +48,12 @@ class _Sampled(NamedTuple):
         As in `Posterior`.
     coefficients : ndarray of shape (n_chains, n_draws, s)
         Natural coefficients that are not integrated out.
-    effects : ndarray of shape (n_chains, n_draws, n_effects)
-        Effects of the factors that are not integrated out, in working units.
     """
 
     scales: list[Scales]
     sigma: Float
     log_sigma: Float | None
     coefficients: Float
-    effects: Float
 
 
 def make_posterior(
@@ -62,31 +62,68 @@ def make_posterior(
     """Split the sampler's natural values and draw the integrated coefficients."""
     sampled = _split(design, density, draws.values)
     rng = np.random.default_rng([seed, 0])
-    shape, likelihood = draws.values.shape[:2], density.likelihood
-    inputs = _likelihood_inputs(design, sampled)
-    if isinstance(likelihood, Tabulated):
-        z = innovations(rng, (*shape, n_innovations(likelihood)))
-        working = _draw_from_tables(
-            density.basis, likelihood, inputs[:, :-1], inputs[:, -1], flat(z), threads
-        )
-    else:
-        z = innovations(rng, (*shape, len(density.basis.mean)))
-        given = flat(sampled.coefficients)
-        working = _draw_coefficients(
-            density.basis, likelihood, inputs, given, flat(z), draws.moments, threads
-        )
-    _give_known_means(design, density.priors, working)
-    coef = design.scaling.natural(working, design.terms)
-    return Posterior(
+    shape = draws.values.shape[:2]
+    points = None if design.several_factors is None else _points(density.basis, sampled, draws)
+    n_normals = len(density.basis.mean)
+    if isinstance(density.likelihood, Tabulated):
+        n_normals = n_innovations(density.likelihood)
+    z = flat(innovations(rng, (*shape, n_normals)))
+    posterior = Posterior(
         design,
         tuple(sampled.scales),
-        sampled.effects,
         sampled.sigma,
-        _new_scales(design, density, sampled, rng, seed),
+        np.empty(shape),
         sampled.log_sigma,
-        coef.reshape(*shape, coef.shape[1]),
-        working.reshape(*shape, working.shape[1]),
+        np.empty((*shape, 1 + len(design.terms.features))),
+        np.empty((*shape, design.terms.n_fixed)),
         seed,
+        points,
+    )
+    if points is not None:
+        working = draw_jointly(posterior, draws.cross_products, z)
+    else:
+        working = _draw_alone(density, posterior, sampled, draws, z, threads)
+    _give_known_means(design, density.priors, working)
+    coef = design.scaling.natural(working, design.terms)
+    return replace(
+        posterior,
+        sigma_new=_new_scales(design, density, sampled, rng, seed),
+        coef=coef.reshape(*shape, coef.shape[1]),
+        working=working.reshape(*shape, working.shape[1]),
+    )
+
+
+def _points(basis: Basis, sampled: _Sampled, draws: Draws) -> Points:
+    """Return what brings effects and coefficients of several factors back."""
+    shape = draws.values.shape[:2]
+    index = np.arange(shape[0] * shape[1]) if draws.points is None else draws.points
+    return Points(
+        index.reshape(shape),
+        sampled.coefficients,
+        basis.base,
+        basis.rotated,
+        basis.slope,
+        basis.mean,
+    )
+
+
+def _draw_alone(
+    density: Density,
+    posterior: Posterior,
+    sampled: _Sampled,
+    draws: Draws,
+    z: Float,
+    threads: int,
+) -> Float:
+    """Draw the working coefficients (n_draws, n_fixed) of a model with one factor."""
+    likelihood, given = density.likelihood, flat(sampled.coefficients)
+    cov, sigma = posterior.covariances()[0], posterior.residual_scales()
+    cov = cov.reshape(len(cov), cov.shape[1] ** 2)
+    if isinstance(likelihood, Tabulated):
+        return _draw_from_tables(density.basis, likelihood, cov, sigma[:, 0], z, threads)
+    inputs = np.hstack([cov, sigma, given])
+    return _draw_coefficients(
+        density.basis, likelihood, inputs, given, z, draws.moments, threads
     )
 
 
@@ -117,16 +154,7 @@ def _split(design: Design, density: Density, values: Float) -> _Sampled:
     if design.terms.known:
         sigma = np.ones((*values.shape[:2], 1))
     scales = [Scales(*pair) for pair in zip(of_factors[::2], of_factors[1::2], strict=True)]
-    return _Sampled(scales, sigma, log_sigma, coefficients, values[:, :, :0])
-
-
-def _likelihood_inputs(design: Design, sampled: _Sampled) -> Float:
-    """Return the inputs of the likelihood in each draw (n_draws of all chains, n_inputs)."""
-    units = design.scaling.effect_units(design.terms)
-    cov = sampled.scales[design.integrated].covariances(units)
-    sigma = sampled.sigma / design.scaling.y_scale
-    rest = (sigma, sampled.coefficients, sampled.effects)
-    return np.hstack([cov.reshape(len(cov), len(units) ** 2), *map(flat, rest)])
+    return _Sampled(scales, sigma, log_sigma, coefficients)
 
 
 def _draw_from_tables(

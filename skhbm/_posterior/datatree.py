@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from skhbm._posterior.effect_draws import draw_effects, natural_effects
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -85,10 +87,10 @@ def to_datatree(
 
     variables, dims = hyperparameters(posterior)
     coords = coordinates(posterior)
-    for position, factor in enumerate(posterior.design.factors):
-        f = factor.levels.name
+    effects = natural_effects(posterior, draw_effects(posterior))
+    for drawn, factor in zip(effects, posterior.design.factors, strict=True):
         if factor.terms.varying:
-            variables[f"effect_{f}"] = posterior.factor_effects(position)
+            variables[f"effect_{factor.levels.name}"] = drawn
     constant, cell_dims, cell_coords = _constant_data(posterior, statistics)
     dims |= effect_dims(posterior) | cell_dims
     names = {"depth": "tree_depth", "logp": "lp"}

@@ -35,9 +35,8 @@ ENOUGH, SHARE = 400, 0.1
 def diagnose(posterior: Posterior, diverging: Any, weights: Weights | None) -> dict[str, Any]:
     """Return the worst rank-normalised R-hat and bulk ESS, and where, and divergences.
 
-    All parameters are checked but the effects of the integrated factor, which are drawn
-    exactly. If draws were weighted, an effective sample size is no larger than what the
-    weights of the draws make it.
+    All parameters are checked but the effects, which are drawn exactly. If draws were weighted,
+    an effective sample size is no larger than what the weights of the draws make it.
     """
     rhats, sizes = {}, {}
     for name, draws in _scalars(posterior):
@@ -175,12 +174,6 @@ def _scalars(posterior: Posterior) -> Iterator[tuple[str, Any]]:
     """Yield names like tau_school[Days] and draws (n_chains, n_draws)."""
     variables, dims = hyperparameters(posterior, as_sampled=True)
     entries = coordinates(posterior)
-    design = posterior.design
-    for position, factor in enumerate(design.factors):
-        if position != design.integrated:
-            f = factor.levels.name
-            variables[f"effect_{f}"] = posterior.factor_effects(position)
-            dims[f"effect_{f}"] = [f, f"{f}_term"]
     for name, draws in variables.items():
         axes = dims.get(name, [])
         for index in np.ndindex(draws.shape[2:]):

@@ -5,11 +5,10 @@ Given the coefficients w, the covariance L L' of the effects and the scale sigma
     M_j = I + L'R_j'R_j L / sigma_j^2 = F F',    P_j = L F^-T,
     Cov[u_j] = P_j P_j',    E[u_j] = P_j P_j' R_j' (E_y - E_x w) / sigma_j^2.
 
-These are formulas (6) and (8) of the derivation in the user guide. Where effects of other
-factors are given, they shift E_y: formula (11). The moments are eq. 12 of Lindley & Smith
-(1972). They are computed from the Cholesky factor of M_j as in section 5.4 of Bates et al.
-(2015), so that nothing cancels as the effects' variance goes to zero. All is in working units;
-axes are draws (s), groups (j), terms (q).
+These are formulas (6) and (8) of the derivation in the user guide. The moments are eq. 12 of
+Lindley & Smith (1972). They are computed from the Cholesky factor of M_j as in section 5.4 of
+Bates et al. (2015), so that nothing cancels as the effects' variance goes to zero. All is in
+working units; axes are draws (s), groups (j), terms (q).
 """
 
 from __future__ import annotations
@@ -22,22 +21,17 @@ import numpy as np
 from skhbm._numba.jit import JIT, JIT_INNER, njit
 
 if TYPE_CHECKING:
-    from skhbm._types import Float, Int
+    from skhbm._types import Float
 
 
 __all__ = [
     "add_outer_product",
     "covariance_roots",
     "effect_draws",
-    "group_shifts",
     "mean_covariances",
     "pooling_factors",
     "row_mixture",
-    "row_offsets",
 ]
-
-#: For up to so many groups NumPy serves: the first call of numba in a process takes a while.
-FEW = 4
 
 
 def covariance_roots(cov: Float) -> Float:
@@ -130,8 +124,8 @@ def effect_gain(P, sigma, roots, gain):
 
 
 @njit(**JIT_INNER)
-def effect_mean(gain, w, shift, k, roots, j, u):
-    """Fill u (q,) with E[u_j], where E_y is less the shift[k] (q,): derivation (8).
+def effect_mean(gain, w, roots, j, u):
+    """Fill u (q,) with E[u_j]: derivation (8).
 
     Positions are passed, and not slices: each of these counts references.
     """
@@ -139,7 +133,7 @@ def effect_mean(gain, w, shift, k, roots, j, u):
     for i in range(q):
         u[i] = 0.0
     for a in range(q):
-        e = roots[j, a, width - 1] - shift[k, a]
+        e = roots[j, a, width - 1]
         for c in range(width - 1 - q):
             e -= roots[j, a, q + c] * w[c]
         for i in range(q):
@@ -147,7 +141,7 @@ def effect_mean(gain, w, shift, k, roots, j, u):
 
 
 @njit(**JIT)
-def effect_draws(L, sigma, w, shift, roots, codes, z):
+def effect_draws(L, sigma, w, roots, codes, z):
     """Turn standard normals z (s, n, q) into effects of the coded groups, in place.
 
     A negative code is a group that was not seen: its effects have mean zero and covariance LL'.
@@ -155,7 +149,7 @@ def effect_draws(L, sigma, w, shift, roots, codes, z):
     n_draws, n, q = z.shape
     P, gain, u = np.empty((q, q)), np.empty((q, q)), np.empty(q)
     for s in range(n_draws):
-        shift_of, w_of, before = shift[s % len(shift)], w[s], -1
+        w_of, before = w[s], -1
         for i in range(n):
             j = codes[i]
             if j >= 0:
@@ -164,7 +158,7 @@ def effect_draws(L, sigma, w, shift, roots, codes, z):
                     effect_root(L[s], scale, roots[j], P)
                     effect_gain(P, scale, roots[j], gain)
                 before = j
-                effect_mean(gain, w_of, shift_of, i % len(shift_of), roots, j, u)
+                effect_mean(gain, w_of, roots, j, u)
             else:
                 before = -1
                 P[:] = L[s]
@@ -223,11 +217,11 @@ def mean_covariances(L, sigma, roots, codes):
 
 
 @njit(**JIT)
-def row_mixture(L, sigma, w, shift, roots, fixed, varying, codes, units, mean, variance):
+def row_mixture(L, sigma, w, roots, fixed, varying, codes, units, mean, variance):
     """Add the moments of the rows' linear predictors to mean and variance (n_rows, s).
 
     A negative code is a group that was not seen, as in `effect_draws`. `units` are the
-    positions of the rows' groups in shift. The moments of the effects are computed once for
+    numbers of the rows' groups. The moments of the effects are computed once for
     rows of a unit that follow each other.
     """
     n_draws, q, _ = L.shape
@@ -242,8 +236,7 @@ def row_mixture(L, sigma, w, shift, roots, fixed, varying, codes, units, mean, v
                     scale = scale_of(sigma, s, j)
                     effect_root(L[s], scale, roots[j], P)
                     effect_gain(P, scale, roots[j], gain)
-                    of = units[i] % shift.shape[1]
-                    effect_mean(gain, w[s], shift[s % len(shift)], of, roots, j, u)
+                    effect_mean(gain, w[s], roots, j, u)
                 else:
                     P[:] = L[s]
                     u[:] = 0.0
@@ -274,51 +267,3 @@ def add_square(factors, values, out):
         for a in range(q):
             t += factors[a] * values[a, s]
         out[s] += t * t
-
-
-@njit(**JIT)
-def row_offsets(effects, first, terms, widths, out):
-    """Add z'u of the sampled effects (s, n_effects) to out (n_rows, s).
-
-    `first` (n_rows, n_others) has the position of the first effect of each row's group. It is
-    negative for a group that was not seen. `terms` are the z of all factors side by side.
-    """
-    for i in range(len(out)):
-        at = 0
-        for f in range(len(widths)):
-            if first[i, f] >= 0:
-                for t in range(widths[f]):
-                    for s in range(len(effects)):
-                        out[i, s] += terms[i, at + t] * effects[s, first[i, f] + t]
-            at += widths[f]
-
-
-def group_shifts(
-    effects: Float, start: Int, index: Int, value: Float, groups: Int, q: int
-) -> Float:
-    """Return the shifts of E_y of groups (s, n, q) by sampled effects: derivation (11).
-
-    They are linear forms of the effects (s, n_effects), q of them for each group.
-    """
-    out = np.zeros((len(effects), len(groups), q))
-    if len(groups) > FEW:
-        _fill_shifts(effects, start, index, value, groups, out)
-        return out
-    # Both ways add in the same order: the last digits do not depend on the number of groups.
-    for k, group in enumerate(groups):
-        for a in range(q):
-            for e in range(start[group * q + a], start[group * q + a + 1]):
-                out[:, k, a] += value[e] * effects[:, index[e]]
-    return out
-
-
-@njit(**JIT)
-def _fill_shifts(effects, start, index, value, groups, out):
-    """Add the shifts of groups to out (s, n, q)."""
-    n_draws, n, q = out.shape
-    for s in range(n_draws):
-        for k in range(n):
-            for a in range(q):
-                i = groups[k] * q + a
-                for e in range(start[i], start[i + 1]):
-                    out[s, k, a] += value[e] * effects[s, index[e]]

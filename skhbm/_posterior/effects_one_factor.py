@@ -8,12 +8,12 @@ a process that predicts a few rows need not import numba.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from skhbm._numba.threads import in_slices
-from skhbm._posterior.effects import effect_draws, group_shifts, mean_covariances, row_mixture
+from skhbm._posterior.effects import effect_draws, mean_covariances, row_mixture
 
 if TYPE_CHECKING:
     from skhbm._types import Float, Int
@@ -27,7 +27,7 @@ THREADS, CHUNK = 2, 64
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OneFactorEffects:
-    """A `ConditionalEffects` of one factor, given the effects of all others.
+    """A `ConditionalEffects` of one factor.
 
     Parameters
     ----------
@@ -39,43 +39,21 @@ class OneFactorEffects:
         Coefficients of the population.
     roots : ndarray of shape (n_groups, q, q + m)
         R_j and E_j of all groups, as in `skhbm._design.design`.
-    sampled : ndarray of shape (n_draws, n_effects)
-        Effects of the other factors.
-    forms : tuple of ndarray or None
-        The linear forms of these that shift E_y, if there are other factors.
     """
 
     L: Float
     sigma: Float
     w: Float
     roots: Float
-    sampled: Float
-    forms: tuple[Any, Any, Any] | None
 
     def add_predictors(
         self, fixed: Float, varying: Float, codes: Int, unit: Int, mean: Float, variance: Float
     ) -> None:
         """Add E and Var of x'w + z'u in each draw to mean and variance (n_rows, n_draws)."""
-        shift = self._shifts(codes, slice(None))
         row_mixture(
-            self.L, self.sigma, self.w, shift, self.roots, fixed, varying, codes[unit], unit,
-            mean, variance,
+            self.L, self.sigma, self.w, self.roots, fixed, varying, codes[unit], unit, mean,
+            variance,
         )  # fmt: skip
-
-    def conditional_moments(self, codes: Int) -> tuple[Float, Float]:
-        """Return E[u] in each draw (n_draws, n, q), and the mean Cov[u] (n, q, q)."""
-        n_draws, q, _ = self.L.shape
-        L, w = (np.ascontiguousarray(np.moveaxis(a, 0, -1)) for a in (self.L, self.w))
-        shift = self._shifts(codes, slice(None))
-        u, cov = np.zeros((n_draws, len(codes), q)), np.empty((len(codes), q, q))
-        for i, j in enumerate(codes):
-            root = L
-            if j >= 0:
-                scale, roots = self._scales(j), self.roots[j]
-                root = effect_root(L, scale, roots[:, :q])
-                u[:, i] = effect_mean(root, scale, w, shift[:, i % shift.shape[1]].T, roots).T
-            cov[i] = np.einsum("acs,bcs->ab", root, root) / n_draws
-        return u, cov
 
     def posterior_moments(self, codes: Int, center: Float) -> tuple[Float, Float, Float]:
         """Return E[u] (n, q), Cov[u] (n, q, q) and Cov[u, w] (n, q, n_fixed) over all draws."""
@@ -85,17 +63,15 @@ class OneFactorEffects:
         deviation = np.ascontiguousarray((self.w - center).T)
         n, order = len(codes), self._alike_together(codes)
         mean, cov, cross = np.empty((n, q)), np.empty((n, q, q)), np.empty((n, q, len(center)))
-        of_all = self.forms is None
 
         def fill(part: slice) -> None:
             some = order[part]
-            shift = self._shifts(codes[some], slice(None))
             roots = _shift_response(self.roots[codes[some]], center)
             for run in self._runs(roots[:, :, :q]):
                 k = some[run]
-                scale, taken = self._scales(codes[k[0]]), shift if of_all else shift[:, run]
+                scale = self._scales(codes[k[0]])
                 root = effect_root(L, scale, roots[run.start, :, :q])
-                u = effect_means(root, scale, deviation, taken, roots[run])
+                u = effect_means(root, scale, deviation, roots[run])
                 mean[k] = u.mean(axis=2)
                 cross[k] = u @ deviation.T / n_draws
                 spread = np.einsum("acs,bcs->ab", root, root) + u @ u.mT
@@ -112,22 +88,11 @@ class OneFactorEffects:
     def draw(self, codes: Int, z: Float, draws: slice) -> None:
         """Turn standard normals z (s, n, q) into effects in some draws, in place."""
         given = self.L[draws], self.sigma[draws], self.w[draws]
-        effect_draws(*given, self._shifts(codes, draws), self.roots, codes, z)
+        effect_draws(*given, self.roots, codes, z)
 
     def _scales(self, group: int) -> Float:
         """Return the residual scales of a group (n_draws,)."""
         return self.sigma[:, group % self.sigma.shape[1]]
-
-    def _shifts(self, codes: Int, draws: slice) -> Float:
-        """Return what the sampled effects take off E_y of groups (s, n, q).
-
-        With one factor there is nothing to take off, of shape (1, 1, q). Values for negative
-        codes have no meaning.
-        """
-        q = self.L.shape[1]
-        if self.forms is None:
-            return np.zeros((1, 1, q))
-        return group_shifts(self.sampled[draws], *self.forms, np.maximum(codes, 0), q)
 
     def _runs(self, R: Float) -> list[slice]:
         """Cut groups where R (n, q, q), or the residual scale, is not as in the one before."""
@@ -162,20 +127,11 @@ def effect_root(L: Float, sigma: Float, R: Float) -> Float:
     return P
 
 
-def effect_mean(P: Float, sigma: Float, w: Float, shift: Float, roots: Float) -> Float:
-    """Return E[u_j] (q, s) with E_y less the shift (q, 1 or s); w (n_fixed, s)."""
-    q = len(P)
-    e = (roots[:, -1:] - shift - np.einsum("af,fs->as", roots[:, q:-1], w)) / sigma**2
-    score = np.einsum("ac,as->cs", roots[:, :q], e)
-    whitened = np.einsum("cbs,cs->bs", P, score)
-    return np.asarray(np.einsum("ibs,bs->is", P, whitened))  # derivation (8)
-
-
-def effect_means(P: Float, sigma: Float, w: Float, shift: Float, roots: Float) -> Float:
-    """Return E[u_j] (n, q, s) of groups of equal R, with E_y less the shift (1 or s, n, q)."""
+def effect_means(P: Float, sigma: Float, w: Float, roots: Float) -> Float:
+    """Return E[u_j] (n, q, s) of groups of equal R, with w (n_fixed, s)."""
     q = len(P)
     gain = np.einsum("ibs,cbs,ac->ias", P, P, roots[0, :, :q], optimize=True) / sigma**2
-    e = roots[:, :, -1:] - np.moveaxis(shift, 0, 2) - roots[:, :, q:-1] @ w
+    e = roots[:, :, -1:] - roots[:, :, q:-1] @ w
     if q == 1:
         return gain * e
     return np.asarray(np.einsum("ias,nas->nis", gain, e))  # derivation (8)

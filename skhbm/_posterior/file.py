@@ -17,6 +17,7 @@ from skhbm._design.design import make_design
 from skhbm._design.scaling import Scaling
 from skhbm._design.terms import Terms
 from skhbm._inputs.archive import require
+from skhbm._posterior.points import make_points
 from skhbm._posterior.posterior import Posterior, Scales
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from skhbm._design.design import Design
     from skhbm._inputs.archive import Arrays
+    from skhbm._priors.prior import Priors
     from skhbm._statistics.grouped import GroupedStatistics
     from skhbm._types import Float
 
@@ -36,7 +38,7 @@ __all__ = [
 ]
 
 #: Fields of a posterior with draws that do not belong to one factor.
-DRAWS = ("sampled", "sigma", "sigma_new", "log_sigma", "coef", "working")
+DRAWS = ("sigma", "sigma_new", "log_sigma", "coef", "working")
 #: Fields of the design to which rows that came after the fit were added.
 SUMS = ("W", "counts")
 #: Largest correlation, up to rounding.
@@ -69,7 +71,6 @@ def pack_design(design: Design, *, extended: bool) -> tuple[dict[str, Any], Arra
             }
             for factor in design.factors
         ],
-        "integrated": int(design.integrated),
         "y_mean": float(scaling.y_mean),
         "y_scale": float(scaling.y_scale),
     }
@@ -82,9 +83,7 @@ def pack_design(design: Design, *, extended: bool) -> tuple[dict[str, Any], Arra
 def unpack_design(about: Any, arrays: Arrays, statistics: GroupedStatistics) -> Design:
     """Return the design, computed from the statistics; arrays that are used are removed."""
     terms = _terms(about, statistics)
-    integrated = about["integrated"]
-    require(type(integrated) is int and 0 <= integrated < len(terms), "integrated")
-    require(integrated == 0 or not terms[0].by_group, "the factor of residual scales")
+    require(len(terms) == 1 or not terms[0].by_group, "the factor of residual scales")
     _check_size(terms, statistics)
     p = statistics.n_features
     x_mean, x_scale = (_numbers(arrays.pop(name), (p,)) for name in ("x_mean", "x_scale"))
@@ -94,13 +93,14 @@ def unpack_design(about: Any, arrays: Arrays, statistics: GroupedStatistics) -> 
     require(np.all(np.isfinite(scales)) and np.all(scales > 0), "scales")
     require(abs(y_mean) <= HUGE and y_scale <= HUGE, "the scale of y")
     scaling = Scaling(x_mean, x_scale, y_mean, y_scale)
-    design = make_design(statistics, terms, scaling, integrated)
+    design = make_design(statistics, terms, scaling)
     if arrays:
         W, counts = (_numbers(arrays.pop(name), getattr(design, name).shape) for name in SUMS)
         require(np.all(counts > 0), "counts")
         design = replace(design, W=W, counts=counts)
     several = design.several_factors
-    for array in (design.roots, design.W, *(several.shifts if several else ())):
+    of_several = [several.blocks.E, several.blocks.B, several.blocks.C] if several else []
+    for array in (design.roots, design.W, *of_several):
         require(np.all(np.isfinite(array)), "statistics")
     return design
 
@@ -108,23 +108,26 @@ def unpack_design(about: Any, arrays: Arrays, statistics: GroupedStatistics) -> 
 def pack_posterior(posterior: Posterior) -> Arrays:
     """Return the draws by name."""
     arrays = {name: getattr(posterior, name) for name in DRAWS}
+    if posterior.points is not None:
+        arrays["points"] = posterior.points.index
     for f, scales in enumerate(posterior.scales):
         arrays |= {f"tau{f}": scales.tau, f"corr{f}": scales.corr}
     return {name: draws for name, draws in arrays.items() if draws is not None}
 
 
-def unpack_posterior(draws: Arrays, design: Design, seed: Any) -> Posterior:
+def unpack_posterior(draws: Arrays, design: Design, priors: Priors, seed: Any) -> Posterior:
     """Return the posterior, after a check that there are all draws that the design needs."""
     require(type(seed) is int and 0 <= seed < 2**63, "the seed")
     require(draws["coef"].ndim == 3, "the shape of draws")
     shape = draws["coef"].shape[:2]
     require(min(shape) > 0, "the number of draws")
     terms, factors = design.terms, design.factors
-    n_sampled = sum(other.n_groups * len(other.terms.varying) for other in design.others)
+    draws.pop("sampled", None)
+    index = draws.pop("points", np.arange(shape[0] * shape[1]).reshape(shape))
+    require(index.dtype == np.int64 and index.shape == shape, "points")
     widths = {
         "coef": (1 + len(terms.features),),
         "working": (terms.n_fixed,),
-        "sampled": (n_sampled,),
         "sigma": (design.n_groups if terms.by_group else 1,),
         "sigma_new": (),
         "log_sigma": (2,),
@@ -143,9 +146,14 @@ def unpack_posterior(draws: Arrays, design: Design, seed: Any) -> Posterior:
     require(np.all(valid["sigma"] > 0) and np.all(valid["sigma_new"] >= 0), "residual scales")
     _check_coefficients(valid["coef"], valid["working"], design)
     log_sigma = valid.get("log_sigma")
+    hierarchical = terms.by_group and priors.sigma is None
+    require(hierarchical == (log_sigma is not None), "the prior of sigma")
     require(log_sigma is None or np.all(log_sigma[:, :, 1] >= 0), "log_sigma")
     fields: dict[str, Any] = {name: valid.get(name) for name in DRAWS}
-    return Posterior(design=design, scales=scales, seed=seed, **fields)
+    points = None
+    if design.several_factors is not None:
+        points = make_points(design, priors, index, valid["coef"])
+    return Posterior(design=design, scales=scales, seed=seed, points=points, **fields)
 
 
 def check_shape(array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
@@ -202,12 +210,10 @@ def _terms(about: Any, statistics: GroupedStatistics) -> list[Terms]:
 def _check_size(terms: list[Terms], statistics: GroupedStatistics) -> None:
     """Refuse terms for which far more would be computed than was read.
 
-    The linear forms of the sampled effects take most memory, cubic in the number of terms.
+    The products of the terms of pairs of levels take most memory.
     """
     if len(terms) == 1:
         return
     widths = [len(of_factor.varying) for of_factor in terms]
-    slopes = np.unique(np.concatenate([of_factor.slopes for of_factor in terms]))
-    rows = len(statistics.n) * (1 + len(slopes))
-    computed = 8 * rows * max(widths) * sum(widths)
+    computed = 8 * len(statistics.n) * max(widths) * sum(widths)
     require(computed <= max(BLOWUP * statistics.cross.nbytes, LEAST), "the number of terms")

@@ -6,21 +6,17 @@ A `Posterior` is arrays only. Fitted estimators keep it, pickle it and predict f
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from skhbm._numba.threads import in_slices
-from skhbm._posterior.effects import covariance_roots, group_shifts
+from skhbm._posterior.effects import covariance_roots
 from skhbm._posterior.effects_one_factor import OneFactorEffects
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from skhbm._design.design import Design
-    from skhbm._likelihood.interface import ConditionalEffects
-    from skhbm._types import Float, Int
+    from skhbm._posterior.points import Points
+    from skhbm._types import Float
 
 
 __all__ = [
@@ -34,8 +30,6 @@ __all__ = [
 #: overrelaxation, Phys. Rev. D 23, 2901, 1981). The distribution of each draw stays as it is,
 #: and averages over a chain converge like averages over 5/3 as many draws.
 OVERRELAXATION = -0.25
-#: Effects drawn at a time.
-BLOCK = 2**20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,9 +82,6 @@ class Posterior:
     design : Design
     scales : tuple of Scales
         Of each factor, in the user's order, at the origin of its varying terms.
-    sampled : ndarray of shape (n_chains, n_draws, n_effects)
-        Effects of the factors that are not integrated out, in working units, by factor,
-        group and term.
     sigma : ndarray of shape (n_chains, n_draws, 1 or n_groups)
         Residual scales; 1 if errors are known, since rows are weighted by their precision.
     sigma_new : ndarray of shape (n_chains, n_draws)
@@ -103,17 +94,19 @@ class Posterior:
         The same for standardised features and target, without the intercept if there is none.
     seed : int
         Seed of the draws of the effects, which are made when they are asked for.
+    points : Points or None
+        With several factors, which draws share what effects are computed from.
     """
 
     design: Design
     scales: tuple[Scales, ...]
-    sampled: Float
     sigma: Float
     sigma_new: Float
     log_sigma: Float | None
     coef: Float
     working: Float
     seed: int
+    points: Points | None = None
 
     def scales_at_zero(self, factor: int) -> Scales:
         """Return the draws of the scales of a factor's effects at x = 0: derivation (13)."""
@@ -124,11 +117,6 @@ class Posterior:
         cov = scales.covariances(scaling.effect_units(terms))
         T = scaling.natural_effects(np.eye(cov.shape[1]), terms).T
         return Scales.of_roots(T @ covariance_roots(cov), self.shape)
-
-    @property
-    def tau(self) -> Float:
-        """Standard deviations of the integrated effects (n_chains, n_draws, q)."""
-        return self.scales[self.design.integrated].tau
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -147,12 +135,12 @@ class Posterior:
         return replace(
             self,
             scales=tuple(Scales(s.tau[:, ::step], s.corr[:, ::step]) for s in self.scales),
-            sampled=self.sampled[:, ::step],
             sigma=self.sigma[:, ::step],
             sigma_new=self.sigma_new[:, ::step],
             log_sigma=None if log_sigma is None else log_sigma[:, ::step],
             coef=self.coef[:, ::step],
             working=self.working[:, ::step],
+            points=None if self.points is None else self.points.thinned(step),
         )
 
     def new_noise(self) -> float:
@@ -168,24 +156,17 @@ class Posterior:
         sigma = self.residual_scales()
         return sigma * 0.0 if self.design.terms.known else sigma
 
-    def covariances(self) -> Float:
-        """Return covariances of the integrated effects in working units (n_draws, q, q)."""
-        design = self.design
-        units = design.scaling.effect_units(design.terms)
-        return self.scales[design.integrated].covariances(units)
-
-    def other_covariances(self) -> list[Float]:
-        """Return covariances of the effects of each other factor in working units."""
-        design = self.design
-        scales = [s for f, s in enumerate(self.scales) if f != design.integrated]
+    def covariances(self) -> list[Float]:
+        """Return covariances of the effects of each factor in working units (n_draws, q, q)."""
+        scaling = self.design.scaling
         return [
-            of_factor.covariances(design.scaling.effect_units(other.terms))
-            for of_factor, other in zip(scales, design.others, strict=True)
+            scales.covariances(scaling.effect_units(factor.terms))
+            for scales, factor in zip(self.scales, self.design.factors, strict=True)
         ]
 
-    def covariance_roots(self) -> Float:
+    def covariance_roots(self) -> list[Float]:
         """Return roots of `covariances`, lower triangular (n_draws, q, q)."""
-        return covariance_roots(self.covariances())
+        return [covariance_roots(cov) for cov in self.covariances()]
 
     def residual_scales(self) -> Float:
         """Return residual scales in working units (n_draws, 1 or n_groups)."""
@@ -200,86 +181,19 @@ class Posterior:
         """Return population coefficients in working units (n_draws, n_fixed)."""
         return np.ascontiguousarray(flat(self.working))
 
-    def conditional_effects(self) -> ConditionalEffects:
-        """Return the integrated effects given each draw."""
-        several = self.design.several_factors
+    def conditional_effects(self) -> OneFactorEffects:
+        """Return the effects of the only factor given each draw."""
         return OneFactorEffects(
-            self.covariance_roots(),
+            self.covariance_roots()[0],
             self.residual_scales(),
             self.coefficients(),
             self.design.roots,
-            flat(self.sampled),
-            several.shifts if several else None,
         )
-
-    def mean_shifts(self) -> Float:
-        """Return what the means of the sampled effects take off E_y (n_groups, q).
-
-        With one factor there is nothing to take off, of shape (1, q).
-        """
-        several, q = self.design.several_factors, self.tau.shape[2]
-        if several is None:
-            return np.zeros((1, q))
-        mean = flat(self.sampled.mean(axis=(0, 1), keepdims=True))
-        return group_shifts(mean, *several.shifts, np.arange(self.design.n_groups), q)[0]
-
-    def effects(self) -> Float:
-        """Draw the integrated effects (n_chains, n_draws, n_groups, q) in working units."""
-        out = np.empty((self.n_draws, self.design.n_groups, self.tau.shape[2]))
-        for draws, effects in self.effect_blocks():
-            out[draws] = effects
-        return out.reshape(*self.shape, *out.shape[1:])
-
-    def effect_blocks(self) -> Iterator[tuple[slice, Float]]:
-        """Yield draws of all chains, and their effects (s, n_groups, q), as `effects` has them.
-
-        A few draws at a time, so that memory does not grow with draws times groups.
-        """
-        design, q = self.design, self.tau.shape[2]
-        given, groups = self.conditional_effects(), np.arange(design.n_groups)
-        rng = np.random.default_rng([self.seed, 1])
-        n_chains, n_draws = self.shape
-        longest = max(1, BLOCK // max(1, len(groups) * q))
-        for chain in range(n_chains):
-            before = None
-            for first in range(0, n_draws, longest):
-                n = min(longest, n_draws - first)
-                z = innovations(rng, (1, n, len(groups), q), before)[0]
-                before = z[-1].copy()
-                start = chain * n_draws + first
-                in_slices(partial(_draw_part, given, groups, z, start), n, 2)
-                yield slice(start, start + n), z
-
-    def factor_effects(self, factor: int) -> Float:
-        """Return draws of the effects of a factor (n_chains, n_draws, n_groups, q).
-
-        They are those at x = 0, on the natural scale.
-        """
-        design = self.design
-        if factor == design.integrated:
-            working = self.effects()
-        else:
-            working = self.working_effects(design.position(factor))
-        return design.scaling.natural_effects(working, design.factors[factor].terms)
-
-    def working_effects(self, position: int) -> Float:
-        """Return the sampled effects of one of the others (n_chains, n_draws, n_groups, q)."""
-        sizes = [other.n_groups * len(other.terms.varying) for other in self.design.others]
-        first = sum(sizes[:position])
-        effects = self.sampled[:, :, first : first + sizes[position]]
-        return effects.reshape(*self.shape, self.design.others[position].n_groups, -1)
 
 
 def flat(draws: Float) -> Float:
     """Return draws (n_chains, n_draws, n) of all chains together (n_chains * n_draws, n)."""
     return draws.reshape(draws.shape[0] * draws.shape[1], draws.shape[2])
-
-
-def _draw_part(
-    given: ConditionalEffects, groups: Int, z: Float, start: int, part: slice
-) -> None:
-    """Turn a part of standard normals z (s, n, q) into effects; z[0] is of the draw `start`."""
-    given.draw(groups, z[part], slice(start + part.start, start + part.stop))
 
 
 def innovations(

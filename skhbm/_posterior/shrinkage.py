@@ -6,23 +6,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skhbm._posterior.effects import covariance_roots, pooling_factors
+from skhbm._design.normal_equations import normal_equations
+from skhbm._posterior.effects import pooling_factors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from skhbm._design.design import Design, SampledFactor
-    from skhbm._design.pseudo_rows import PseudoRows
+    from skhbm._design.design import Design
     from skhbm._design.terms import Terms
     from skhbm._posterior.moments import GroupMoments
     from skhbm._posterior.posterior import Posterior
-    from skhbm._types import Float, Int
+    from skhbm._types import Float
 
 
 __all__ = [
     "coefficient_sds",
     "group_coefficients",
-    "mean_effects",
     "population_map",
     "shrinkage_columns",
 ]
@@ -37,18 +36,10 @@ def group_coefficients(posterior: Posterior, moments: GroupMoments, factor: int)
     of_factor = design.factors[factor]
     population = design.scaling.natural(moments.population, design.terms)
     out = np.tile(population, (of_factor.n_groups, 1))
-    effect = mean_effects(posterior, moments, factor)
+    effect = moments.levels[factor].mean
     natural = design.scaling.natural_effects(effect, of_factor.terms)
     out[:, of_factor.terms.varying_positions] += natural
     return out
-
-
-def mean_effects(posterior: Posterior, moments: GroupMoments, factor: int) -> Float:
-    """Return posterior means of the effects of a factor (n_groups, q), in working units."""
-    integrated = posterior.design.integrated
-    if factor == integrated:
-        return moments.effect
-    return posterior.working_effects(posterior.design.position(factor)).mean(axis=(0, 1))
 
 
 def shrinkage_columns(
@@ -67,8 +58,8 @@ def shrinkage_columns(
     levels, terms = design.factors[factor].levels, design.factors[factor].terms
     positions = terms.varying_positions
     partial = group_coefficients(posterior, moments, factor)[:, positions]
-    R, score, sigma = _rows_of_groups(posterior, moments, factor)
-    pooling = pooling_summary(posterior, R, sigma, factor, probability)
+    R, score = _rows_of_groups(posterior, moments, factor)
+    pooling = pooling_summary(posterior, R, factor, probability)
     return {
         "factor": np.full(partial.size, levels.name, dtype=object),
         "group": np.repeat(levels.labels, len(positions)),
@@ -94,49 +85,19 @@ def _as_counts(n: Float) -> NDArray[Any]:
 
 def _rows_of_groups(
     posterior: Posterior, moments: GroupMoments, factor: int
-) -> tuple[Float, Float, Float]:
-    """Return what the groups' own rows say: roots R, scores and residual scales.
+) -> tuple[Float, Float]:
+    """Return what the groups' own rows say: roots R and scores.
 
     R (n_groups, q, q) has R'R = A, and R^-1 times the score (n_groups, q) is the least squares
     estimate of the effects, all else being at its posterior mean.
     """
-    design, sigma = posterior.design, posterior.residual_scales()
-    if factor == design.integrated:
+    design = posterior.design
+    if design.several_factors is None:
         R, E = np.split(design.roots, [len(design.terms.varying)], axis=2)
-        score = E[:, :, -1] - E[:, :, :-1] @ moments.population - posterior.mean_shifts()
-        return R, score, sigma
-    several: Any = design.several_factors
-    rows, position = several.pseudo_rows, design.position(factor)
-    z, residual = rows.terms[position], _residuals(posterior, moments, rows, position)
-    if sigma.shape[1] > 1:
-        # Rows of a group have several residual scales, and are weighted by mean precisions.
-        root = np.sqrt(np.mean(sigma**-2.0, axis=0))[rows.group]
-        z, residual = z * root[:, None], residual * root
-        sigma = np.ones((len(sigma), 1))
-    return *_root_and_score(z, residual, rows.codes[position], several.factors[position]), sigma
-
-
-def _residuals(
-    posterior: Posterior, moments: GroupMoments, rows: PseudoRows, position: int
-) -> Float:
-    """Return residuals of pseudo-rows, all but one sampled factor at its posterior mean."""
-    residual = rows.xy[:, -1] - rows.xy[:, :-1] @ moments.population
-    residual -= np.sum(rows.integrated * moments.effect[rows.group], axis=1)
-    for f, (terms, codes) in enumerate(zip(rows.terms, rows.codes, strict=True)):
-        if f != position:
-            mean = posterior.working_effects(f).mean(axis=(0, 1))
-            residual -= np.sum(terms * mean[codes], axis=1)
-    return residual
-
-
-def _root_and_score(
-    z: Float, residual: Float, code: Int, factor: SampledFactor
-) -> tuple[Float, Float]:
-    """Return R (n_groups, q, q) and scores s (n_groups, q): R'R = Z_j'Z_j, R's = Z_j'r_j."""
-    A = np.zeros((factor.n_groups, z.shape[1], z.shape[1]))
-    b = np.zeros((factor.n_groups, z.shape[1]))
-    np.add.at(A, code, z[:, :, None] * z[:, None, :])
-    np.add.at(b, code, z * residual[:, None])
+        return R, E[:, :, -1] - E[:, :, :-1] @ moments.population
+    several = design.several_factors
+    means = [level.mean for level in moments.levels]
+    A, b = normal_equations(several.blocks, several.layout, factor, moments.population, means)
     values, vectors = np.linalg.eigh(A)
     root = np.sqrt(np.maximum(values, 0.0))
     rotated = np.einsum("kba,kb->ka", vectors, b)
@@ -160,13 +121,9 @@ def _no_pooling(
     return natural + population[terms.varying_positions]
 
 
-def pooling_summary(
-    posterior: Posterior, R: Float, sigma: Float, factor: int, probability: float
-) -> Float:
+def pooling_summary(posterior: Posterior, R: Float, factor: int, probability: float) -> Float:
     """Return mean, lower and upper quantile of the pooling factors (3, n_groups, q)."""
-    design = posterior.design
-    units = design.scaling.effect_units(design.factors[factor].terms)
-    L = covariance_roots(posterior.scales[factor].covariances(units))
+    L, sigma = posterior.covariance_roots()[factor], posterior.residual_scales()
     tail = (1 - probability) / 2
     which = np.arange(len(R))
     if sigma.shape[1] == 1:
@@ -193,15 +150,12 @@ def coefficient_sds(posterior: Posterior, moments: GroupMoments, factor: int) ->
     """Return posterior sds of population + effect (n_groups, q), on the natural scale."""
     design = posterior.design
     terms = design.factors[factor].terms
-    if factor != design.integrated:
-        draws = posterior.factor_effects(factor)
-        draws += posterior.coef[:, :, None, terms.varying_positions]
-        return np.asarray(draws.std(axis=(0, 1)))
     A = population_map(design, terms)[0]
     T = design.scaling.natural_effects(np.eye(len(A)), terms).T
     variance = np.einsum("af,fg,ag->a", A, moments.population_cov, A)
-    cross = np.einsum("ab,jbf,af->ja", T, moments.cross_cov, A, optimize=True)
-    within = np.einsum("ab,jbc,ac->ja", T, moments.effect_cov, T, optimize=True)
+    of_factor = moments.levels[factor]
+    cross = np.einsum("ab,jbf,af->ja", T, of_factor.cross, A, optimize=True)
+    within = np.einsum("ab,jbc,ac->ja", T, of_factor.cov, T, optimize=True)
     return np.asarray(np.sqrt(np.maximum(variance + 2 * cross + within, 0.0)))
 
 

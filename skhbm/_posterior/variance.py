@@ -12,14 +12,13 @@ precisions, and are taken as if the rows of the cell had equal errors.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skhbm._design.linear_forms import first_effects
 from skhbm._numba.jit import JIT, njit
 from skhbm._numba.threads import in_slices
+from skhbm._posterior.effect_draws import effect_blocks, natural_effects
 from skhbm._posterior.posterior import flat
 
 if TYPE_CHECKING:
@@ -62,8 +61,7 @@ def variance_columns(
     icc = _intraclass(posterior, sds, residual)
     names = [factor.levels.name for factor in factors for _ in factor.terms.varying]
     coefficients = [term for factor in factors for term in factor.terms.varying]
-    some = _affordable(posterior)
-    pooling = [_factor_pooling(some, f) for f in range(len(factors))]
+    pooling = _factor_poolings(_affordable(posterior))
     if not posterior.design.terms.known:
         names, coefficients = [*names, "residual"], [*coefficients, ""]
         sds.append(np.sqrt(residual)[:, None])
@@ -163,7 +161,7 @@ def fitted_variances(
     slopes = np.unique(np.concatenate([terms.slopes for terms in every]))
     widths = [len(terms.varying) for terms in every]
     sizes = [factor.n_groups for factor in design.factors]
-    first = first_effects(tuple(statistics.codes.T), widths, sizes)
+    first = _first_effects(statistics.codes, widths, sizes)
     positions = np.concatenate([_positions(terms, slopes) for terms in every])
     centred = mean - n @ mean / n.sum()
     Z = np.column_stack([np.ones(len(n)), mean[:, slopes]])
@@ -192,17 +190,15 @@ def _affordable(posterior: Posterior) -> Posterior:
 
 def _every_effect(posterior: Posterior) -> Iterator[tuple[slice, Float]]:
     """Yield draws and their effects (s, n_effects), by factor, group and term."""
-    design = posterior.design
-    others = [
-        flat(posterior.factor_effects(f).reshape(*posterior.shape, -1))
-        for f in range(len(design.factors))
-        if f != design.integrated
-    ]
-    for draws, working in posterior.effect_blocks():
-        integrated = design.scaling.natural_effects(working, design.terms)
-        parts = [effects[draws] for effects in others]
-        parts.insert(design.integrated, integrated.reshape(len(integrated), -1))
-        yield draws, np.hstack(parts) if others else parts[0]
+    for draws, working in effect_blocks(posterior):
+        natural = natural_effects(posterior, working)
+        yield draws, np.hstack([part.reshape(len(part), -1) for part in natural])
+
+
+def _first_effects(codes: Int, widths: list[int], sizes: list[int]) -> Int:
+    """Return where the effects of the groups of cells (n_cells, n_factors) begin among all."""
+    totals = np.array(widths) * np.array(sizes)
+    return codes * np.array(widths) + (np.cumsum(totals) - totals)
 
 
 def _positions(terms: Terms, slopes: Int) -> Int:
@@ -374,22 +370,15 @@ def _summary(draws: Float, probability: float) -> Float:
     return np.vstack([draws.mean(axis=0), quantiles])
 
 
-def _factor_pooling(posterior: Posterior, factor: int) -> Float:
+def _factor_poolings(posterior: Posterior) -> list[Float]:
     """Apply `pooling_factor` to draws of the effects, by sums over a few draws at a time."""
-    design = posterior.design
-    of_factor = design.factors[factor]
-    if of_factor.n_groups < 2:
-        return np.full(len(of_factor.terms.varying), np.nan)
-    blocks: Iterator[Float]
-    if factor == design.integrated:
-        natural = partial(design.scaling.natural_effects, terms=design.terms)
-        blocks = (natural(effects) for _, effects in posterior.effect_blocks())
-    else:
-        drawn = posterior.factor_effects(factor)
-        blocks = iter([drawn.reshape(posterior.n_draws, *drawn.shape[2:])])
-    shape = of_factor.n_groups, len(of_factor.terms.varying)
-    total, between = np.zeros(shape), np.zeros(shape[1])
-    for effects in blocks:
-        total += effects.sum(axis=0)
-        between += np.var(effects, axis=1, ddof=1).sum(axis=0)
-    return pooling_factor(total / posterior.n_draws, between / posterior.n_draws)
+    factors = posterior.design.factors
+    shapes = [(f.n_groups, len(f.terms.varying)) for f in factors]
+    totals, between = [np.zeros(shape) for shape in shapes], [np.zeros(q) for _, q in shapes]
+    for _, working in effect_blocks(posterior):
+        for f, effects in enumerate(natural_effects(posterior, working)):
+            totals[f] += effects.sum(axis=0)
+            if len(totals[f]) > 1:
+                between[f] += np.var(effects, axis=1, ddof=1).sum(axis=0)
+    n = posterior.n_draws
+    return [pooling_factor(t / n, b / n) for t, b in zip(totals, between, strict=True)]

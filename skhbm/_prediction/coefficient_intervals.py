@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from scipy.special import ndtri
 
+from skhbm._posterior.nodes import all_nodes, condensed, joint_effects
 from skhbm._posterior.shrinkage import (
     coefficient_sds,
     group_coefficients,
-    mean_effects,
     population_map,
 )
 from skhbm._prediction import mixtures
-from skhbm._prediction.linear_predictors import MIXTURE, blocks
+from skhbm._prediction.linear_predictors import MIXTURE, blocks, level_terms
 from skhbm._prediction.predictive import NARROWEST
 
 if TYPE_CHECKING:
@@ -61,28 +61,25 @@ def estimates(
     if which.with_population:
         A, b = population_map(design, terms)
         population = float(b[which.term] + A[which.term] @ moments.population)
-    effects = mean_effects(posterior, moments, which.factor)
-    natural = design.scaling.natural_effects(effects, terms)
+    natural = design.scaling.natural_effects(moments.levels[which.factor].mean, terms)
     return population + natural[:, which.term], population
 
 
 def quantiles(posterior: Posterior, which: Coefficient, probabilities: Float) -> Float:
     """Return posterior quantiles of all groups (n_groups, n_quantiles), natural.
 
-    If the factor is integrated out, they are quantiles of the mixture over draws of the normal
-    distributions that the coefficient has given each draw. If its effects are sampled, they
-    are quantiles of the draws.
+    They are quantiles of the mixture over draws of the normal distributions that the
+    coefficient has given each draw.
     """
-    design = posterior.design
-    if which.factor != design.integrated:
-        return _drawn(posterior, which, probabilities)
-    out = np.empty((design.n_groups, len(probabilities)))
+    posterior = condensed(posterior)
+    design, factor = posterior.design, posterior.design.factors[which.factor]
+    out = np.empty((factor.n_groups, len(probabilities)))
     scores = ndtri(probabilities)
     for block, mean, variance in _components(posterior, which):
         sd = np.maximum(np.sqrt(variance), NARROWEST)
         out[block] = mixtures.quantiles(mean, sd, probabilities, scores)
-    unit = design.scaling.effect_units(design.terms)[which.term]
-    origin = population_map(design, design.terms)[1][which.term]
+    unit = design.scaling.effect_units(factor.terms)[which.term]
+    origin = population_map(design, factor.terms)[1][which.term]
     return origin * which.with_population + unit * out
 
 
@@ -91,8 +88,8 @@ def intervals(
 ) -> Float:
     """Return equal-tailed intervals (2, n_groups, q) of population + effect, natural.
 
-    They are exact quantiles of the mixture over draws, or of the draws if effects are sampled.
-    For more than `EXACT` integrated coefficients they are mean + sd (z + g (z^2 - 1) / 6), z
+    They are exact quantiles of the mixture over draws.
+    For more than `EXACT` coefficients they are mean + sd (z + g (z^2 - 1) / 6), z
     being quantiles of a standard normal and g the skewness, which may come from some of the
     draws: the first terms of the expansion of Cornish & Fisher (1938). With so many groups
     they were within 0.01 sd of the exact quantiles.
@@ -102,10 +99,11 @@ def intervals(
     q, n_groups = len(of_factor.terms.varying), of_factor.n_groups
     probabilities = np.array([1 - probability, 1 + probability]) / 2
     terms = [Coefficient(factor, term, True) for term in range(q)]
-    if factor != design.integrated or n_groups * q <= EXACT:
+    if n_groups * q <= EXACT:
         found = [quantiles(posterior, which, probabilities).T for which in terms]
         return np.stack(found, axis=2) if q else np.empty((2, n_groups, 0))
-    some = posterior.thinned(max(1, posterior.n_draws * n_groups * q // EVALUATIONS))
+    some = condensed(posterior)
+    some = some.thinned(max(1, some.n_draws * n_groups * q // EVALUATIONS))
     skewness = np.column_stack([_skewness(some, which) for which in terms])
     center = group_coefficients(posterior, moments, factor)[
         :, of_factor.terms.varying_positions
@@ -117,7 +115,7 @@ def intervals(
 
 def _skewness(posterior: Posterior, which: Coefficient) -> Float:
     """Return the skewness (n_groups,) of the mixtures over draws of a coefficient."""
-    out = np.empty(posterior.design.n_groups)
+    out = np.empty(posterior.design.factors[which.factor].n_groups)
     for block, mean, variance in _components(posterior, which):
         d = mean - mean.mean(axis=1, keepdims=True)
         square = d * d
@@ -135,27 +133,27 @@ def _components(
     The coefficient is in working units, and counted from its value at zero coefficients.
     """
     design, n_draws = posterior.design, posterior.n_draws
-    terms, n_groups = design.terms, design.n_groups
+    terms, n_groups = (
+        design.factors[which.factor].terms,
+        design.factors[which.factor].n_groups,
+    )
     unit = design.scaling.effect_units(terms)[which.term]
     A = population_map(design, terms)[0][which.term]
-    effects, groups = posterior.conditional_effects(), np.arange(n_groups)
-    fixed = np.tile(A / unit * which.with_population, (n_groups, 1))
     T = design.scaling.natural_effects(np.eye(len(terms.varying)), terms)[:, which.term]
+    fixed = np.tile(A / unit * which.with_population, (n_groups, 1))
     varying = np.tile(T / unit, (n_groups, 1))
+    if posterior.points is not None:
+        effects = joint_effects(posterior, all_nodes(posterior))
+        mean, variance = effects.predictors(
+            level_terms(posterior, which.factor, fixed, varying)
+        )
+        yield slice(0, n_groups), mean, variance
+        return
+    given, groups = posterior.conditional_effects(), np.arange(n_groups)
     for block in blocks(n_groups, max(1, MIXTURE // n_draws)):
         codes = groups[block]
         mean, variance = np.zeros((2, len(codes), n_draws))
-        effects.add_predictors(
+        given.add_predictors(
             fixed[block], varying[block], codes, np.arange(len(codes)), mean, variance
         )
         yield block, mean, variance
-
-
-def _drawn(posterior: Posterior, which: Coefficient, probabilities: Float) -> Float:
-    """Return quantiles of the draws of sampled effects (n_groups, n_quantiles)."""
-    design = posterior.design
-    terms = design.factors[which.factor].terms
-    draws = posterior.factor_effects(which.factor)[:, :, :, which.term]
-    if which.with_population:
-        draws = draws + posterior.coef[:, :, None, terms.varying_positions[which.term]]
-    return np.quantile(draws, probabilities, axis=(0, 1)).T

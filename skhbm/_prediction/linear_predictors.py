@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skhbm._design.linear_forms import first_effects
-from skhbm._posterior.effects import row_offsets
-from skhbm._posterior.posterior import flat
+from skhbm._posterior.effects_blocked import RowTerms
+from skhbm._posterior.nodes import all_nodes, joint_effects
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,49 +17,12 @@ if TYPE_CHECKING:
     from skhbm._types import Float, Int
 
 
-__all__ = ["Offsets", "blocks", "linear_predictors"]
+__all__ = ["MIXTURE", "WIDER", "blocks", "level_terms", "linear_predictors", "row_terms"]
 
 #: Numbers in a block of rows times draws.
 MIXTURE = 2**21
-
-
-class Offsets(NamedTuple):
-    """The groups and varying terms of rows in the factors whose effects are sampled.
-
-    Attributes
-    ----------
-    codes : tuple of ndarray of int of shape (n,), negative for a group that was not seen
-    terms : tuple of ndarray of shape (n, q_f)
-    """
-
-    codes: tuple[Int, ...]
-    terms: tuple[Float, ...]
-
-    @classmethod
-    def of_rows(cls, posterior: Posterior, rows: Rows) -> Offsets:
-        """Take the terms of all other factors from the features."""
-        design = posterior.design
-        terms = [design.scaling.features(rows.X, other.terms)[1] for other in design.others]
-        return cls(rows.others, tuple(terms))
-
-    def add(self, posterior: Posterior, mean: Float, variance: Float) -> None:
-        """Add means and variances (n, n_draws) of what the effects add to each row.
-
-        Effects of groups that were seen have a value in each draw. Effects of new groups have
-        mean zero and the variance of the factor.
-        """
-        if not self.codes:
-            return
-        sizes = [other.n_groups for other in posterior.design.others]
-        widths = np.array([z.shape[1] for z in self.terms])
-        first = first_effects(self.codes, widths, sizes)
-        row_offsets(flat(posterior.sampled), first, np.hstack(self.terms), widths, mean)
-        for code, z, cov in zip(
-            self.codes, self.terms, posterior.other_covariances(), strict=True
-        ):
-            new = code < 0
-            spread = np.einsum("ia,sab,ib->is", z[new], cov, z[new], optimize=True)
-            variance[new] += spread
+#: The same with several factors, which are factorised anew for each block.
+WIDER = 2**23
 
 
 def blocks(n: int, size: int) -> Iterator[slice]:
@@ -68,20 +30,62 @@ def blocks(n: int, size: int) -> Iterator[slice]:
     return (slice(first, min(first + size, n)) for first in range(0, n, size))
 
 
+def row_terms(posterior: Posterior, rows: Rows) -> RowTerms:
+    """Return the fixed and varying terms of rows, and where the effects of their groups are."""
+    design = posterior.design
+    several = design.several_factors
+    assert several is not None, "there are several factors"
+    layout = several.layout
+    varying = [design.scaling.features(rows.X, factor.terms)[1] for factor in design.factors]
+    codes = np.column_stack([rows.codes(f) for f in (layout.first, *layout.others)])
+    where = [start[rows.codes(f)] for f, start in zip(layout.others, layout.where, strict=True)]
+    return RowTerms(
+        design.scaling.features(rows.X, design.terms)[0],
+        codes,
+        np.column_stack(where),
+        varying[layout.first],
+        np.hstack([varying[f] for f in layout.others]),
+    )
+
+
+def level_terms(posterior: Posterior, factor: int, fixed: Float, varying: Float) -> RowTerms:
+    """Return a row for each level of a factor, without effects of the other factors.
+
+    `fixed` (n_levels, n_fixed) and `varying` (n_levels, q) are its terms.
+    """
+    several = posterior.design.several_factors
+    assert several is not None, "there are several factors"
+    layout, n = several.layout, len(fixed)
+    order = (layout.first, *layout.others)
+    codes = np.full((n, len(order)), -1)
+    codes[:, order.index(factor)] = np.arange(n)
+    terms = [np.zeros((n, layout.widths[f])) for f in order]
+    terms[order.index(factor)] = varying
+    where = [start[codes[:, 1 + g] % len(start)] for g, start in enumerate(layout.where)]
+    return RowTerms(fixed, codes, np.column_stack(where), terms[0], np.hstack(terms[1:]))
+
+
 def linear_predictors(posterior: Posterior, rows: Rows) -> Iterator[tuple[Int, Float, Float]]:
     """Yield positions of rows, mean and variance (rows, draws) of their linear predictors.
 
     Given each draw, integrated effects are normal, and so are the effects of groups that were
-    not seen. Rows come group by group.
+    not seen. With one factor the coefficients are those of the draw, and rows come group by
+    group. With several factors the coefficients are integrated out, too.
     """
+    n_draws = posterior.n_draws
+    if posterior.points is not None:
+        effects = joint_effects(posterior, all_nodes(posterior))
+        for block in blocks(len(rows), max(1, WIDER // n_draws)):
+            some = np.arange(len(rows))[block]
+            yield some, *effects.predictors(row_terms(posterior, rows[block]))
+        return
     design = posterior.design
-    effects, n_draws = posterior.conditional_effects(), posterior.n_draws
-    order = np.argsort(rows.keys, kind="stable")
+    given = posterior.conditional_effects()
+    order = np.argsort(rows.keys[0], kind="stable")
     for block in blocks(len(rows), max(1, MIXTURE // n_draws)):
-        some = rows[order[block]]
-        fixed, varying = design.scaling.features(some.X, design.terms)
-        unit, codes = some.units()
+        some = order[block]
+        fixed, varying = design.scaling.features(rows.X[some], design.terms)
+        unit, codes = rows[some].units()
         mean, variance = np.zeros((2, len(some), n_draws))
-        Offsets.of_rows(posterior, some).add(posterior, mean, variance)
-        effects.add_predictors(fixed, varying, codes, unit, mean, variance)
-        yield order[block], mean, variance
+        given.add_predictors(fixed, varying, codes, unit, mean, variance)
+        yield some, mean, variance

@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import ndtri
 
-from skhbm._inputs.rows import numbered
-from skhbm._posterior.effects import covariance_roots
 from skhbm._posterior.effects_one_factor import covariance_of_units
+from skhbm._posterior.nodes import all_nodes, condensed, joint_effects
 from skhbm._prediction import mixtures as of_mixtures
-from skhbm._prediction.linear_predictors import blocks, linear_predictors
+from skhbm._prediction.linear_predictors import (
+    WIDER,
+    blocks,
+    linear_predictors,
+    row_terms,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,8 +42,6 @@ __all__ = [
 
 #: Rows whose moments are computed at a time.
 BLOCK = 16_384
-#: Combinations of groups whose moments are computed at a time.
-COMBINATIONS = 64
 #: Smallest standard deviation of a component of a mixture, in working units.
 NARROWEST = 1e-9
 
@@ -57,40 +59,67 @@ def moments(
     Without noise, here and in the functions below, predictions are of the expectation of y
     given its group, not of y.
     """
-    design = posterior.design
-    scaling = design.scaling
-    if with_sd and design.others:
-        return _joint_moments(posterior, rows, with_noise)
-    codes, mean = rows.codes, np.empty(len(rows))
-    sd = np.empty(len(rows)) if with_sd else None
-    # The entry at index -1 is that of a group that was not seen.
-    effect = _with_new(of_groups.effect)
-    effect_cov = np.concatenate([of_groups.effect_cov, of_groups.new_cov[None]])
-    cross_cov = _with_new(of_groups.cross_cov)
-    noise = np.append(of_groups.noise, of_groups.noise_new)
-    noise = noise if with_noise else np.zeros_like(noise)
-    others = [
-        _with_new(posterior.working_effects(f).mean(axis=(0, 1)))
-        for f in range(len(rows.others))
-    ]
+    scaling = posterior.design.scaling
+    mean = np.empty(len(rows))
     for block in blocks(len(rows), BLOCK):
-        fixed, varying = scaling.features(rows.X[block], design.terms)
-        code = codes[block]
-        # One row at a time, so that a row is predicted alike alone and among others.
-        mean[block] = np.einsum("if,f->i", fixed, of_groups.population) + np.sum(
-            varying * effect[code], axis=1
-        )
-        for other, keys, u in zip(design.others, rows.others, others, strict=True):
-            z = scaling.features(rows.X[block], other.terms)[1]
-            mean[block] += np.sum(z * u[np.maximum(keys[block], -1)], axis=1)
-        if sd is not None:
-            variance = noise[code] + np.sum((fixed @ of_groups.population_cov) * fixed, axis=1)
-            for a in range(varying.shape[1]):
-                half = 0.5 * np.sum(effect_cov[code, a] * varying, axis=1)
-                half += np.sum(cross_cov[code, a] * fixed, axis=1)
-                variance += 2.0 * varying[:, a] * half
-            sd[block] = scaling.y_scale * np.sqrt(np.maximum(variance, 0.0))
-    return scaling.y_mean + scaling.y_scale * mean, sd
+        mean[block] = _means(posterior, of_groups, rows[block])
+    if not with_sd:
+        return scaling.y_mean + scaling.y_scale * mean, None
+    if posterior.points is not None:
+        variance = _joint_variances(posterior, rows)
+    else:
+        variance = np.empty(len(rows))
+        for block in blocks(len(rows), BLOCK):
+            variance[block] = _variances(posterior, of_groups, rows[block])
+    if with_noise:
+        variance += _mean_noise(posterior)[rows.codes()]
+    return (
+        scaling.y_mean + scaling.y_scale * mean,
+        scaling.y_scale * np.sqrt(np.maximum(variance, 0.0)),
+    )
+
+
+def _means(posterior: Posterior, of_groups: GroupMoments, rows: Rows) -> Float:
+    """Return the means (n,) of the linear predictors of rows."""
+    design = posterior.design
+    fixed = design.scaling.features(rows.X, design.terms)[0]
+    # One row at a time, so that a row is predicted alike alone and among others.
+    out = np.einsum("if,f->i", fixed, of_groups.population)
+    for f, (factor, level) in enumerate(zip(design.factors, of_groups.levels, strict=True)):
+        varying = design.scaling.features(rows.X, factor.terms)[1]
+        # The entry at index -1 is that of a group that was not seen.
+        out += np.sum(varying * _with_new(level.mean)[rows.codes(f)], axis=1)
+    return out
+
+
+def _variances(posterior: Posterior, of_groups: GroupMoments, rows: Rows) -> Float:
+    """Return the variances (n,) of the linear predictors of rows, with one factor."""
+    design, level = posterior.design, of_groups.levels[0]
+    fixed, varying = design.scaling.features(rows.X, design.terms)
+    code = rows.codes()
+    effect_cov = np.concatenate([level.cov, of_groups.new_cov[None]])[code]
+    cross_cov = _with_new(level.cross)[code]
+    variance = np.sum((fixed @ of_groups.population_cov) * fixed, axis=1)
+    for a in range(varying.shape[1]):
+        half = 0.5 * np.sum(effect_cov[:, a] * varying, axis=1)
+        half += np.sum(cross_cov[:, a] * fixed, axis=1)
+        variance += 2.0 * varying[:, a] * half
+    return variance
+
+
+def _joint_variances(posterior: Posterior, rows: Rows) -> Float:
+    """Return the variances (n,) of the linear predictors of rows, with several factors.
+
+    Effects of different factors depend on each other: they are those of the row's combination
+    of groups, whether it occurs in the data or not.
+    """
+    effects, out = joint_effects(posterior), np.empty(len(rows))
+    weight = effects.nodes.weight
+    for block in blocks(len(rows), max(1, WIDER // len(weight))):
+        mean, variance = effects.predictors(row_terms(posterior, rows[block]))
+        center = mean @ weight
+        out[block] = variance @ weight + (mean - center[:, None]) ** 2 @ weight
+    return out
 
 
 def _with_new(effect: Float) -> Float:
@@ -98,70 +127,11 @@ def _with_new(effect: Float) -> Float:
     return np.concatenate([effect, np.zeros((1, *effect.shape[1:]))])
 
 
-def _joint_moments(posterior: Posterior, rows: Rows, with_noise: bool) -> tuple[Float, Float]:
-    """Return predictive means (n,) and standard deviations (n,) with several factors.
-
-    Effects of different factors depend on each other. So the joint moments of coefficients and
-    effects are computed for each combination of groups, once for all rows that have it.
-    """
-    design = posterior.design
-    scaling = design.scaling
-    keys = np.column_stack([np.maximum(k, -1) for k in (rows.keys, *rows.others)])
-    distinct, which = np.unique(keys, axis=0, return_inverse=True)
-    mean, variance = np.empty(len(rows)), _mean_noise(posterior, with_noise)[rows.codes]
-    order = np.argsort(which, kind="stable")
-    ends = np.searchsorted(which[order], np.arange(len(distinct) + 1))
-    for some in blocks(len(distinct), COMBINATIONS):
-        center, cov = _combination_moments(posterior, distinct[some])
-        with_these = order[ends[some.start] : ends[some.stop]]
-        for part in blocks(len(with_these), BLOCK):
-            at = with_these[part]
-            X = rows.X[at]
-            fixed, varying = scaling.features(X, design.terms)
-            others = [scaling.features(X, other.terms)[1] for other in design.others]
-            a = np.hstack([fixed, varying, *others])
-            c = which[at] - some.start
-            mean[at] = np.sum(a * center[c], axis=1)
-            variance[at] += np.einsum("id,ide,ie->i", a, cov[c], a, optimize=True)
-    sd = scaling.y_scale * np.sqrt(np.maximum(variance, 0.0))
-    return scaling.y_mean + scaling.y_scale * mean, sd
-
-
-def _combination_moments(posterior: Posterior, keys: Int) -> tuple[Float, Float]:
-    """Return means (n, d) and covariances (n, d, d) of (w, u of each factor) of combinations.
-
-    keys (n, n_factors), the integrated factor's first, are -1 for a new group.
-    """
-    w = posterior.coefficients()
-    n, n_draws, p = len(keys), *w.shape
-    # Combinations come in order, so that there are few groups of the integrated factor here.
-    groups, unit = np.unique(keys[:, 0], return_inverse=True)
-    u, cov_u = posterior.conditional_effects().conditional_moments(groups)
-    parts = [np.broadcast_to(w[:, None], (n_draws, n, p)), u[:, unit]]
-    extra = [np.zeros((n, p, p)), cov_u[unit]]
-    for f, cov in enumerate(posterior.other_covariances()):
-        code = keys[:, 1 + f]
-        drawn = posterior.working_effects(f).reshape(n_draws, -1, cov.shape[1])
-        parts.append(np.where(code[:, None] < 0, 0.0, drawn[:, code]))
-        extra.append(np.where(code[:, None, None] < 0, cov.mean(axis=0), 0.0))
-    v = np.concatenate(parts, axis=2).transpose(1, 2, 0)
-    center = v.mean(axis=2)
-    v = v - center[:, :, None]
-    total = v @ v.mT / n_draws
-    first = 0
-    for block in extra:
-        last = first + block.shape[1]
-        total[:, first:last, first:last] += block
-        first = last
-    return center, total
-
-
-def _mean_noise(posterior: Posterior, with_noise: bool) -> Float:
+def _mean_noise(posterior: Posterior) -> Float:
     """Return the mean residual variance of each group and, last, of a new one."""
-    if not with_noise:
-        return np.zeros(posterior.design.n_groups + 1)
     noise = np.mean(posterior.noise() ** 2, axis=0)
-    return np.append(np.broadcast_to(noise, posterior.design.n_groups), posterior.new_noise())
+    n_groups = posterior.design.factors[0].n_groups
+    return np.append(np.broadcast_to(noise, n_groups), posterior.new_noise())
 
 
 def covariance(posterior: Posterior, rows: Rows, *, with_noise: bool = True) -> Float:
@@ -171,25 +141,33 @@ def covariance(posterior: Posterior, rows: Rows, *, with_noise: bool = True) -> 
     covariances, which are zero between rows of different units.
     """
     design = posterior.design
-    scaling, n = design.scaling, len(rows)
-    fixed, varying = scaling.features(rows.X, design.terms)
+    scaling = design.scaling
+    if posterior.points is not None:
+        total = joint_effects(posterior).row_covariance(row_terms(posterior, rows))
+        for f, cov in enumerate(posterior.covariances()):
+            unit, codes = rows.units(f)
+            new = np.where(codes[:, None, None] < 0, cov.mean(axis=0), 0.0)
+            z = scaling.features(rows.X, design.factors[f].terms)[1]
+            total += covariance_of_units(z, new, unit)
+    else:
+        total = _one_factor_covariance(posterior, rows)
+    if with_noise:
+        total += np.diag(_mean_noise(posterior)[rows.codes()])
+    return scaling.y_scale**2 * 0.5 * (total + total.T)
+
+
+def _one_factor_covariance(posterior: Posterior, rows: Rows) -> Float:
+    """Return the covariance (n, n) of the linear predictors of rows, with one factor."""
+    design = posterior.design
+    fixed, varying = design.scaling.features(rows.X, design.terms)
     center = posterior.coefficients().mean(axis=0)
     unit, codes = rows.units()
-    mean = np.empty((n, posterior.n_draws))
+    mean = np.empty((len(rows), posterior.n_draws))
     for block, predictors, _ in linear_predictors(posterior, rows):
         mean[block] = predictors - (fixed[block] @ center)[:, None]
     mean -= mean.mean(axis=1, keepdims=True)
     total = mean @ mean.T / posterior.n_draws
-    total += posterior.conditional_effects().row_covariance(varying, codes, unit)
-    for other, keys, cov in zip(
-        design.others, rows.others, posterior.other_covariances(), strict=True
-    ):
-        unit, codes = numbered(keys)
-        new = np.where(codes[:, None, None] < 0, cov.mean(axis=0), 0.0)
-        z = scaling.features(rows.X, other.terms)[1]
-        total += covariance_of_units(z, new, unit)
-    total += np.diag(_mean_noise(posterior, with_noise)[rows.codes])
-    return scaling.y_scale**2 * 0.5 * (total + total.T)
+    return total + posterior.conditional_effects().row_covariance(varying, codes, unit)
 
 
 def quantiles(
@@ -260,44 +238,52 @@ def samples(
 
     Noise is drawn in any case, so that a seed gives the same effects with and without it.
     """
-    design = posterior.design
-    scaling = design.scaling
-    effects, w = posterior.conditional_effects(), posterior.coefficients()
-    q = len(design.terms.varying)
+    scaling, w = posterior.design.scaling, posterior.coefficients()
     unit_of, codes = rows.units()
     noise, noise_new = posterior.noise(), posterior.sigma_new.ravel() / scaling.y_scale
     chosen = _spread_draws(len(w), n_samples, rng)
-    out = _sampled_offsets(posterior, rows, chosen, rng)
-    for k, s in enumerate(chosen):
-        effect = rng.standard_normal((1, len(codes), q))
-        effects.draw(codes, effect, slice(s, s + 1))
+    out = np.empty((len(rows), n_samples))
+    drawn = _drawn_effects(posterior, rows, chosen, rng)
+    for k, (s, effects) in enumerate(zip(chosen, drawn, strict=True)):
         scale = np.where(codes >= 0, noise[s][codes % noise.shape[1]], noise_new[s])
         scale = scale if with_noise else np.zeros_like(scale)
         for block in blocks(len(rows), BLOCK):
-            fixed, varying = scaling.features(rows.X[block], design.terms)
+            some = rows[block]
+            out[block, k] = scaling.features(some.X, posterior.design.terms)[0] @ w[s]
+            for factor, (effect, unit) in zip(posterior.design.factors, effects, strict=True):
+                varying = scaling.features(some.X, factor.terms)[1]
+                out[block, k] += np.sum(varying * effect[unit[block]], axis=1)
             unit = unit_of[block]
-            out[block, k] += fixed @ w[s] + np.sum(varying * effect[0, unit], axis=1)
             out[block, k] += scale[unit] * rng.standard_normal(len(unit))
     return scaling.y_mean + scaling.y_scale * out
 
 
-def _sampled_offsets(
+def _drawn_effects(
     posterior: Posterior, rows: Rows, chosen: Int, rng: np.random.RandomState
-) -> Float:
-    """Return what the other factors add (n, n_samples), after drawing effects of new groups."""
-    design = posterior.design
-    out = np.zeros((len(rows), len(chosen)))
-    covariances = posterior.other_covariances()
-    for f, (other, keys) in enumerate(zip(design.others, rows.others, strict=True)):
-        unit, codes = numbered(keys)
-        draws = posterior.working_effects(f).reshape(posterior.n_draws, other.n_groups, -1)
-        z = design.scaling.features(rows.X, other.terms)[1]
-        roots = covariance_roots(covariances[f])
-        for k, s in enumerate(chosen):
-            new = rng.standard_normal((len(codes), z.shape[1])) @ roots[s].T
-            effect = np.where(codes[:, None] < 0, new, draws[s, codes])
-            out[:, k] += np.sum(z * effect[unit], axis=1)
-    return out
+) -> Iterator[list[tuple[Float, Int]]]:
+    """Yield for each chosen draw the effects of units (n_units, q) and the rows' units.
+
+    There is a pair of them for each factor.
+    """
+    units = [rows.units(f) for f in range(len(rows.keys))]
+    if posterior.points is None:
+        effects, (unit, codes) = posterior.conditional_effects(), units[0]
+        q = len(posterior.design.terms.varying)
+        for s in chosen:
+            effect = rng.standard_normal((1, len(codes), q))
+            effects.draw(codes, effect, slice(s, s + 1))
+            yield [(effect[0], unit)]
+        return
+    nodes, w = all_nodes(posterior), posterior.coefficients()
+    roots = posterior.covariance_roots()
+    for s in chosen:
+        given = joint_effects(posterior, nodes.some(slice(s, s + 1)))
+        drawn = given.draw(w[s : s + 1], rng.standard_normal((1, given.n_effects)))
+        out = []
+        for root, effect, (unit, codes) in zip(roots, drawn, units, strict=True):
+            new = rng.standard_normal((len(codes), root.shape[1])) @ root[s].T
+            out.append((np.where(codes[:, None] < 0, new, effect[0][codes]), unit))
+        yield out
 
 
 def _spread_draws(n_draws: int, n_samples: int, rng: np.random.RandomState) -> Int:
@@ -313,13 +299,14 @@ def mixtures(
 
     They are mixtures of y, which has known errors (n,) of its own if these are given.
     """
+    posterior = condensed(posterior)
     scale = posterior.design.scaling.y_scale
     noise = np.ascontiguousarray(posterior.noise().T)
     new = posterior.sigma_new.ravel() / scale
     if not with_noise:
         noise, new = np.zeros((1, len(new))), np.zeros_like(new)
     extra = np.zeros(len(rows)) if errors is None else errors / scale
-    codes = rows.codes
+    codes = rows.codes()
     for block, mean, variance in linear_predictors(posterior, rows):
         # A linear predictor without variance in a draw gets a narrow distribution.
         of_mixtures.add_noise(variance, noise, new, codes[block], extra[block], NARROWEST)

@@ -17,7 +17,7 @@ from skhbm._priors.prior import Prior, Priors
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from skhbm._design.design import Design, SampledFactor
+    from skhbm._design.design import Design, OtherFactor
     from skhbm._design.scaling import Scaling
     from skhbm._design.terms import Terms
 
@@ -118,7 +118,7 @@ def _default_coef(design: Design) -> list[Prior]:
     return [Prior("Normal", mu=0.0, sigma=float(s)) for s in scale]
 
 
-def _default_tau(factor: Design | SampledFactor, scaling: Scaling) -> list[Prior]:
+def _default_tau(factor: Design | OtherFactor, scaling: Scaling) -> list[Prior]:
     """Return half-normal priors, of WIDTH times the sd that would alone account for that of y.
 
     It is the sd of rows or, where that is larger, the sd of groups that count once each: a

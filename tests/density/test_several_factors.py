@@ -4,19 +4,21 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
+import pytensor.tensor as pt
 import pytest
 from internals import (
     FlatDensity,
     build,
+    build_parts,
     build_pymc,
     evaluate_density,
+    statistics_of_cells,
 )
 from pymc_density import FlatModel, as_sampled, hyperparameters
 from random_parts import random_codes, random_points, structures_by
 from reference import (
     MarginalOracle,
     Oracle,
-    SeveralFactorsOracle,
     Structure,
     assert_dense,
     assert_gradient,
@@ -50,6 +52,9 @@ STRUCTURES = {
     "known errors, slopes": structures_by((0,), (0,), known=True),
 }  # fmt: skip
 
+#: Structures that differ in all that a graph of PyMC can get wrong.
+SOME = ["three factors", "correlated slopes in both", "known errors, slopes"]
+
 
 @pytest.fixture(params=STRUCTURES, ids=str)
 def structures(request):
@@ -57,7 +62,7 @@ def structures(request):
 
 
 def rows_for(structures):
-    """Return rows of few groups, for Jacobians are dense in the effects."""
+    """Return rows of few groups: the oracle's covariances are dense."""
     rng = np.random.default_rng(29)
     sizes = (5, 3, 2)[: len(structures)]
     errors = 0.3 if structures[0].known else None
@@ -89,21 +94,50 @@ def test_companions_are_independent_standard_normals(structures):
     assert np.array_equal(natural, same)
 
 
+def flat_model(structures, model):
+    """Return a PyMC model as a function of a vector, in the order of `MarginalOracle`."""
+    names = []
+    for f, structure in enumerate(structures):
+        kinds = ["tau", "corr"] if structure.n_correlations else ["tau"]
+        names += [as_sampled(model, f"{kind}_group{f}") for kind in kinds]
+    population = hyperparameters(model, structures[0], "group0")
+    return FlatModel(model, names + [name for name in population if "group0" not in name])
+
+
 def test_density_of_the_pymc_model_is_the_dense_one(structures):
     rows = rows_for(structures)
-    design, _, _ = build(structures, rows)
-    oracle = SeveralFactorsOracle(structures, rows, design.integrated)
-    model = build_pymc(structures, rows)
-    integrated = structures[design.integrated]
-    names = hyperparameters(model, integrated, f"group{design.integrated}")
-    for f, structure in enumerate(structures):
-        if f != design.integrated:
-            kinds = ["tau", "corr", "effect"] if structure.n_correlations else ["tau", "effect"]
-            names += [as_sampled(model, f"{kind}_group{f}") for kind in kinds]
-    flat = FlatModel(model, names)
+    oracle = MarginalOracle(structures, rows)
+    flat = flat_model(structures, build_pymc(structures, rows))
     everything = np.ones(len(oracle.normal), dtype=bool)
     dense = partial(oracle.log_density, sampled=everything)
     assert_dense(flat, dense, random_points(flat.n_dim, 3))
+
+
+@pytest.mark.parametrize("name", SOME)
+def test_gradient_of_the_pymc_model_is_its_differences(name):
+    structures = STRUCTURES[name]
+    flat = flat_model(structures, build_pymc(structures, rows_for(structures)))
+    assert_gradient(flat, random_points(flat.n_dim, 2))
+
+
+@pytest.mark.parametrize("name", SOME)
+def test_density_of_another_response_is_the_dense_one(name):
+    """The priors stay those of the first response."""
+    structures = STRUCTURES[name]
+    rows, oracle = rows_for(structures), MarginalOracle(structures, rows_for(structures))
+    dense = partial(oracle.log_density, sampled=np.ones(len(oracle.normal), dtype=bool))
+    model = build_pymc(structures, rows)
+    flat = flat_model(structures, model)
+    x = random_points(flat.n_dim, 1)[0]
+    natural = flat.natural(x)
+    before = flat.logp(x) - dense(natural)
+    other = replace(rows, y=rows.y[::-1] + rows.X[:, 0])
+    statistics, scaling = build_parts(structures, other)[0], build(structures, rows)[0].scaling
+    value = pt.as_tensor(statistics_of_cells(statistics, scaling))
+    model.rvs_to_values[model["statistics"]] = value
+    oracle.integrated.table = replace(oracle.integrated.table, y=other.y)
+    after = flat_model(structures, model).logp(x) - dense(natural)
+    assert after == pytest.approx(before, abs=1e-9 * abs(dense(natural)))
 
 
 @pytest.mark.parametrize("structure", [Structure(), Structure((0,))], ids=["means", "slopes"])

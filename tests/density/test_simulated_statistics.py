@@ -6,6 +6,7 @@ import pytest
 from internals import observed_statistics
 from marks import FEW_DRAWS
 from named_sites import FRAME, SITE, SITES, Y, fitted
+from random_parts import random_codes
 
 from skhbm import GroupedStatistics, HierarchicalNormalRegressor, Prior
 from skhbm._design.roots import split_roots
@@ -33,7 +34,7 @@ SEVERAL_FACTORS = {
     "slopes alone in one": {
         "varying_slopes": {"group0": [1]}, "varying_intercept": {"group0": False},
     },
-    "by group, two factors": {"residual_scale": "by_group"},
+    "three factors": {"varying_slopes": {"group2": [1]}, "correlated": False},
     "known errors": {"residual_scale": "known"},
 }  # fmt: skip
 
@@ -59,7 +60,8 @@ def simulation(request):
     """Return statistics of PyMC (n_draws, k), of simulated rows, observed, and of the rows."""
     if request.param in ONE_FACTOR:
         return simulate_one_factor(ONE_FACTOR[request.param])
-    return simulate_several_factors(SEVERAL_FACTORS[request.param])
+    sizes = (4, 3, 2) if request.param == "three factors" else (4, 3)
+    return simulate_several_factors(SEVERAL_FACTORS[request.param], sizes)
 
 
 def regressor(priors, parameters):
@@ -107,12 +109,9 @@ def response_columns(model, X, y, codes):
     return np.concatenate([E[:, :, -1].ravel(), W[:, :, -1].ravel()])
 
 
-def simulate_several_factors(parameters, n_draws=2000):
+def simulate_several_factors(parameters, sizes, n_draws=2000):
     rng = np.random.default_rng(83)
-    # Every group of both factors occurs.
-    codes = np.column_stack([rng.integers(0, J, 18) for J in (4, 3)])
-    for f, J in enumerate((4, 3)):
-        codes[:J, f] = np.arange(J)
+    codes = random_codes(rng, 18, *sizes)
     X = rng.normal(1, 2, size=(len(codes), 2))
     known = parameters.get("residual_scale") == "known"
     errors = np.exp(rng.normal(0, 0.5, len(codes))) if known else None
@@ -121,7 +120,7 @@ def simulate_several_factors(parameters, n_draws=2000):
     slopes, intercepts = (
         parameters.get(name, {}) for name in ("varying_slopes", "varying_intercept")
     )
-    for f in range(2):
+    for f in range(len(sizes)):
         features = slopes.get(f"group{f}", []) if isinstance(slopes, dict) else slopes
         terms = ["intercept"] * intercepts.get(f"group{f}", True) + [f"x{k}" for k in features]
         priors[f"tau_group{f}"] = {name: precise_scale(TAU[name]) for name in terms}

@@ -32,6 +32,12 @@ def build(structures, table):
 
     Several factors are named group0, group1, ...; a structure alone is that of a single one.
     """
+    _, design, priors = build_parts(structures, table)
+    return design, priors, make_density(design, priors)
+
+
+def build_parts(structures, table):
+    """Return statistics, design and priors of the package."""
     structures = structures if isinstance(structures, list) else [structures]
     statistics = GroupedStatistics.from_arrays(
         table.X, table.y, table.codes, y_err=table.errors
@@ -42,14 +48,13 @@ def build(structures, table):
     at_means = hold_at_means(priors, terms, names) if names else [False]
     terms = [replace(part, centred=at) for part, at in zip(terms, at_means, strict=True)]
     design = make_design(statistics, terms)
-    priors = resolve_priors(priors, design)
-    return design, priors, make_density(design, priors)
+    return statistics, design, resolve_priors(priors, design)
 
 
 def build_pymc(structures, table):
     """Return the package's PyMC model of one structure for each factor."""
-    design, priors, _ = build(structures, table)
-    return build_model(design, priors)
+    statistics, design, priors = build_parts(structures, table)
+    return build_model(design, priors, statistics)
 
 
 def evaluate_marginal(design, cov, sigma, offset, T):
@@ -121,8 +126,12 @@ def observed_statistics(model, X, y, groups, y_err=None):
 
     The model has several factors, and was fitted to the same X, groups and errors.
     """
-    design = model._posterior.design
     statistics = GroupedStatistics.from_arrays(X, y, groups, y_err=y_err)
-    terms = [factor.terms for factor in design.factors]
-    rows = make_design(statistics, terms, design.scaling).several_factors.pseudo_rows
-    return np.concatenate([rows.xy[:, -1], rows.rest[:, :, -1].ravel()])
+    return statistics_of_cells(statistics, model._posterior.design.scaling)
+
+
+def statistics_of_cells(statistics, scaling):
+    """Return what is observed with several factors, in the design's working units."""
+    mean = (statistics.mean[:, -1] - scaling.y_mean) / scaling.y_scale
+    units = np.append(scaling.x_scale, scaling.y_scale) * scaling.y_scale
+    return np.concatenate([mean, (statistics.cross[:, :, -1] / units).ravel()])

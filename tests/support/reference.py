@@ -4,7 +4,6 @@ Everything here works on rows, in natural units, with dense covariances; nothing
 imported from the package but what builds the objects under test.
 """
 
-from copy import copy
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -224,10 +223,6 @@ class Oracle:
         cov = dense_covariance(self.Z, table.codes, tau[:, None] * R * tau, sigma)
         return dense_log_density(table.y - mean, cov + others + (H * sd**2) @ H.T)
 
-    def log_effects(self, tau, R, effects):
-        """Return the log prior density of effects (n_groups, q)."""
-        return stats.multivariate_normal(cov=tau[:, None] * R * tau).logpdf(effects).sum()
-
     def log_density(self, natural, *, sampled):
         """Return prior times likelihood, as a density of the natural values."""
         parts = self.split(natural, sampled=sampled)
@@ -236,18 +231,16 @@ class Oracle:
         )
 
 
-class SeveralFactorsOracle:
-    """The model with several factors: the effects of all but one are among its values.
+class MarginalOracle:
+    """The model with several factors, the effects of all of them integrated out.
 
     Parameters
     ----------
     structures : list of Structure
         One for each factor, which agree in the intercept, the residual and the priors.
-    integrated : int
-        The factor whose effects are integrated out.
     """
 
-    def __init__(self, structures, table, integrated):
+    def __init__(self, structures, table):
         oracles = []
         for f, structure in enumerate(structures):
             priors = {k: v for k, v in structure.priors.items() if not k.startswith("tau_")}
@@ -255,53 +248,11 @@ class SeveralFactorsOracle:
             priors |= {} if prior is None else {"tau": prior}
             rows = Table(table.X, table.y, table.codes[:, f], table.errors)
             oracles.append(Oracle(replace(structure, priors=priors), rows))
-        self.integrated = oracles.pop(integrated)
-        self.others = oracles
+        self.integrated, *self.others = oracles
 
     @property
     def normal(self):
         return self.integrated.normal
-
-    @property
-    def sizes(self):
-        """Number of values (tau, correlations, effects) of each sampled factor."""
-        return [
-            (
-                oracle.structure.q,
-                oracle.structure.n_correlations,
-                oracle.table.n_groups * oracle.structure.q,
-            )
-            for oracle in self.others
-        ]
-
-    def log_density(self, natural, *, sampled):
-        """Return prior times likelihood, as a density of the natural values.
-
-        These are the integrated factor's, as in `Oracle`, and tau, correlations and effects
-        of each other one, the effects group by group.
-        """
-        n_rest = sum(map(sum, self.sizes))
-        head, rest = np.split(natural, [len(natural) - n_rest])
-        parts = self.integrated.split(head, sampled=sampled)
-        logp = self.integrated.log_prior(*parts, sampled=sampled)
-        shift = np.zeros(len(self.integrated.table.y))
-        for oracle, sizes in zip(self.others, self.sizes, strict=True):
-            values, effects, rest = np.split(rest, [sum(sizes[:2]), sum(sizes)])
-            effects = effects.reshape(oracle.table.n_groups, -1)
-            tau, R, _, _ = oracle.split(values, sampled=np.zeros(0))
-            logp += log_effects_prior(oracle, tau, R)
-            logp += oracle.log_effects(tau, R, effects)
-            shift += np.sum(oracle.Z * effects[oracle.table.codes], axis=1)
-        shifted = copy(self.integrated)
-        shifted.table = replace(self.integrated.table, y=self.integrated.table.y - shift)
-        return logp + shifted.log_likelihood(*parts, sampled=sampled)
-
-
-class MarginalOracle(SeveralFactorsOracle):
-    """The model with several factors, the effects of all of them integrated out."""
-
-    def __init__(self, structures, table):
-        super().__init__(structures, table, 0)
 
     def log_density(self, natural, *, sampled):
         """Return prior times likelihood, as a density of the natural values.

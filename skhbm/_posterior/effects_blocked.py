@@ -1,0 +1,387 @@
+"""The effects of several factors, all integrated out, given nodes of the hyperparameters.
+
+At each node the blocks are factorised anew (`skhbm._likelihood.blocked_kernels`). What follows
+is exact given the node: coefficients and effects are jointly normal.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from skhbm._numba.threads import single_threaded_blas
+from skhbm._posterior.points import coefficient_roots
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from skhbm._design.blocks import Blocks, Layout
+    from skhbm._likelihood.blocked_kernels import Factor, Inverse
+    from skhbm._posterior.points import Points
+    from skhbm._types import Float, Int
+
+__all__ = ["BlockedEffects", "LevelMoments", "Nodes", "RowTerms"]
+
+#: Threads that evaluate nodes.
+THREADS = 2
+
+
+class Nodes(NamedTuple):
+    """Values of the hyperparameters, with weights that sum to one.
+
+    Attributes
+    ----------
+    roots : tuple of ndarray of shape (n, q, q), relative roots of each factor
+    sigma : (n,), residual scales in working units
+    sampled : (n, s), natural coefficients that are not integrated out
+    weight : (n,)
+    """
+
+    roots: tuple[Float, ...]
+    sigma: Float
+    sampled: Float
+    weight: Float
+
+    def some(self, which: slice | Int) -> Nodes:
+        """Return some of the nodes; their weights are as they were."""
+        return Nodes(tuple(root[which] for root in self.roots), *(a[which] for a in self[1:]))
+
+
+class RowTerms(NamedTuple):
+    """Rows as the kernels take them.
+
+    Attributes
+    ----------
+    fixed : (n, n_fixed)
+    codes : (n, n_factors), in the order of elimination, negative for a group not seen
+    where : (n, n_factors - 1), first coefficients of the levels of the other factors
+    z : (n, q), terms : (n, sum of widths)
+    """
+
+    fixed: Float
+    codes: Int
+    where: Int
+    z: Float
+    terms: Float
+
+
+class LevelMoments(NamedTuple):
+    """Moments of the effects of a factor over all nodes, in working units.
+
+    Attributes
+    ----------
+    mean : (n_levels, q), cov : (n_levels, q, q)
+    cross : (n_levels, q, n_fixed), covariances with the working coefficients
+    """
+
+    mean: Float
+    cov: Float
+    cross: Float
+
+
+class _AtNode(NamedTuple):
+    """The factor at a node: `skhbm._likelihood.blocked_kernels`.
+
+    Attributes
+    ----------
+    T, rest : relative roots, factor : Factor, K : (m, m), logdet : float
+    inverse : Inverse or None
+    solved : the Y_i S^-1 Y_i' (J, q, q), and b_D of the first factor (J, q, m) and of the rest
+        (R, m), or None
+    """
+
+    T: Float
+    rest: Float
+    factor: Factor
+    K: Float
+    logdet: float
+    inverse: Inverse | None
+    solved: tuple[Float, Float, Float] | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BlockedEffects:
+    """The joint distribution of coefficients and effects, given nodes.
+
+    Parameters
+    ----------
+    blocks : Blocks
+        With the columns (g, c, response) of `points`.
+    layout : Layout
+    points : Points
+    nodes : Nodes
+    """
+
+    blocks: Blocks
+    layout: Layout
+    points: Points
+    nodes: Nodes
+
+    @property
+    def n_effects(self) -> int:
+        """Number of effects of all factors."""
+        J, q, _ = self.blocks.E.shape
+        return J * q + len(self.blocks.head)
+
+    def densities(self) -> tuple[Float, Float]:
+        """Return log|M| (n,) and K (n, m, m) at each node."""
+        n, m = len(self.nodes.sigma), len(self.blocks.C)
+        logdet, K = np.empty(n), np.empty((n, m, m))
+
+        def fill(at: _AtNode, i: int) -> int:
+            logdet[i], K[i] = at.logdet, at.K
+            return i
+
+        list(self._at_nodes(fill, solved=False))
+        return logdet, K
+
+    def predictors(self, rows: RowTerms) -> tuple[Float, Float]:
+        """Return E and Var (n_rows, n_nodes) of x'w + z'u given each node."""
+        mean, variance = np.empty((2, len(rows.fixed), len(self.nodes.sigma)))
+
+        def fill(at: _AtNode, i: int) -> int:
+            mean[:, i], variance[:, i] = self._predict(at, i, rows)
+            return i
+
+        list(self._at_nodes(fill))
+        return mean, variance
+
+    def level_moments(self) -> list[LevelMoments]:
+        """Return the moments of the effects of all factors over the nodes."""
+        weight, centers = self.nodes.weight, self._coefficient_means()
+        off = centers - weight @ centers
+        sums: list[Any] = []
+        for i, parts in enumerate(self._at_nodes(self._levels)):
+            if not sums:
+                sums = [[np.zeros_like(part) for part in of_factor] for of_factor in parts]
+            for total, (mean, cov, cross) in zip(sums, parts, strict=True):
+                total[0] += weight[i] * mean
+                total[1] += weight[i] * (cov + mean[:, :, None] * mean[:, None, :])
+                total[2] += weight[i] * (cross + mean[:, :, None] * off[i])
+        return [
+            LevelMoments(mean, second - mean[:, :, None] * mean[:, None, :], cross)
+            for mean, second, cross in sums
+        ]
+
+    def population_moments(self) -> tuple[Float, Float]:
+        """Return E[w] (n_fixed,) and Cov[w] over all nodes."""
+        centers, weight = self._coefficient_means(), self.nodes.weight
+        center = weight @ centers
+        cov = np.einsum("i,ia,ib->ab", weight, centers - center, centers - center)
+        rotated = self.points.rotated
+        for i, K in enumerate(self.cross_products()):
+            U, _ = self._coefficients(K, i)
+            half = U @ rotated.T
+            cov += weight[i] * half.T @ half
+        return center, cov
+
+    def cross_products(self) -> Float:
+        """Return K (n, m, m) of each node."""
+        return self.densities()[1]
+
+    def row_covariance(self, rows: RowTerms) -> Float:
+        """Return Cov[x'w + z'u] between rows over all nodes, without groups not seen."""
+        mean, _ = self.predictors(rows)
+        weight = self.nodes.weight
+        deviation = (mean - (mean @ weight)[:, None]) * np.sqrt(weight)
+        total = deviation @ deviation.T
+        for part in self._at_nodes(partial(self._between_rows, rows=rows)):
+            total += part
+        return total
+
+    def draw(self, w: Float, z: Float) -> list[Float]:
+        """Draw the effects of all factors (n_nodes, n_levels, q) given coefficients.
+
+        w (n_nodes, n_fixed) are working coefficients, z (n_nodes, n_effects) standard normals.
+        Nodes of equal scales that follow each other share a factor.
+        """
+        ends = self._runs()
+        J, q, _ = self.blocks.E.shape
+        first, rest = np.empty((len(w), J, q)), np.empty((len(w), len(self.blocks.head)))
+        v = self._contrast(w)
+
+        def fill(at: _AtNode, i: int) -> int:
+            some = slice(ends[i], ends[i + 1])
+            given = v[some] / self.nodes.sigma[some, None]
+            first[some], rest[some] = self._draw(at, given, z[some])
+            return i
+
+        list(self._at_nodes(fill, which=ends[:-1], solved=False))
+        sigma = self.nodes.sigma[:, None, None]
+        return [
+            sigma * np.einsum("sab,sjb->sja", root, effects)
+            for root, effects in zip(self.nodes.roots, self._split(first, rest), strict=True)
+        ]
+
+    # What follows is private.
+
+    def _at_nodes(
+        self,
+        function: Callable[[_AtNode, int], Any],
+        *,
+        which: Any = None,
+        solved: bool = True,
+    ) -> Iterator[Any]:
+        """Yield a function of the factor at each node, in their order; `solved` inverts it."""
+        which = range(len(self.nodes.sigma)) if which is None else which
+
+        def evaluate(pair: tuple[int, int]) -> Any:
+            return function(self._factorise(pair[1], solved=solved), pair[0])
+
+        with single_threaded_blas(), ThreadPoolExecutor(THREADS) as pool:
+            yield from pool.map(evaluate, enumerate(which))
+
+    def _factorise(self, node: int, *, solved: bool) -> _AtNode:
+        """Factorise the blocks at a node; solve and invert if asked to."""
+        from skhbm._likelihood import blocked_kernels as kernels
+        from skhbm._likelihood.blocked import addresses, stacked_roots
+
+        blocks, order = self.blocks, (self.layout.first, *self.layout.others)
+        roots = [root[node] for root in self.nodes.roots]
+        T, rest = stacked_roots(order, blocks.pairs.shape[1], roots)
+        factor, K = kernels.new_factor(blocks), np.empty(blocks.C.shape)
+        logdet = kernels.factorise(blocks, addresses(), T, rest, factor, K)
+        if not solved:
+            return _AtNode(T, rest, factor, K, logdet, None, None)
+        inverse = kernels.new_inverse(blocks)
+        kernels.invert(blocks, addresses(), factor, inverse)
+        spreads = np.empty(blocks.A.shape)
+        kernels.level_spreads(blocks, factor, inverse, spreads)
+        of_rest, of_first = factor.H.copy(), factor.G.copy()
+        kernels.solve(blocks, addresses(), factor, of_rest, True)
+        kernels.first_solutions(blocks, factor, of_rest, of_first)
+        return _AtNode(T, rest, factor, K, logdet, inverse, (spreads, of_first, of_rest))
+
+    def _coefficients(self, K: Float, i: int) -> tuple[Float, Float]:
+        """Return U (k, k) with Cov[g] = U'U, and E[g] (k,), at a node."""
+        sigma, sampled = self.nodes.sigma[i : i + 1], self.nodes.sampled[i : i + 1]
+        U, mean = coefficient_roots(K[None], self.points.mean, sigma, sampled)
+        return U[0], mean[0]
+
+    def _coefficient_means(self) -> Float:
+        """Return E[w] (n_nodes, n_fixed) at each node."""
+        points, nodes = self.points, self.nodes
+        _, mean = coefficient_roots(
+            self.cross_products(), points.mean, nodes.sigma, nodes.sampled
+        )
+        return points.base + mean @ points.rotated.T + nodes.sampled @ points.slope.T
+
+    def _contrast(self, w: Float) -> Float:
+        """Return (-g, -c, 1) (n, m) of working coefficients w (n, n_fixed)."""
+        points, nodes = self.points, self.nodes
+        left = w - points.base - nodes.sampled @ points.slope.T
+        g = np.linalg.lstsq(points.rotated, left.T, rcond=None)[0].T
+        return np.hstack([-g, -nodes.sampled, np.ones((len(w), 1))])
+
+    def _of_rows(self, at: _AtNode, rows: RowTerms) -> tuple[Float, Float]:
+        """Return Var[z'u] over sigma^2 (n_rows,), and z'T b_D (n_rows, m): derivation (24)."""
+        from skhbm._posterior.blocked_rows import row_moments
+
+        assert at.solved is not None
+        spreads, first, rest = at.solved
+        variance, mean = np.empty(len(rows.fixed)), np.empty((len(rows.fixed), len(at.K)))
+        row_moments(
+            self.blocks, at.factor, at.inverse, spreads, at.T, at.rest, first, rest,
+            rows.codes, rows.where, rows.z, rows.terms, variance, mean,
+        )  # fmt: skip
+        return variance, mean
+
+    def _predict(self, at: _AtNode, i: int, rows: RowTerms) -> tuple[Float, Float]:
+        """Return E and Var (n_rows,) of the linear predictors at a node."""
+        variance, mean = self._of_rows(at, rows)
+        U, g = self._coefficients(at.K, i)
+        h, k = self._left_to_coefficients(rows, mean), len(g)
+        half = h[:, :k] @ U.T
+        variance = self.nodes.sigma[i] ** 2 * variance + np.sum(half**2, axis=1)
+        return h[:, -1] + h[:, :k] @ g + h[:, k:-1] @ self.nodes.sampled[i], variance
+
+    def _left_to_coefficients(self, rows: RowTerms, effects: Float) -> Float:
+        """Return what of x effects do not take up (n_rows, m), for g, c and, last, a constant.
+
+        `effects` (n_rows, m) are z'T b_D.
+        """
+        points = self.points
+        fixed = rows.fixed @ np.column_stack([points.rotated, points.slope, points.base])
+        fixed[:, :-1] -= effects[:, :-1]
+        fixed[:, -1] += effects[:, -1]
+        return fixed
+
+    def _between_rows(self, at: _AtNode, i: int, rows: RowTerms) -> Float:
+        """Return the weighted covariance (n_rows, n_rows) of linear predictors at a node."""
+        from skhbm._likelihood.blocked import addresses
+        from skhbm._likelihood.blocked_kernels import solve
+        from skhbm._posterior.blocked_rows import row_vectors
+
+        b, c = np.empty(rows.z.shape), np.zeros((len(self.blocks.head), len(rows.fixed)))
+        terms = (rows.codes, rows.where, rows.z, rows.terms)
+        row_vectors(self.blocks, at.factor, at.T, at.rest, *terms, b, c)
+        solve(self.blocks, addresses(), at.factor, c, False)
+        code = rows.codes[:, 0]
+        same = (code[:, None] == code) & (code >= 0)
+        within = np.where(same, b @ b.T, 0.0) + c.T @ c
+        U, g = self._coefficients(at.K, i)
+        half = self._left_to_coefficients(rows, self._of_rows(at, rows)[1])[:, : len(g)] @ U.T
+        return self.nodes.weight[i] * (self.nodes.sigma[i] ** 2 * within + half @ half.T)
+
+    def _levels(self, at: _AtNode, i: int) -> list[tuple[Float, Float, Float]]:
+        """Return mean, covariance, and covariance with w, of all levels of each factor."""
+        from skhbm._posterior.blocked_rows import diagonal_blocks
+
+        assert at.solved is not None
+        spreads, first, rest = at.solved
+        U, g = self._coefficients(at.K, i)
+        k, q = len(g), spreads.shape[1]
+        v = np.concatenate([-g, -self.nodes.sampled[i], [1.0]])
+        half = np.linalg.inv(at.factor.F)
+        cov = half.mT @ (np.eye(q) + spreads) @ half  # derivation (22)
+        of_rest = []
+        for f, where in zip(self.layout.others, self.layout.where, strict=True):
+            block = np.empty((len(where), self.layout.widths[f], self.layout.widths[f]))
+            diagonal_blocks(self.blocks, at.inverse, where, block)
+            of_rest.append(block)
+        of_rest.insert(self.layout.first, cov)
+        b_D = self._split(*(np.moveaxis(part, -1, 0) for part in (first, rest)))
+        out = []
+        for root, C, b in zip(self.nodes.roots, of_rest, b_D, strict=True):
+            T = root[i]
+            Tb = np.einsum("ab,cjb->jac", T, b)
+            half = Tb[:, :, :k] @ U.T
+            spread = self.nodes.sigma[i] ** 2 * np.einsum("ab,jbc,dc->jad", T, C, T)
+            cross = -half @ (U @ self.points.rotated.T)
+            out.append((Tb @ v, spread + half @ half.mT, cross))
+        return out
+
+    def _draw(self, at: _AtNode, given: Float, z: Float) -> tuple[Float, Float]:
+        """Return draws of v (n, J, q), (n, R) from standard normals, given (-w, 1) / sigma."""
+        from skhbm._likelihood.blocked import addresses
+        from skhbm._likelihood.blocked_kernels import first_solutions, solve
+
+        J, q, m = self.blocks.E.shape
+        n = len(z)
+        rest = at.factor.H @ given.T + z[:, J * q :].T
+        rest = np.ascontiguousarray(rest)
+        solve(self.blocks, addresses(), at.factor, rest, True)
+        first = at.factor.G.reshape(J * q, m) @ given.T + z[:, : J * q].T
+        first = np.ascontiguousarray(first).reshape(J, q, n)
+        first_solutions(self.blocks, at.factor, rest, first)
+        return np.moveaxis(first, 2, 0), rest.T
+
+    def _split(self, first: Float, rest: Float) -> list[Float]:
+        """Return coefficients (n, n_levels, q) of factors in the user's order."""
+        out = []
+        for f, where in zip(self.layout.others, self.layout.where, strict=True):
+            at = where[:, None] + np.arange(self.layout.widths[f])
+            out.append(rest[:, at])
+        out.insert(self.layout.first, first)
+        return out
+
+    def _runs(self) -> list[int]:
+        """Return where runs of equal nodes begin, and their end."""
+        parts = [root.reshape(len(root), -1) for root in self.nodes.roots]
+        theta = np.hstack([*parts, self.nodes.sampled])
+        new = np.any(theta[1:] != theta[:-1], axis=1)
+        return np.flatnonzero(np.concatenate([[True], new, [True]])).tolist()
