@@ -45,11 +45,13 @@ GOOD_K, GOOD_SHARE = 0.5, 0.5
 LEARNABLE = 5
 #: Parameters at most: the time for a matrix of curvatures grows with their cube.
 LARGEST = 2000
-#: Points in three dimensions where an evaluation takes this many seconds, and how their number
-#: falls as it takes longer: a faster evaluation makes for more points and less time.
-POINTS, SECONDS, FALL = 560, 0.0227, 0.42
-#: Points at least and at most, and seconds of CPU that more than the least may take.
-LEAST, MOST, PATIENCE = 64, 3000, 60.0
+#: Points in three dimensions for so many draws, where an evaluation takes so many seconds, and
+#: how their number falls as it takes longer: a faster one makes for more points and less time.
+POINTS, DRAWS, SECONDS, FALL = 560, 4000, 0.0227, 0.42
+#: Points at most, and seconds of CPU that they may take, for so many draws.
+MOST, PATIENCE = 3000, 60.0
+#: Points at least: where evaluations are cheap, and where they are dear.
+ENOUGH, LEAST = 256, 64
 
 
 class Plan(NamedTuple):
@@ -130,7 +132,8 @@ def make_plan(density: TargetDensity, n: int) -> Plan:
         return Plan(PILOT, pilot, n, ROUNDS, MORE_ROUNDS)
     # In more dimensions a smaller share of the points counts.
     wanted = POINTS * (density.seconds / SECONDS) ** -FALL * (2 + density.n_dim) / 6
-    points = round(np.clip(min(wanted, PATIENCE / density.seconds), LEAST, MOST))
+    wanted = min(wanted, MOST, PATIENCE / density.seconds)
+    points = round(max(LEAST, min(wanted, ENOUGH), wanted * n / DRAWS))
     pilot = min(pilot, points // 2)
     return Plan(pilot, pilot, points - pilot, 3, 1)
 
@@ -186,7 +189,7 @@ def _resample(
         found.take(chosen).moments,
         numbers,
         found.take(points).cross,
-        Weights(k, spread),
+        Weights(k, spread, len(weights)),
     )
 
 

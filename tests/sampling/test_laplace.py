@@ -31,6 +31,10 @@ MODELS = {
 }
 
 
+#: Diagnostics of weights that can be trusted.
+COVERED = {"pareto_k": 0.3, "min_ess_parameter": "sigma", "n_points": 4500}
+
+
 def density_of(name):
     rng = np.random.default_rng(1)
     structures = MODELS[name]
@@ -272,13 +276,13 @@ def test_a_proposal_that_does_not_cover_warns_and_names_the_remedy():
 
 @pytest.mark.parametrize(("size", "n_draws"), [(399, 4000), (9, 100)])
 def test_few_effective_draws_warn(size, n_draws):
-    found = {"pareto_k": 0.3, "min_ess": size, "min_ess_parameter": "sigma"}
+    found = {**COVERED, "min_ess": size}
     with pytest.warns(ConvergenceWarning, match=rf"is {size} of {n_draws} draws \(sigma\)"):
         warn_if_not_converged(found, n_draws, None, None)
 
 
 def test_enough_effective_draws_do_not_warn():
-    found = {"pareto_k": 0.3, "min_ess": 401, "min_ess_parameter": "sigma"}
+    found = {**COVERED, "min_ess": 401}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warn_if_not_converged(found, 4000, None, None)

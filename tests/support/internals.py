@@ -9,9 +9,7 @@ from skhbm import GroupedStatistics
 from skhbm._density.assemble import make_density
 from skhbm._density.pymc_model import build_model
 from skhbm._design.design import make_design
-from skhbm._design.linear_forms import make_forms
 from skhbm._design.terms import Terms
-from skhbm._likelihood.given_effects import GivenEffects
 from skhbm._likelihood.marginal import make_marginal
 from skhbm._priors.defaults import hold_at_means, resolve_priors
 
@@ -65,19 +63,6 @@ def evaluate_marginal(design, cov, sigma, offset, T):
     of coefficients that are given, and the response.
     """
     return _marginal(design, T)[0].value_and_gradient(cov, sigma, offset)
-
-
-def evaluate_given_effects(design, cov, sigma, offset, effects, T):
-    """Return what `evaluate_marginal` does, given effects of the other factors.
-
-    Effects are in working units. The derivative in them comes last.
-    """
-    marginal, columns = _marginal(design, T)
-    sizes = [other.n_groups for other in design.others]
-    forms = make_forms(
-        design.several_factors.pseudo_rows, sizes, design.n_groups, len(design.W), columns
-    )
-    return GivenEffects(marginal, forms).value_and_gradient(cov, sigma, offset, effects)
 
 
 def _marginal(design, T):
