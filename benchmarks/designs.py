@@ -107,8 +107,8 @@ def make_classes(seed=0):
 def make_films(seed=0):
     """Make rows of the shape of MovieLens 1M: 1,000,000 ratings, 6,040 users, 3,706 films.
 
-    No user rates a film twice. Users rate at least 20 films. The numbers of ratings of users and
-    of films are close to lognormal.
+    No user rates a film twice. Users rate at least 20 films. The numbers of ratings of users
+    and of films are close to lognormal.
 
     Returns
     -------

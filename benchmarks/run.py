@@ -49,8 +49,6 @@ CASES = {
     "laplace-columns-150": ("3,000 rows, 50 groups, 150 features; compiled; CPU", "0.3 s", 1),
     "laplace-columns-500": ("3,000 rows, 50 groups, 500 features; compiled; CPU", "1.5 s", 1),
     "laplace-columns-groups": ("20,000 rows, 2,000 groups, 150 features; CPU", "2 s", 1),
-    "evaluations": ("InstEval's shape: 73,421 rows, 2,972 x 1,128 x 14", "60 s, ESS 400", 1),
-    "schools": ("30,000 rows, 2,400 schools in 130 areas", "10 s, ESS 1000", 1),
     "eight-schools": ("eight schools, known errors; compiled", "0.5 s", 1),
     "partial-fit": ("partial_fit, 10,000 rows more, new labels; without sampling", "50 ms", 1),
     "predict-one": ("predict, one row, known group", "1 ms", 1),
@@ -287,24 +285,6 @@ def columns_trial(repeat):
     return {"seconds": seconds, **quality_of(model)}
 
 
-def evaluations(repeat):
-    from designs import make_evaluations
-
-    y, groups = make_evaluations()
-    regressor(draws=10, tune=10).fit(None, y[:5_000], groups=groups[:5_000])
-    seconds, model = timed(lambda: regressor().fit(None, y, groups=groups), repeat)
-    return {"seconds": seconds, "memory": peak(), **quality_of(model)}
-
-
-def schools(repeat):
-    from designs import make_schools
-
-    X, y, groups = make_schools()
-    regressor(draws=10, tune=10).fit(X[:5_000], y[:5_000], groups=groups[:5_000])
-    seconds, model = timed(lambda: regressor().fit(X, y, groups=groups), repeat)
-    return {"seconds": seconds, **quality_of(model)}
-
-
 def eight_schools(repeat):
     from skhbm import Prior
 
@@ -507,8 +487,6 @@ MEASURES = {
     "laplace-columns-150": columns(3_000, 50, 150, solver="laplace"),
     "laplace-columns-500": columns(3_000, 50, 500, solver="laplace"),
     "laplace-columns-groups": columns(20_000, 2_000, 150, solver="laplace"),
-    "evaluations": evaluations,
-    "schools": schools,
     "eight-schools": eight_schools,
     "partial-fit": partial_fit,
     "predict-one": predict_one,

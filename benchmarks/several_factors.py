@@ -1,6 +1,6 @@
 """Measure fits with several grouping factors, and what is computed after them.
 
-    python benchmarks/several_factors.py [--only CASE ...] [--solver SOLVER] [--peers]
+    python benchmarks/several_factors.py [--only CASE ...] [--solver SOLVER] [--lme4]
 
 Each case runs in a fresh process, one at a time. ``README.md`` here says what is measured.
 """
@@ -14,8 +14,10 @@ import pickle
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -42,7 +44,26 @@ CASES = {
 }
 # fmt: on
 COLUMNS = ["case", "goal", "fit", "CPU", "solver", "min ESS", "Pareto k", "memory", "pickle"]
-COLUMNS += ["predict", "new levels", "posterior_", "memory", "loo", "note"]
+COLUMNS += ["predict", "new levels", "posterior_", "memory", "loo", "lme4", "gpboost", "note"]
+
+#: Each prints seconds of wall time and of CPU.
+LME4 = """
+suppressMessages(library(lme4))
+rows <- read.csv(commandArgs(TRUE)[1])
+spent <- system.time(lmer(FORMULA, rows, control = lmerControl(calc.derivs = FALSE)))
+cat(spent["elapsed"], spent["user.self"] + spent["sys.self"])
+"""
+GPBOOST = """
+import sys, time
+import gpboost, numpy as np
+rows = np.loadtxt(sys.argv[1], delimiter=",", skiprows=1)
+n_factors = int(sys.argv[2])
+groups, y, X = rows[:, :n_factors], rows[:, n_factors], rows[:, n_factors + 1 :]
+started, before = time.perf_counter(), time.process_time()
+model = gpboost.GPModel(group_data=groups.astype(int), likelihood="gaussian")
+model.fit(y=y, X=np.column_stack([np.ones(len(y)), X]))
+print(time.perf_counter() - started, time.process_time() - before)
+"""
 
 
 def make_rows(case, given):
@@ -85,13 +106,13 @@ def regressor(**parameters):
     return HierarchicalNormalRegressor(**{"random_state": 0, **parameters})
 
 
-def compile_structure(n_features, n_factors, solver, parameters):
+def compile_structure(n_features, n_factors, parameters, given):
     """Compile all that will be called, on 400 rows of the same structure."""
     rng = np.random.default_rng(0)
     groups = np.column_stack([rng.integers(0, 20, 400) for _ in range(n_factors)])
     X, y = rng.standard_normal((400, n_features)), rng.standard_normal(400)
     X = X if n_features else None
-    for each in {solver, "nuts", "laplace"} - {None}:
+    for each in {given.solver, "nuts", "laplace"} - {None}:
         try:
             model = regressor(draws=50, tune=50, solver=each, **parameters)
             model.fit(X, y, groups=groups)
@@ -99,14 +120,15 @@ def compile_structure(n_features, n_factors, solver, parameters):
             continue
         model.predict(X, groups=groups, return_std=True)
         _ = model.posterior_
-        model.loo(X, y, groups=groups)
+        if not given.no_loo:
+            model.loo(X, y, groups=groups)
 
 
 def measure(case, given):
     """Measure a fit, and predictions, draws and leaving out of rows after it."""
     X, y, groups, parameters = make_rows(case, given)
     n_features = 0 if X is None else X.shape[1]
-    compile_structure(n_features, groups.shape[1], given.solver, parameters)
+    compile_structure(n_features, groups.shape[1], parameters, given)
     if given.solver:
         parameters["solver"] = given.solver
     model = regressor(**parameters)
@@ -121,14 +143,14 @@ def measure(case, given):
     unseen = np.random.default_rng(1).random(known.shape) < 0.3
     new = np.where(unseen, known + 10**9, known)
     for name, labels in (("predict", known), ("new", new)):
-        found[name] = timed(lambda labels=labels: predict(model, rows, labels))[0]
-    found["draws"] = timed(lambda: model.posterior_)[0]
+        found[name], found[f"{name}_cpu"] = timed(partial(predict, model, rows, labels))
+    found["draws"], found["draws_cpu"] = timed(lambda: model.posterior_)
     found["memory"] = peak()
     print(MARK + json.dumps(found), flush=True)
     if case in given.repeats:
         found["note"] = judge_effects(model, X, y, groups, given.repeats[case])
     if not given.no_loo:
-        found["loo"] = timed(lambda: model.loo(X, y, groups=groups))[0]
+        found["loo"], found["loo_cpu"] = timed(lambda: model.loo(X, y, groups=groups))
     print(MARK + json.dumps(found), flush=True)
 
 
@@ -155,6 +177,44 @@ def judge_effects(model, X, y, groups, repeats):
 def effects(model):
     """Return the posterior means of the effects of all groups on the intercept."""
     return np.concatenate([*model.group_intercept_.values()]) - model.intercept_
+
+
+def run_peers(case, given):
+    """Time point estimates of other packages; what they take, or nothing if not asked for."""
+    if not given.lme4 and not given.gpboost:
+        return {}
+    X, y, groups, parameters = make_rows(case, given)
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/rows.csv"
+        columns = [*groups.T, y, *(() if X is None else X.T)]
+        factors = [f"g{f}" for f in range(groups.shape[1])]
+        features = [f"x{k}" for k in range(len(columns) - 1 - len(factors))]
+        header = ",".join([*factors, "y", *features])
+        np.savetxt(path, np.column_stack(columns), "%.17g", ",", header=header, comments="")
+        if given.lme4:
+            left = "1 + x0" if parameters else "1"
+            terms = ["1", *features, *(f"({left} | {name})" for name in factors)]
+            script = LME4.replace("FORMULA", f"y ~ {' + '.join(terms)}")
+            found["lme4"] = run_peer(["Rscript", "-e", script, path], given.limit)
+        if given.gpboost and not parameters:
+            command = [given.gpboost, "-c", GPBOOST, path, str(len(factors))]
+            found["gpboost"] = run_peer(command, given.limit)
+    return found
+
+
+def run_peer(command, limit):
+    """Return what a peer takes, in words."""
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=limit, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return f"> {limit:.0f} s"
+    if done.returncode:
+        return f"failed: {done.stderr.strip().splitlines()[-1:]}"
+    wall, cpu = map(float, done.stdout.split()[-2:])
+    return f"{wall:.2f} s, CPU {cpu:.2f} s"
 
 
 def timed(function):
@@ -195,6 +255,10 @@ def row(case, found):
     def show(name, form, unit=1.0):
         return "" if found.get(name) is None else form.format(found[name] / unit)
 
+    steps = {
+        name: show(name, "{:.2f} s") + show(f"{name}_cpu", ", CPU {:.2f} s")
+        for name in ("predict", "new", "draws", "loo")
+    }
     cells = [
         *CASES[case],
         show("fit", "{:.2f} s"),
@@ -204,11 +268,13 @@ def row(case, found):
         show("pareto_k", "{:.2f}"),
         show("fit_memory", "{:.0f} MB", MEGABYTE),
         show("pickle", "{:.1f} MB", MEGABYTE),
-        show("predict", "{:.3f} s"),
-        show("new", "{:.3f} s"),
-        show("draws", "{:.2f} s"),
+        steps["predict"],
+        steps["new"],
+        steps["draws"],
         show("memory", "{:.0f} MB", MEGABYTE),
-        show("loo", "{:.2f} s"),
+        steps["loo"],
+        found.get("lme4", ""),
+        found.get("gpboost", ""),
         found["note"],
     ]
     return "| " + " | ".join(cells) + " |"
@@ -222,6 +288,8 @@ def parse():
     parser.add_argument("--star", metavar="CSV", help="mlmRev's data, instead of their shape")
     parser.add_argument("--repeats", type=int, default=8, help="fits that judge InstEval's")
     parser.add_argument("--no-loo", action="store_true", help="leave no rows out")
+    parser.add_argument("--lme4", action="store_true", help="time R's lme4, too")
+    parser.add_argument("--gpboost", metavar="PYTHON", help="time gpboost of this Python, too")
     parser.add_argument("--limit", type=float, default=900, help="seconds of a process")
     parser.add_argument("--measure", choices=CASES, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -239,7 +307,7 @@ def main():
     print(f"{os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}\n")
     print(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}")
     for case in given.only:
-        print(row(case, run_process(case, given)), flush=True)
+        print(row(case, {**run_process(case, given), **run_peers(case, given)}), flush=True)
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ def observe_cells(
 def _likelihood(design: Design, blocks: Blocks, layout: Layout) -> Blocked:
     """Return the likelihood of blocks, all coefficients given."""
     columns, count = np.eye(len(blocks.C)), float(design.log_counts[0])
-    return make_blocked(blocks, layout, columns, np.zeros(0), count, float(design.counts[0]))
+    return make_blocked(blocks, layout, columns, np.zeros(0), count)
 
 
 def _response(statistics: GroupedStatistics, scaling: Scaling) -> Float:

@@ -20,7 +20,7 @@ from skhbm._priors.distributions import find_distribution
 from skhbm._priors.prior import hierarchical_priors
 
 if TYPE_CHECKING:
-    from skhbm._design.design import Design, SampledFactor
+    from skhbm._design.design import Design, OtherFactor
     from skhbm._design.terms import Terms
     from skhbm._priors.prior import Priors
     from skhbm._statistics.grouped import GroupedStatistics
@@ -94,7 +94,7 @@ def _vector(name: str, priors: tuple[Any, ...], entries: tuple[str, ...], dim: s
 
 
 def _covariance(
-    design: Design, factor: Design | SampledFactor, tau: tuple[Any, ...], eta: float
+    design: Design, factor: Design | OtherFactor, tau: tuple[Any, ...], eta: float
 ) -> Any:
     """Return the covariance (q, q) of the effects of a factor, in working units."""
     if not factor.terms.varying:
@@ -105,7 +105,7 @@ def _covariance(
 
 
 def _scales(
-    design: Design, factor: Design | SampledFactor, priors: tuple[Any, ...], eta: float
+    design: Design, factor: Design | OtherFactor, priors: tuple[Any, ...], eta: float
 ) -> tuple[Any, Any]:
     """Return tau (q,) and the Cholesky factor of the correlations (q, q) of a factor.
 

@@ -129,6 +129,13 @@ def _check_residual_scale(
             "fit, or name the column of X that holds them in `group_features`."
         )
         raise ValueError(msg)
+    if estimator.residual_scale == "by_group" and len(factors) > 1:
+        msg = (
+            f"residual_scale='by_group' is for one grouping factor. Got {len(factors)}: "
+            f"{list(factors)}. Pass the groups whose residuals differ alone, or use "
+            "residual_scale='shared'."
+        )
+        raise ValueError(msg)
 
 
 def _feature_columns(estimator: Any) -> tuple[Int, Any]:

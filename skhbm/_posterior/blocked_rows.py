@@ -5,7 +5,8 @@ c = T_r'z_r - Y_i'b over the coefficients of the rest,
 
     Var[z'u] = sigma^2 (b'b + c'S^-1 c),    E[z'u] = z'T b_D (-w, 1),    derivation (24),
 
-b_D being M^-1 T'Z'D. The effects of a group that was not seen add z'Sigma z and nothing else.
+b_D being M^-1 T'Z'D. The effects of a group that was not seen have no part in these; they add
+z'Sigma z.
 """
 
 from __future__ import annotations
@@ -54,8 +55,8 @@ def row_moments(blocks, factor, inverse, spreads, T, rest, first, others, codes,
                 forward(factor.F[j], b)
             else:
                 n_used = whiten_level(blocks, factor, j, b, i, w, used, mark, n_used)
-        for a in range(q):
-            total += b[a] * b[a]
+            for a in range(q):
+                total += b[a] * b[a]
         at = 0
         for g in range(len(blocks.widths)):
             for a in range(blocks.widths[g]):
@@ -63,7 +64,6 @@ def row_moments(blocks, factor, inverse, spreads, T, rest, first, others, codes,
                 for d in range(a, blocks.widths[g]):
                     t += rest[g, d, a] * terms[i, at + d]
                 if codes[i, 1 + g] < 0:
-                    total += t * t
                     continue
                 r = where[i, g] + a
                 for c in range(m):

@@ -140,7 +140,10 @@ class BlockedEffects:
         return logdet, K
 
     def predictors(self, rows: RowTerms) -> tuple[Float, Float]:
-        """Return E and Var (n_rows, n_nodes) of x'w + z'u given each node."""
+        """Return E and Var (n_rows, n_nodes) of x'w + z'u given each node.
+
+        Effects of groups that were not seen are left out: see `new_variances`.
+        """
         mean, variance = np.empty((2, len(rows.fixed), len(self.nodes.sigma)))
 
         def fill(at: _AtNode, i: int) -> int:
@@ -149,6 +152,19 @@ class BlockedEffects:
 
         list(self._at_nodes(fill))
         return mean, variance
+
+    def new_variances(self, rows: RowTerms) -> Float:
+        """Return Var[z'u] (n_rows, n_nodes) of effects of groups that were not seen."""
+        out = np.zeros((len(rows.fixed), len(self.nodes.sigma)))
+        first = 0
+        for position, f in enumerate((self.layout.first, *self.layout.others)):
+            last = first + self.layout.widths[f] * (position > 0)
+            z = rows.terms[:, first:last] if position else rows.z
+            new = rows.codes[:, position] < 0
+            half = np.einsum("ia,sab->isb", z[new], self.nodes.roots[f], optimize=True)
+            out[new] += np.sum(half**2, axis=2) * self.nodes.sigma**2
+            first = last
+        return out
 
     def level_moments(self) -> list[LevelMoments]:
         """Return the moments of the effects of all factors over the nodes."""

@@ -38,14 +38,17 @@ def draw_jointly(posterior: Posterior, K: Float | None, z: Float) -> Float:
     """Draw working coefficients (n_draws, n_fixed) from standard normals z (n_draws, k).
 
     K (n_points, m, m) are the cross-products of the points, in the order of their numbers, or
-    None if they are to be computed.
+    None if they are to be computed. The draws are shifted to their mean, which is known up to
+    what nodes leave of it.
     """
     points = posterior.points
     assert points is not None, "there are several factors"
     first, which = _distinct(posterior)
     if K is None:
         K = joint_effects(posterior, all_nodes(posterior).some(first)).cross_products()
-    return draw_coefficients(points, K[which], posterior.residual_scales()[:, 0], z)
+    working = draw_coefficients(points, K[which], posterior.residual_scales()[:, 0], z)
+    center, _ = joint_effects(posterior).population_moments()
+    return working + (center - working.mean(axis=0))
 
 
 def _distinct(posterior: Posterior) -> tuple[Int, Int]:

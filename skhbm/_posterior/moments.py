@@ -53,6 +53,11 @@ def start_moments(posterior: Posterior) -> GroupMoments:
         effects = joint_effects(posterior)
         center, cov = effects.population_moments()
         levels, done = effects.level_moments(), np.ones(n_groups, dtype=bool)
+        # Means are those given the mean of the draws of the coefficients.
+        drawn = flat(posterior.working).mean(axis=0)
+        gain = np.linalg.lstsq(cov, drawn - center, rcond=None)[0]
+        levels = [level._replace(mean=level.mean + level.cross @ gain) for level in levels]
+        center = drawn
     else:
         working = flat(posterior.working)
         center = working.mean(axis=0)

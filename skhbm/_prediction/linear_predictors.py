@@ -77,7 +77,9 @@ def linear_predictors(posterior: Posterior, rows: Rows) -> Iterator[tuple[Int, F
         effects = joint_effects(posterior, all_nodes(posterior))
         for block in blocks(len(rows), max(1, WIDER // n_draws)):
             some = np.arange(len(rows))[block]
-            yield some, *effects.predictors(row_terms(posterior, rows[block]))
+            terms = row_terms(posterior, rows[block])
+            mean, variance = effects.predictors(terms)
+            yield some, mean, variance + effects.new_variances(terms)
         return
     design = posterior.design
     given = posterior.conditional_effects()

@@ -119,6 +119,10 @@ def _joint_variances(posterior: Posterior, rows: Rows) -> Float:
         mean, variance = effects.predictors(row_terms(posterior, rows[block]))
         center = mean @ weight
         out[block] = variance @ weight + (mean - center[:, None]) ** 2 @ weight
+    for f, cov in enumerate(posterior.covariances()):
+        new = rows.codes(f) < 0
+        z = posterior.design.scaling.features(rows.X[new], posterior.design.factors[f].terms)[1]
+        out[new] += np.einsum("ia,ab,ib->i", z, cov.mean(axis=0), z)
     return out
 
 

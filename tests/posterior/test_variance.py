@@ -7,6 +7,7 @@ import pytest
 from structures import EXPLICIT, STRUCTURES, draws_of, fit, rows_of
 
 from skhbm import HierarchicalNormalRegressor, Prior
+from skhbm._posterior.effect_draws import draw_effects, effect_blocks
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Slopes of .* vary, and so do the intercepts"),
@@ -161,9 +162,9 @@ def test_conditioning_keeps_up():
 def test_effects_are_the_same_however_few_are_drawn_at_a_time(block, monkeypatch):
     model = fit(rows_of(5), draws=13, tune=30, chains=3, varying_slopes="all")
     posterior = model._posterior
-    expected, table = posterior.effects(), model.bayesian_r2_
-    monkeypatch.setattr("skhbm._posterior.posterior.BLOCK", block)
-    again = np.concatenate([effects for _, effects in posterior.effect_blocks()])
+    expected, table = draw_effects(posterior)[0], model.bayesian_r2_
+    monkeypatch.setattr("skhbm._posterior.effect_draws.BLOCK", block)
+    again = np.concatenate([effects for _, [effects] in effect_blocks(posterior)])
     np.testing.assert_array_equal(again.reshape(expected.shape), expected)
     assert model.bayesian_r2_.equals(table)
 

@@ -55,10 +55,8 @@ STRUCTURES = {
     "slopes alone in one": {
         "varying_slopes": {"year": [0]}, "varying_intercept": {"year": False},
     },
-    "by group": {"residual_scale": "by_group"},
-    "by group, independent": {
-        "residual_scale": "by_group", "varying_slopes": {"year": [1]},
-        "priors": {"sigma": Prior("HalfNormal", sigma=2)},
+    "informative priors": {
+        "varying_slopes": {"year": [1]}, "priors": {"sigma": Prior("HalfNormal", sigma=2)},
     },
     "known": {"residual_scale": "known"},
     "known, slopes": {"residual_scale": "known", "varying_slopes": [0]},
@@ -68,7 +66,7 @@ TERMS = {
     "slopes in one": {"school": ["intercept", "x0"]},
     "slopes in both": {"school": ["intercept", "x0", "x1"], "year": ["intercept", "x1"]},
     "slopes alone in one": {"year": ["x0"]},
-    "by group, independent": {"year": ["intercept", "x1"]},
+    "informative priors": {"year": ["intercept", "x1"]},
     "known, slopes": {"school": ["intercept", "x0"], "year": ["intercept", "x0"]},
 }
 

@@ -98,7 +98,6 @@ SEVERAL_FACTORS = {
         "varying_intercept": {"town": False},
     },
     "no intercept": {"fit_intercept": False, "varying_slopes": {"town": [0]}},
-    "by group": {"residual_scale": "by_group", "varying_slopes": {"town": [0]}},
     "known errors": {"residual_scale": "known", "varying_slopes": {"school": [0]}},
 }
 
