@@ -28,8 +28,7 @@ from skhbm._sampling.proposals import Proposal
 from skhbm._sampling.psis import pareto_smooth, resample
 
 if TYPE_CHECKING:
-    from skhbm._density.evaluation import Evaluated
-    from skhbm._density.target import PointDensity, TargetDensity
+    from skhbm._density.target import Evaluated, PointDensity, TargetDensity
     from skhbm._types import Float, Int
 
 
@@ -222,8 +221,8 @@ def _at_mode(
     coordinates = HalfT(of_points.spreads, center[of_points.spreads])
     z, slope = coordinates.at_center(center)
     proposal = Proposal(z, root / slope[:, None], rng)
-    nothing = np.empty((0, len(z)))
-    return _Sample(of_points, coordinates, [proposal], [0], nothing, nothing[:, 0], None)
+    nothing = np.empty((0, len(z))), np.empty(0)
+    return _Sample(of_points, coordinates, [proposal], [0], *nothing, None)
 
 
 def _learn(sample: _Sample, weights: Float, rng: np.random.Generator) -> _Sample:
