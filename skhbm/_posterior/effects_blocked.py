@@ -359,10 +359,10 @@ class BlockedEffects:
             block = np.empty((len(where), self.layout.widths[f], self.layout.widths[f]))
             diagonal_blocks(self.blocks, at.inverse, where, block)
             of_rest.append(block)
-        of_rest.insert(self.layout.first, cov)
+        of_all = self.layout.in_users_order(cov, of_rest)
         b_D = self._split(*(np.moveaxis(part, -1, 0) for part in (first, rest)))
         out = []
-        for root, C, b in zip(self.nodes.roots, of_rest, b_D, strict=True):
+        for root, C, b in zip(self.nodes.roots, of_all, b_D, strict=True):
             T = root[i]
             Tb = np.einsum("ab,cjb->jac", T, b)
             half = Tb[:, :, :k] @ U.T
@@ -388,12 +388,11 @@ class BlockedEffects:
 
     def _split(self, first: Float, rest: Float) -> list[Float]:
         """Return coefficients (n, n_levels, q) of factors in the user's order."""
-        out = []
+        others = []
         for f, where in zip(self.layout.others, self.layout.where, strict=True):
             at = where[:, None] + np.arange(self.layout.widths[f])
-            out.append(rest[:, at])
-        out.insert(self.layout.first, first)
-        return out
+            others.append(rest[:, at])
+        return self.layout.in_users_order(first, others)
 
     def _runs(self) -> list[int]:
         """Return where runs of equal nodes begin, and their end."""
