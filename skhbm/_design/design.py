@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skhbm._design.blocks import first_factor, make_blocks
+from skhbm._design.blocks import Blocks, first_factor, make_blocks
 from skhbm._design.roots import make_parts
 from skhbm._design.scaling import make_scaling, spread_between
 from skhbm._inputs.levels import hashables
+from skhbm._inputs.packed import pack, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from skhbm._design.blocks import Blocks, Layout
+    from skhbm._design.blocks import Layout
     from skhbm._design.roots import Parts
     from skhbm._design.scaling import Scaling
     from skhbm._design.terms import Terms
@@ -76,10 +77,14 @@ class SeveralFactors:
     blocks: Blocks
     layout: Layout
 
-    def in_columns(self, columns: Float) -> Blocks:
-        """Return the blocks with other columns of fixed terms and response, per old (m, m')."""
-        return self.blocks.in_columns(columns)
+    def __getstate__(self) -> list[Any]:
+        return [self.factors, [pack(array) for array in self.blocks], self.layout]
 
+    def __setstate__(self, state: list[Any]) -> None:
+        factors, blocks, layout = state
+        values = factors, Blocks(*map(unpack, blocks)), layout
+        for name, value in zip(("factors", "blocks", "layout"), values, strict=True):
+            object.__setattr__(self, name, value)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Design:

@@ -14,6 +14,7 @@ import numpy as np
 from skhbm._inputs.arrays import as_errors, as_rows
 from skhbm._inputs.levels import Levels, as_factors, encode_levels, split_factors
 from skhbm._inputs.order import warn_of_order
+from skhbm._inputs.packed import pack, unpack
 from skhbm._inputs.rows import FitRows
 from skhbm._inputs.warning import warn
 from skhbm._statistics.cells import cells_of_rows, cells_of_table, distinct
@@ -220,6 +221,13 @@ class GroupedStatistics:
             # The error of `from_arrays` names arguments; this one names columns of the table.
             raise_fault(frame, columns)
             raise
+
+    def __getstate__(self) -> list[Any]:
+        return [pack(getattr(self, field.name)) for field in fields(self)]
+
+    def __setstate__(self, state: list[Any]) -> None:
+        for field, value in zip(fields(self), state, strict=True):
+            object.__setattr__(self, field.name, unpack(value))
 
     def __repr__(self) -> str:
         """Say how much there is, not what."""
