@@ -119,6 +119,11 @@ class Layout(NamedTuple):
     widths: tuple[int, ...]
     where: tuple[Int, ...]
 
+    def in_users_order[T](self, of_first: T, of_others: Sequence[T]) -> list[T]:
+        """Return what belongs to the factors, given in the order of elimination."""
+        parts = dict(zip((self.first, *self.others), (of_first, *of_others), strict=True))
+        return [parts[f] for f in range(len(parts))]
+
 
 class _Columns(NamedTuple):
     """Columns of Z or D in each cell.

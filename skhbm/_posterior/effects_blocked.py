@@ -354,15 +354,14 @@ class BlockedEffects:
         v = np.concatenate([-g, -self.nodes.sampled[i], [1.0]])
         half = np.linalg.inv(at.factor.F)
         cov = half.mT @ (np.eye(q) + spreads) @ half  # derivation (22)
-        of_rest = []
+        covariances = [cov] * len(self.nodes.roots)
         for f, where in zip(self.layout.others, self.layout.where, strict=True):
             block = np.empty((len(where), self.layout.widths[f], self.layout.widths[f]))
             diagonal_blocks(self.blocks, at.inverse, where, block)
-            of_rest.append(block)
-        of_rest.insert(self.layout.first, cov)
+            covariances[f] = block
         b_D = self._split(*(np.moveaxis(part, -1, 0) for part in (first, rest)))
         out = []
-        for root, C, b in zip(self.nodes.roots, of_rest, b_D, strict=True):
+        for root, C, b in zip(self.nodes.roots, covariances, b_D, strict=True):
             T = root[i]
             Tb = np.einsum("ab,cjb->jac", T, b)
             half = Tb[:, :, :k] @ U.T
@@ -388,11 +387,9 @@ class BlockedEffects:
 
     def _split(self, first: Float, rest: Float) -> list[Float]:
         """Return coefficients (n, n_levels, q) of factors in the user's order."""
-        out = []
+        out = [first] * len(self.layout.widths)
         for f, where in zip(self.layout.others, self.layout.where, strict=True):
-            at = where[:, None] + np.arange(self.layout.widths[f])
-            out.append(rest[:, at])
-        out.insert(self.layout.first, first)
+            out[f] = rest[:, where[:, None] + np.arange(self.layout.widths[f])]
         return out
 
     def _runs(self) -> list[int]:

@@ -64,7 +64,7 @@ def structures(request):
 def rows_for(structures):
     """Return rows of few groups: the oracle's covariances are dense."""
     rng = np.random.default_rng(29)
-    sizes = (5, 3, 2)[: len(structures)]
+    sizes = (3, 5, 4)[: len(structures)]
     errors = 0.3 if structures[0].known else None
     return make_several_factors_table(
         rng, random_codes(rng, 30, *sizes), 2, location=1, errors=errors
