@@ -46,7 +46,7 @@ LEARNABLE = 5
 LARGEST = 2000
 #: Points in three dimensions for so many draws, where an evaluation takes so many seconds, and
 #: how their number falls as it takes longer: a faster one makes for more points and less time.
-POINTS, DRAWS, SECONDS, FALL = 560, 4000, 0.0227, 0.42
+POINTS, DRAWS, SECONDS, FALL = 620, 4000, 0.0227, 0.42
 #: Points at most, and seconds of CPU that they may take, for so many draws.
 MOST, PATIENCE = 3000, 60.0
 #: Points at least: where evaluations are cheap, and where they are dear.
@@ -130,7 +130,7 @@ def make_plan(density: TargetDensity, n: int) -> Plan:
     if density.seconds == 0:
         return Plan(PILOT, pilot, n, ROUNDS, MORE_ROUNDS)
     # In more dimensions a smaller share of the points counts.
-    wanted = POINTS * (density.seconds / SECONDS) ** -FALL * (2 + density.n_dim) / 6
+    wanted = POINTS * (density.seconds / SECONDS) ** -FALL * (4 + density.n_dim) / 8
     wanted = min(wanted, MOST, PATIENCE / density.seconds)
     points = round(max(LEAST, min(wanted, ENOUGH), wanted * n / DRAWS))
     pilot = min(pilot, points // 2)

@@ -35,7 +35,7 @@ def test_no_integers_are_refused(model, call, value):
 
 PARAMETERS = {
     "residual_scale": (["foo", None, 3], "must be 'shared' or 'by_group' or 'known'. Got"),
-    "solver": (["advi", None], "must be 'nuts' or 'laplace'. Got"),
+    "solver": (["advi", None], "must be 'auto' or 'nuts' or 'laplace'. Got"),
     "new_groups": (["missing", None], "must be 'population' or 'error'. Got"),
     "draws": ([3, 0, -1, 50.0, "50", None, True], "must be an int of at least 4. Got"),
     "tune": ([0, -1, 50.0, None, True], "must be an int of at least 1. Got"),

@@ -20,7 +20,7 @@ pytestmark = [
 def test_diagnostics_have_their_keys(site_model):
     assert set(site_model.diagnostics_) == {
         "max_rhat", "max_rhat_parameter", "n_rhat_above", "n_parameters", "min_ess",
-        "min_ess_parameter", "n_divergences", "pareto_k", "seconds",
+        "min_ess_parameter", "n_divergences", "pareto_k", "n_points", "seconds", "solver",
     }  # fmt: skip
     assert 0 < site_model.diagnostics_["seconds"] < 600
     assert (
