@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skhbm._density.along_sigma_kernel import FIRST, HALF, STEP, VALUES, evaluate_lines
-from skhbm._density.evaluation import Evaluated, has_room
+from skhbm._density.evaluation import has_room
+from skhbm._density.target import Evaluated
 from skhbm._numba.threads import in_slices
 
 if TYPE_CHECKING:
-    from skhbm._density.hyperparameters import HyperparameterDensity
     from skhbm._density.target import PointDensity
     from skhbm._types import Float, Int
 
@@ -41,13 +41,13 @@ class AlongSigma:
         Where log sigma is looked for.
     """
 
-    density: HyperparameterDensity
+    density: Any
     guess: float
 
     @property
     def spreads(self) -> Int:
         """Positions of standard deviations that may be zero."""
-        return self.density.spreads
+        return np.asarray(self.density.spreads)
 
     @property
     def forms(self) -> Float:
@@ -58,7 +58,7 @@ class AlongSigma:
 
     def evaluate(self, x: Float, threads: int) -> Evaluated:
         """Evaluate the density at points (n, n_dim - 1)."""
-        density: Any = self.density
+        density = self.density
         likelihood, table = density.likelihood, density.table(gradient=False)
         m = len(likelihood.mean) + len(density.center) + 1
         x, logp = np.ascontiguousarray(x), np.empty(len(x))
@@ -108,9 +108,10 @@ def _draw(lines: Float, u: Float) -> tuple[Float, Float]:
     at = np.minimum(np.sum(cdf < wanted[:, None], axis=1), mass.shape[1] - 1)
     share = 1.0 - (cdf[rows, at] - wanted) / mass[rows, at]
     place = (at + share) / PARTS
-    node, a, b, c, d = at // PARTS, *spline.c
+    node = at // PARTS
+    a, b, c, d = spline.c[:, node, rows]
     t = place - node
-    logp = ((a[node, rows] * t + b[node, rows]) * t + c[node, rows]) * t + d[node, rows]
+    logp = ((a * t + b) * t + c) * t + d
     return lines[:, FIRST] + lines[:, STEP] * place, logp
 
 

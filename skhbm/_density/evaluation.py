@@ -6,10 +6,11 @@ Import this module inside functions, so that a process that only predicts does w
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from skhbm._density.target import Evaluated
 from skhbm._numba.jit import JIT, njit
 from skhbm._numba.pointers import call_density
 from skhbm._numba.threads import in_slices
@@ -19,39 +20,10 @@ if TYPE_CHECKING:
     from skhbm._types import Float, Int
 
 
-__all__ = ["Evaluated", "WholeVector", "has_room", "log_densities", "natural_values"]
+__all__ = ["WholeVector", "has_room", "log_densities", "natural_values"]
 
 #: Bytes of moments that are kept at most.
 MOMENTS = 2.5e8
-
-
-class Evaluated(NamedTuple):
-    """What is known of a density at n points; of some of it there may be nothing.
-
-    Attributes
-    ----------
-    logp : ndarray of shape (n,)
-        Log densities, -inf where they are not finite.
-    moments : ndarray of shape (n or 0, *moments_shape)
-        Moments of what is integrated out, given each point.
-    lines : ndarray of shape (n or 0, ...)
-        Log densities along the line of the residual scale: `skhbm._density.along_sigma`.
-    cross : ndarray of shape (n or 0, m, m)
-        Cross-products of the fixed terms and the response, given relative scales.
-    """
-
-    logp: Float
-    moments: Float
-    lines: Float
-    cross: Float
-
-    def take(self, chosen: Int) -> Evaluated:
-        """Return what is known of some points."""
-        return Evaluated(*(a[chosen] if len(a) == len(self.logp) else a[:0] for a in self))
-
-    def join(self, other: Evaluated) -> Evaluated:
-        """Return what is known of both sets of points."""
-        return Evaluated(*(np.concatenate(pair) for pair in zip(self, other, strict=True)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

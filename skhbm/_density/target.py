@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import ctypes
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from skhbm._density.evaluation import Evaluated
     from skhbm._types import Float, Int
 
-__all__ = ["PointDensity", "TargetDensity"]
+__all__ = ["Evaluated", "PointDensity", "TargetDensity"]
 
 
 class TargetDensity(Protocol):
@@ -71,6 +70,35 @@ class TargetDensity(Protocol):
         pointers = [a.ctypes.data_as(ctypes.POINTER(ctypes.c_double)) for a in (x, grad, logp)]
         self.callbacks()[0].ctypes(len(x), *pointers, table.ctypes.data)
         return float(logp[0]), grad
+
+
+class Evaluated(NamedTuple):
+    """What is known of a density at n points; of some of it there may be nothing.
+
+    Attributes
+    ----------
+    logp : ndarray of shape (n,)
+        Log densities, -inf where they are not finite.
+    moments : ndarray of shape (n or 0, *moments_shape)
+        Moments of what is integrated out, given each point.
+    lines : ndarray of shape (n or 0, ...)
+        Log densities along the line of the residual scale: `skhbm._density.along_sigma`.
+    cross : ndarray of shape (n or 0, m, m)
+        Cross-products of the fixed terms and the response, given relative scales.
+    """
+
+    logp: Float
+    moments: Float
+    lines: Float
+    cross: Float
+
+    def take(self, chosen: Int) -> Evaluated:
+        """Return what is known of some points."""
+        return Evaluated(*(a[chosen] if len(a) == len(self.logp) else a[:0] for a in self))
+
+    def join(self, other: Evaluated) -> Evaluated:
+        """Return what is known of both sets of points."""
+        return Evaluated(*(np.concatenate(pair) for pair in zip(self, other, strict=True)))
 
 
 class PointDensity(Protocol):

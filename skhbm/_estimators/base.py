@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from skhbm._design.design import Design
     from skhbm._posterior.posterior import Posterior
     from skhbm._priors.prior import Priors
-    from skhbm._sampling.draws import Watcher, Weights
+    from skhbm._sampling.draws import Draws, Watcher
+    from skhbm._sampling.solvers import Settings
     from skhbm._statistics.grouped import GroupedStatistics
     from skhbm._types import Float
 
@@ -121,12 +122,9 @@ class BaseHierarchicalEstimator(CallbackSupportMixin, BaseEstimator, ABC):
 
     @abstractmethod
     def _infer(
-        self, design: Design, priors: Priors, **settings: Any
-    ) -> tuple[Posterior, dict[str, Any], Weights | None]:
-        """Draw the posterior; return it, statistics of draws, and what weights were like.
-
-        The last is None if the draws have no weights.
-        """
+        self, design: Design, priors: Priors, settings: Settings
+    ) -> tuple[Posterior, Draws]:
+        """Draw the posterior; return it with the draws of the hyperparameters."""
 
     @abstractmethod
     def _set_response(self, posterior: Posterior) -> None:
@@ -415,33 +413,31 @@ class BaseHierarchicalEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         if hasattr(self, "_skl_callbacks"):
             watchers.append(ChainTasks(context, self.chains, total, estimator=self, **rows))
         with line:
-            posterior, sample_stats, weights = self._infer(
-                design, priors, **self._settings(watchers)
-            )
+            posterior, draws = self._infer(design, priors, self._settings(watchers))
             # Chains that do not move have not converged: their R-hat is infinite or NaN.
             with np.errstate(divide="ignore", invalid="ignore"):
-                diagnostics = diagnose(posterior, sample_stats["diverging"], weights)
-            fitted._set_fitted(posterior, statistics, priors, sample_stats)
+                diagnostics = diagnose(posterior, draws)
+            fitted._set_fitted(posterior, statistics, priors, draws.statistics)
             fitted.diagnostics_ = {**diagnostics, "seconds": time.perf_counter() - started}
             line.conclude(posterior.shape, fitted.diagnostics_)
         context.call_on_fit_task_end(
             estimator=self, reconstruction_attributes=lambda: vars(fitted), **rows
         )
 
-    def _settings(self, watchers: Sequence[Watcher]) -> dict[str, Any]:
+    def _settings(self, watchers: Sequence[Watcher]) -> Settings:
         """Return how to draw; a seed is taken from a generator of random numbers."""
         from skhbm._numba.threads import n_threads
+        from skhbm._sampling.solvers import Settings
 
-        return {
-            "seed": int(as_random_state(self.random_state).randint(2**31 - 1)),
-            "solver": self.solver,
-            "draws": self.draws,
-            "tune": self.tune,
-            "chains": self.chains,
-            "target_accept": float(self.target_accept),
-            "threads": n_threads(self.n_jobs, self.chains),
-            "watchers": watchers,
-        }
+        return Settings(
+            self.draws,
+            self.tune,
+            self.chains,
+            float(self.target_accept),
+            int(as_random_state(self.random_state).randint(2**31 - 1)),
+            n_threads(self.n_jobs, self.chains),
+            watchers,
+        )
 
     def _set_fitted(
         self,

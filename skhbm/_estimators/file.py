@@ -153,7 +153,9 @@ def _unpack(kind: type[Any], about: dict[str, Any], arrays: Arrays) -> Any:
     _set_columns(estimator, about["n_features_in"], about["feature_names_in"], statistics)
     origin = _origin(about["origin"], arrays, posterior, priors)
     estimator._set_fitted(posterior, statistics, priors, sample_stats, origin)
-    estimator.diagnostics_ = _diagnostics(about["diagnostics"])
+    # Files of versions before there was a choice do not name the solver.
+    solver = about["parameters"].get("solver", "nuts")
+    estimator.diagnostics_ = {"solver": solver, **_diagnostics(about["diagnostics"])}
     _set_requests(estimator, about["requests"])
     return estimator
 

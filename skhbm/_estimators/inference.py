@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from skhbm._density.assemble import make_density
 from skhbm._numba.threads import single_threaded_blas
@@ -13,17 +13,19 @@ if TYPE_CHECKING:
     from skhbm._design.design import Design
     from skhbm._posterior.posterior import Posterior
     from skhbm._priors.prior import Priors
-    from skhbm._sampling.draws import Weights
+    from skhbm._sampling.draws import Draws
+    from skhbm._sampling.solvers import Settings
 
 __all__ = ["infer"]
 
 
 def infer(
-    design: Design, priors: Priors, seed: int, solver: str, *, threads: int, **settings: Any
-) -> tuple[Posterior, dict[str, Any], Weights | None]:
-    """Draw from the posterior; return it with the statistics of draws and what weights were."""
+    design: Design, priors: Priors, solver: str, settings: Settings
+) -> tuple[Posterior, Draws]:
+    """Draw from the posterior; return it with the draws of the hyperparameters."""
+    seed, threads = settings.seed, settings.threads
     with single_threaded_blas():
         density = make_density(design, priors)
-        draws = draw(density, solver, seed=seed, threads=threads, **settings)
+        draws = draw(density, solver, settings)
         posterior = make_posterior(design, density, draws, seed, threads)
-    return posterior, draws.statistics, draws.weights
+    return posterior, draws

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from skhbm._design.design import Design
     from skhbm._posterior.posterior import Posterior
     from skhbm._priors.prior import Priors
-    from skhbm._sampling.draws import Weights
+    from skhbm._sampling.draws import Draws
+    from skhbm._sampling.solvers import Settings
     from skhbm._statistics.grouped import GroupedStatistics
     from skhbm._types import Float
 
@@ -77,12 +78,15 @@ class HierarchicalNormalRegressor(
         for the defaults.
     fit_intercept : bool, default=True
         Whether the population has an intercept.
-    solver : {"nuts", "laplace"}, default="nuts"
+    solver : {"auto", "nuts", "laplace"}, default="auto"
         How the posterior is computed. "nuts" samples it, in Markov chains. "laplace" draws from
         a Student-t distribution about its mode, and weights the draws by the posterior
         [6]_ [7]_: a fraction of the time, for searches and for very many groups. Pareto k in
         ``diagnostics_`` says whether the weights can be trusted; `tune` and `target_accept`
-        have no effect.
+        have no effect. "auto" is "nuts" with one grouping factor. With several it is "nuts" if
+        the chains are predicted to take less than a second of CPU, and "laplace" otherwise;
+        should its weights not be trusted, it is "nuts" if that takes less than a minute.
+        ``diagnostics_["solver"]`` says which one it was.
     draws : int, default=1000
         Posterior draws per chain.
     tune : int, default=1000
@@ -154,8 +158,9 @@ class HierarchicalNormalRegressor(
         column, or "group", or "group0", "group1", ... of several without names. Intercepts
         and correlations are those at x = 0, terms come in the order of the columns of X.
     diagnostics_ : dict
-        Largest R-hat, smallest effective sample size, number of divergences, seconds;
-        "pareto_k" of the weights of ``solver="laplace"`` or of :meth:`condition_on`, or None.
+        "solver" that made the draws; largest R-hat, smallest effective sample size, number of
+        divergences, seconds; "pareto_k" of the weights of "laplace" or of
+        :meth:`condition_on`, or None, and the number "n_points" of weights of "laplace".
     model_ : pymc.Model
         The model that is sampled, as a PyMC model of the groups' statistics.
     n_features_in_ : int
@@ -248,7 +253,7 @@ class HierarchicalNormalRegressor(
         residual_scale: str = "shared",
         priors: Any = None,
         fit_intercept: bool = True,
-        solver: str = "nuts",
+        solver: str = "auto",
         draws: int = 1000,
         tune: int = 1000,
         chains: int = 4,
@@ -302,14 +307,14 @@ class HierarchicalNormalRegressor(
         return resolve_priors(self.priors, design)
 
     def _infer(
-        self, design: Design, priors: Priors, **settings: Any
-    ) -> tuple[Posterior, dict[str, Any], Weights | None]:
+        self, design: Design, priors: Priors, settings: Settings
+    ) -> tuple[Posterior, Draws]:
         from skhbm._priors.pytensor_folder import ensure_folder
 
         ensure_folder()
         from skhbm._estimators.inference import infer
 
-        return infer(design, priors, **settings)
+        return infer(design, priors, self.solver, settings)
 
     def _set_response(self, posterior: Posterior) -> None:
         terms = posterior.design.terms

@@ -130,7 +130,8 @@ class ProgressLine:
         rhat = f"R-hat <= {diagnostics['max_rhat']:.3f}"
         bad = f"{diagnostics['n_divergences']} divergences"
         if diagnostics["pareto_k"] is not None:
-            rhat, bad = f"Pareto k {diagnostics['pareto_k']:.2f}", "no chains"
+            rhat = f"Pareto k {diagnostics['pareto_k']:.2f}"
+            bad = f"no chains (importance sampling, {diagnostics['n_points']} points)"
         self._screen.show(
             f"{shape[0]} x {shape[1]} draws in {diagnostics['seconds']:.1f} s: "
             f"{rhat}, ESS >= {diagnostics['min_ess']:.0f}, {bad}"

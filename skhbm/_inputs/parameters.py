@@ -30,7 +30,7 @@ __all__ = [
 
 _CHOICES = {
     "residual_scale": ("shared", "by_group", "known"),
-    "solver": ("nuts", "laplace"),
+    "solver": ("auto", "nuts", "laplace"),
     "new_groups": ("population", "error"),
 }
 #: What can be predicted: y with its residual noise, or its expectation given its group.

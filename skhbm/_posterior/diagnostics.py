@@ -12,7 +12,6 @@ from sklearn.exceptions import ConvergenceWarning
 from skhbm._design.identifiability import FAR
 from skhbm._inputs.warning import warn
 from skhbm._posterior.datatree import coordinates, hyperparameters
-from skhbm._sampling.laplace import PILOT
 from skhbm._sampling.psis import effective_size, good_k, told_apart
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from skhbm._design.scaling import Scaling
     from skhbm._design.terms import Terms
     from skhbm._posterior.posterior import Posterior
-    from skhbm._sampling.draws import Weights
+    from skhbm._sampling.draws import Draws
 
 __all__ = ["diagnose", "normal_scores", "rhat_and_bulk_ess", "warn_if_not_converged"]
 
@@ -30,15 +29,17 @@ RHAT = 1.01
 #: Effective draws that are enough for means and standard deviations, and the share of all draws
 #: that should be effective.
 ENOUGH, SHARE = 400, 0.1
+#: Share of points that count where weights are as they should be.
+COUNTING = 0.3
 
 
-def diagnose(posterior: Posterior, diverging: Any, weights: Weights | None) -> dict[str, Any]:
+def diagnose(posterior: Posterior, found: Draws) -> dict[str, Any]:
     """Return the worst rank-normalised R-hat and bulk ESS, and where, and divergences.
 
     All parameters are checked but the effects, which are drawn exactly. If draws were weighted,
     an effective sample size is no larger than what the weights of the draws make it.
     """
-    rhats, sizes = {}, {}
+    weights, rhats, sizes = found.weights, {}, {}
     for name, draws in _scalars(posterior):
         if np.ptp(draws) == 0:
             continue
@@ -50,14 +51,16 @@ def diagnose(posterior: Posterior, diverging: Any, weights: Weights | None) -> d
     worst = max(rhats, key=lambda name: np.nan_to_num(rhats[name], nan=np.inf))
     least = min(sizes, key=lambda name: np.nan_to_num(sizes[name], nan=0.0))
     return {
+        "solver": found.solver,
         "max_rhat": rhats[worst],
         "max_rhat_parameter": worst,
         "n_rhat_above": sum(not value <= RHAT for value in rhats.values()),
         "n_parameters": len(rhats),
         "min_ess": sizes[least],
         "min_ess_parameter": least,
-        "n_divergences": int(np.sum(diverging)),
+        "n_divergences": int(np.sum(found.statistics["diverging"])),
         "pareto_k": weights.k if weights else None,
+        "n_points": weights.n if weights else None,
     }
 
 
@@ -97,20 +100,28 @@ def warn_if_not_converged(
 
 
 def _warn_if_not_covered(diagnostics: dict[str, Any], n_draws: int) -> None:
-    """Warn if the proposals of `solver="laplace"` do not cover the posterior."""
-    k, threshold = diagnostics["pareto_k"], good_k(n_draws + PILOT)
-    size = f"effective sample size is {diagnostics['min_ess']:.0f} of {n_draws} draws"
+    """Warn if the proposals of importance sampling do not cover the posterior, or are few."""
+    k, n_points, size = (diagnostics[name] for name in ("pareto_k", "n_points", "min_ess"))
+    threshold, least = good_k(n_points), diagnostics["min_ess_parameter"]
+    found = f"effective sample size is {size:.0f} of {n_draws} draws"
+    if k <= threshold and size >= min(ENOUGH, SHARE * n_draws):
+        return
+    if k <= threshold and size >= COUNTING * n_points:
+        warn(
+            f"The smallest {found} ({least}): evaluations of this posterior take long, and "
+            f"{n_points} points were evaluated. More `draws` have more of them.",
+            ConvergenceWarning,
+        )
+        return
     if k > threshold:
         written, bound = told_apart(k, threshold)
-        found = f"Pareto k is {written}, above {bound}, and the smallest {size}"
-    elif diagnostics["min_ess"] < min(ENOUGH, SHARE * n_draws):
-        found = f"The smallest {size}"
+        found = f"Pareto k is {written}, above {bound}, and the smallest {found}"
     else:
-        return
+        found = f"The smallest {found}"
     warn(
-        f"{found} ({diagnostics['min_ess_parameter']}). The shape of this posterior is hard to "
-        "approximate for solver='laplace': a part of it may have too few draws, or none. Use "
-        "solver='nuts'.",
+        f"{found} ({least}). The shape of this posterior is hard to approximate by importance "
+        "sampling: a part of it may have too few draws, or none. Use solver='nuts', though it "
+        "may take minutes, or let fewer slopes vary.",
         ConvergenceWarning,
     )
 

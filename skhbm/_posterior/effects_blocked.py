@@ -354,15 +354,14 @@ class BlockedEffects:
         v = np.concatenate([-g, -self.nodes.sampled[i], [1.0]])
         half = np.linalg.inv(at.factor.F)
         cov = half.mT @ (np.eye(q) + spreads) @ half  # derivation (22)
-        of_rest = []
+        covariances = [cov] * len(self.nodes.roots)
         for f, where in zip(self.layout.others, self.layout.where, strict=True):
             block = np.empty((len(where), self.layout.widths[f], self.layout.widths[f]))
             diagonal_blocks(self.blocks, at.inverse, where, block)
-            of_rest.append(block)
-        of_all = self.layout.in_users_order(cov, of_rest)
+            covariances[f] = block
         b_D = self._split(*(np.moveaxis(part, -1, 0) for part in (first, rest)))
         out = []
-        for root, C, b in zip(self.nodes.roots, of_all, b_D, strict=True):
+        for root, C, b in zip(self.nodes.roots, covariances, b_D, strict=True):
             T = root[i]
             Tb = np.einsum("ab,cjb->jac", T, b)
             half = Tb[:, :, :k] @ U.T
@@ -388,11 +387,10 @@ class BlockedEffects:
 
     def _split(self, first: Float, rest: Float) -> list[Float]:
         """Return coefficients (n, n_levels, q) of factors in the user's order."""
-        others = []
+        out = [first] * len(self.layout.widths)
         for f, where in zip(self.layout.others, self.layout.where, strict=True):
-            at = where[:, None] + np.arange(self.layout.widths[f])
-            others.append(rest[:, at])
-        return self.layout.in_users_order(first, others)
+            out[f] = rest[:, where[:, None] + np.arange(self.layout.widths[f])]
+        return out
 
     def _runs(self) -> list[int]:
         """Return where runs of equal nodes begin, and their end."""

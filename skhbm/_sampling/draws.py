@@ -29,10 +29,13 @@ class Weights(NamedTuple):
     spread : ndarray of shape (n,)
         How uncertain weights make means over the draws that were chosen: see
         `skhbm._sampling.psis.resample`.
+    n : int
+        Number of points that had weights.
     """
 
     k: float
     spread: Float
+    n: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,6 +47,8 @@ class Draws:
     values : ndarray of shape (n_chains, n_draws, n_dim)
         Natural values, in the order of the density.
     statistics : dict of ndarray of shape (n_chains, n_draws)
+    solver : {"nuts", "laplace"}
+        What made the draws.
     moments : ndarray of shape (n_chains * n_draws, *moments_shape) or None
         Moments of what is integrated out, if the solver has kept them: see
         `skhbm._density.evaluation`.
@@ -58,6 +63,7 @@ class Draws:
 
     values: Float
     statistics: dict[str, NDArray[Any]]
+    solver: str
     moments: Float | None = None
     weights: Weights | None = None
     points: Int | None = None

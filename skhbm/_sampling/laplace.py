@@ -28,8 +28,7 @@ from skhbm._sampling.proposals import Proposal
 from skhbm._sampling.psis import pareto_smooth, resample
 
 if TYPE_CHECKING:
-    from skhbm._density.evaluation import Evaluated
-    from skhbm._density.target import PointDensity, TargetDensity
+    from skhbm._density.target import Evaluated, PointDensity, TargetDensity
     from skhbm._types import Float, Int
 
 
@@ -45,11 +44,13 @@ GOOD_K, GOOD_SHARE = 0.5, 0.5
 LEARNABLE = 5
 #: Parameters at most: the time for a matrix of curvatures grows with their cube.
 LARGEST = 2000
-#: Points in three dimensions where an evaluation takes this many seconds, and how their number
-#: falls as it takes longer: a faster evaluation makes for more points and less time.
-POINTS, SECONDS, FALL = 560, 0.0227, 0.42
-#: Points at least and at most, and seconds of CPU that more than the least may take.
-LEAST, MOST, PATIENCE = 64, 3000, 60.0
+#: Points in three dimensions for so many draws, where an evaluation takes so many seconds, and
+#: how their number falls as it takes longer: a faster one makes for more points and less time.
+POINTS, DRAWS, SECONDS, FALL = 560, 4000, 0.0227, 0.42
+#: Points at most, and seconds of CPU that they may take, for so many draws.
+MOST, PATIENCE = 3000, 60.0
+#: Points at least: where evaluations are cheap, and where they are dear.
+ENOUGH, LEAST = 256, 64
 
 
 class Plan(NamedTuple):
@@ -130,7 +131,8 @@ def make_plan(density: TargetDensity, n: int) -> Plan:
         return Plan(PILOT, pilot, n, ROUNDS, MORE_ROUNDS)
     # In more dimensions a smaller share of the points counts.
     wanted = POINTS * (density.seconds / SECONDS) ** -FALL * (2 + density.n_dim) / 6
-    points = round(np.clip(min(wanted, PATIENCE / density.seconds), LEAST, MOST))
+    wanted = min(wanted, MOST, PATIENCE / density.seconds)
+    points = round(max(LEAST, min(wanted, ENOUGH), wanted * n / DRAWS))
     pilot = min(pilot, points // 2)
     return Plan(pilot, pilot, points - pilot, 3, 1)
 
@@ -186,7 +188,7 @@ def _resample(
         found.take(chosen).moments,
         numbers,
         found.take(points).cross,
-        Weights(k, spread),
+        Weights(k, spread, len(weights)),
     )
 
 
@@ -219,8 +221,8 @@ def _at_mode(
     coordinates = HalfT(of_points.spreads, center[of_points.spreads])
     z, slope = coordinates.at_center(center)
     proposal = Proposal(z, root / slope[:, None], rng)
-    nothing = np.empty((0, len(z)))
-    return _Sample(of_points, coordinates, [proposal], [0], nothing, nothing[:, 0], None)
+    nothing = np.empty((0, len(z))), np.empty(0)
+    return _Sample(of_points, coordinates, [proposal], [0], *nothing, None)
 
 
 def _learn(sample: _Sample, weights: Float, rng: np.random.Generator) -> _Sample:

@@ -174,4 +174,4 @@ def _extract(trace: Any, draws: int) -> Draws:
     all_values = np.stack(values)
     stacked = {name: np.stack(v) for name, v in statistics.items()}
     stacked["logp"] = stacked["logp"] - all_values[:, :, -1]
-    return Draws(all_values[:, :, :-1], stacked)
+    return Draws(all_values[:, :, :-1], stacked, "nuts")

@@ -1,8 +1,8 @@
-"""Draws from a density by one of the solvers: a start, what must be compiled, and the run."""
+"""Draws from a density by one of the solvers: which one, what must be compiled, and the run."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from skhbm._numba.threads import COMPILING
 from skhbm._sampling.draws import Draws
 from skhbm._sampling.laplace import laplace
 from skhbm._sampling.nuts import JITTER, prepare, sample
+from skhbm._sampling.psis import good_k
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,47 +19,66 @@ if TYPE_CHECKING:
     from skhbm._sampling.draws import Watcher
     from skhbm._types import Float
 
-__all__ = ["draw"]
+__all__ = ["Settings", "draw"]
+
+#: Gradients that a draw of NUTS takes, and what a gradient costs in units of a value.
+GRADIENTS, GRADIENT = 5.5, 2.6
+#: Seconds of CPU that chains may take by "auto": at once, and where weights are not reliable.
+CHEAP, AFFORDABLE = 1.0, 60.0
 
 
-def draw(
-    density: TargetDensity,
-    solver: str,
-    *,
-    draws: int,
-    tune: int,
-    chains: int,
-    target_accept: float,
-    seed: int,
-    threads: int,
-    watchers: Sequence[Watcher] = (),
-) -> Draws:
-    """Draw from a density by "nuts" or "laplace"."""
-    if solver == "laplace":
-        density = density.in_logs()
+class Settings(NamedTuple):
+    """How to draw, as in the parameters of the estimator."""
+
+    draws: int
+    tune: int
+    chains: int
+    target_accept: float
+    seed: int
+    threads: int
+    watchers: Sequence[Watcher] = ()
+
+
+def draw(density: TargetDensity, solver: str, settings: Settings) -> Draws:
+    """Draw from a density by "nuts" or "laplace", or by "auto", which chooses.
+
+    What chains cost is predicted, not measured: a seed gives the same draws everywhere.
+    """
+    n_gradients = settings.chains * (settings.tune + settings.draws) * GRADIENTS
+    seconds = n_gradients * GRADIENT * density.seconds
+    if solver == "nuts" or (solver == "auto" and seconds < CHEAP):
+        return _sample(density, settings)
+    found = _weight(density.in_logs(), settings)
+    weights: Any = found.weights
+    if solver == "auto" and weights.k > good_k(weights.n) and seconds < AFFORDABLE:
+        return _sample(density, settings)
+    for watcher in settings.watchers:
+        watcher([settings.tune + settings.draws] * settings.chains, 0)
+    return found
+
+
+def _sample(density: TargetDensity, settings: Settings) -> Draws:
+    """Run chains."""
+    with COMPILING:
+        _finite_start(density)
+        model = prepare(density)
+    accept = density.acceptance(settings.target_accept)
+    return sample(model, **settings._replace(target_accept=accept)._asdict())
+
+
+def _weight(density: TargetDensity, settings: Settings) -> Draws:
+    """Draw by importance sampling."""
     with COMPILING:
         start = _finite_start(density)
-        model = prepare(density) if solver == "nuts" else None
-    if solver == "nuts":
-        return sample(
-            model,
-            draws=draws,
-            tune=tune,
-            chains=chains,
-            target_accept=density.acceptance(target_accept),
-            seed=seed,
-            threads=threads,
-            watchers=watchers,
-        )
+    n = settings.chains * settings.draws
     # A weight that is too small for a double is zero, whatever errors a user has raised.
     with np.errstate(under="ignore"):
-        found = laplace(density, start, n=chains * draws, seed=seed, threads=threads)
-    for watcher in watchers:
-        watcher([tune + draws] * chains, 0)
-    logp = found.logp.reshape(chains, draws)
+        found = laplace(density, start, n=n, seed=settings.seed, threads=settings.threads)
+    shape = settings.chains, settings.draws
     return Draws(
-        found.values.reshape(chains, draws, -1),
-        {"logp": logp, "diverging": np.zeros(logp.shape, bool)},
+        found.values.reshape(*shape, -1),
+        {"logp": found.logp.reshape(shape), "diverging": np.zeros(shape, bool)},
+        "laplace",
         found.moments if found.moments.size else None,
         found.weights,
         found.points,
