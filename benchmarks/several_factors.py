@@ -144,6 +144,7 @@ def measure(case, given):
     new = np.where(unseen, known + 10**9, known)
     for name, labels in (("predict", known), ("new", new)):
         found[name], found[f"{name}_cpu"] = timed(partial(predict, model, rows, labels))
+    print(MARK + json.dumps(found), flush=True)
     found["draws"], found["draws_cpu"] = timed(lambda: model.posterior_)
     found["memory"] = peak()
     print(MARK + json.dumps(found), flush=True)
