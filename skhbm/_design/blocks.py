@@ -313,7 +313,7 @@ def _of_levels(sums: _Sums, layout: Layout) -> tuple[Int, Int, Float]:
             rows.append(row)
             columns.append(where[level] + b)
             values.append(products[:, :, b])
-    row, column, value = map(np.concatenate, (rows, columns, values))
+    row, column, value = np.concatenate(rows), np.concatenate(columns), np.concatenate(values)
     order = np.lexsort((column, row))
     n_first = len(sums.statistics.factors[layout.first])
     return _starts(row, n_first), column[order], np.ascontiguousarray(value[order])
@@ -340,8 +340,8 @@ def _gram(sums: _Sums, layout: Layout, n: int) -> tuple[Int, Int, Int, Float]:
             n_pairs += len(later)
     row = np.concatenate(rows)
     order = np.argsort(row, kind="stable")
-    entries = [np.concatenate(parts)[order] for parts in (columns, pair)]
-    return _starts(row, n), *entries, np.concatenate(values)
+    column, of_pair = np.concatenate(columns)[order], np.concatenate(pair)[order]
+    return _starts(row, n), column, of_pair, np.concatenate(values)
 
 
 def _pairs(sums: _Sums, layout: Layout, g: int, h: int) -> tuple[Float, Int, Int, Any]:

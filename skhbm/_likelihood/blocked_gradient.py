@@ -4,7 +4,7 @@ By Fisher's identity the derivative of a log density, all effects integrated out
 posterior mean of the derivative given the effects. With C = M^-1, b = C T'Z'D and
 -F / 2 the derivative in K, that in the relative covariance of a factor is
 
-    -1/2 T^-T (sum_k (I - C_kk) - sum_k b_k F b_k') T^-1,    derivation (23),
+    -1/2 T^-T (sum_k (I - C_kk) - sum_k b_k F b_k') T^-1,    derivation (12),
 
 with the sums over its levels k, of which the diagonal blocks C_kk (q, q) are needed only.
 """
@@ -82,7 +82,7 @@ def inverse_entry(blocks, inverse, r, c):
 
 @njit(**JIT_INNER)
 def through_root(T, gap, out):
-    """Fill out (q, q) with -T^-T gap T^-1 / 2; return the trace of gap: derivation (23).
+    """Fill out (q, q) with -T^-T gap T^-1 / 2; return the trace of gap: derivation (12).
 
     T is lower triangular.
     """

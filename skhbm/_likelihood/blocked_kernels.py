@@ -12,7 +12,7 @@ diagonal, and u = sigma T v for v ~ N(0, I), in the order of `skhbm._design.bloc
     K   = D'D - sum_i G_i'G_i - H'H,    log|M| = 2 sum log diag F_i + 2 sum log diag L,
 
 i being the levels of the first factor, N_i the cross-products of its terms and those of the
-rest r: derivation (19) to (21). S is made row by row and reduced by the sparse columns of L
+rest r: derivation (11). S is made row by row and reduced by the sparse columns of L
 that reach the row (up-looking). What is right of the sparse columns is dense, and LAPACK's.
 """
 
@@ -136,7 +136,7 @@ def factorise(blocks, addresses, T, rest, factor, K):
         half += np.log(factor.L[j, j])
     solve(blocks, addresses, factor, factor.H, False)
     subtract_squares(blocks, addresses.dgemm, factor, K)
-    return 2.0 * half  # derivation (21)
+    return 2.0 * half  # derivation (11)
 
 
 @njit(**JIT_INNER)
@@ -154,7 +154,7 @@ def within_range(T, rest):
 
 @njit(**JIT_INNER)
 def eliminate(blocks, T, rest, factor):
-    """Fill F, Y and G of all levels of the first factor; return sum log diag F: (19)."""
+    """Fill F, Y and G of all levels of the first factor; return sum log diag F: (11)."""
     J, q, m = blocks.E.shape
     F, Y, G = factor.F, factor.Y, factor.G
     W, t = np.empty((q, q)), np.empty(q)
@@ -221,7 +221,7 @@ def reduce_response(blocks, rest, factor):
 
 @njit(**JIT_INNER)
 def gram_entry(blocks, rest, e, row):
-    """Return the entry e of T_r'Z_r'Z_r T_r, in a row: derivation (20)."""
+    """Return the entry e of T_r'Z_r'Z_r T_r, in a row: derivation (11)."""
     column, pair = blocks.gram_column[e], blocks.gram_pair[e]
     f, a = blocks.factor[row], blocks.term[row]
     g, b = blocks.factor[column], blocks.term[column]
@@ -236,7 +236,7 @@ def gram_entry(blocks, rest, e, row):
 
 @njit(**JIT_INNER)
 def make_tail(blocks, rest, factor):
-    """Fill the dense part of S, lower triangle, before sparse columns reduce it: (20)."""
+    """Fill the dense part of S, lower triangle, before sparse columns reduce it: (11)."""
     n_head = len(factor.diagonal)
     S, Y = factor.L, factor.Y
     n, q = len(S), Y.shape[1]
@@ -355,7 +355,7 @@ def solve_tail(addresses, factor, B, transposed):
 
 @njit(**JIT_INNER)
 def subtract_squares(blocks, dgemm, factor, K):
-    """Fill K with D'D less the squares of G and H: derivation (21)."""
+    """Fill K with D'D less the squares of G and H: derivation (11)."""
     J, q, m = factor.G.shape
     K[:] = blocks.C
     products = np.empty((m, m))
@@ -452,7 +452,7 @@ def level_spreads(blocks, factor, inverse, spreads):
 
 @njit(**JIT)
 def level_covariances(blocks, factor, inverse, cov):
-    """Fill cov (J, q, q) with F_i^-T (I + Y_i S^-1 Y_i') F_i^-1: derivation (22)."""
+    """Fill cov (J, q, q) with F_i^-T (I + Y_i S^-1 Y_i') F_i^-1: derivation (12)."""
     J, q, _ = cov.shape
     level_spreads(blocks, factor, inverse, cov)
     for i in range(J):

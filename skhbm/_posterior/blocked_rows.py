@@ -3,7 +3,7 @@
 With b = F_i^-1 T_0'z_0 for the level i of a row in the first factor, and the sparse vector
 c = T_r'z_r - Y_i'b over the coefficients of the rest,
 
-    Var[z'u] = sigma^2 (b'b + c'S^-1 c),    E[z'u] = z'T b_D (-w, 1),    derivation (24),
+    Var[z'u] = sigma^2 (b'b + c'S^-1 c),    E[z'u] = z'T b_D (-w, 1),    derivation (12),
 
 b_D being M^-1 T'Z'D. The effects of a group that was not seen have no part in these; they add
 z'Sigma z.

@@ -294,7 +294,7 @@ class BlockedEffects:
         return np.hstack([-g, -nodes.sampled, np.ones((len(w), 1))])
 
     def _of_rows(self, at: _AtNode, rows: RowTerms) -> tuple[Float, Float]:
-        """Return Var[z'u] over sigma^2 (n_rows,), and z'T b_D (n_rows, m): derivation (24)."""
+        """Return Var[z'u] over sigma^2 (n_rows,), and z'T b_D (n_rows, m): derivation (12)."""
         from skhbm._posterior.blocked_rows import row_moments
 
         assert at.solved is not None
@@ -353,7 +353,7 @@ class BlockedEffects:
         k, q = len(g), spreads.shape[1]
         v = np.concatenate([-g, -self.nodes.sampled[i], [1.0]])
         half = np.linalg.inv(at.factor.F)
-        cov = half.mT @ (np.eye(q) + spreads) @ half  # derivation (22)
+        cov = half.mT @ (np.eye(q) + spreads) @ half  # derivation (12)
         covariances = [cov] * len(self.nodes.roots)
         for f, where in zip(self.layout.others, self.layout.where, strict=True):
             block = np.empty((len(where), self.layout.widths[f], self.layout.widths[f]))
