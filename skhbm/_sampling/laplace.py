@@ -25,7 +25,7 @@ from skhbm._sampling.draws import Weights
 from skhbm._sampling.half_t import HalfT
 from skhbm._sampling.mode import find_mode
 from skhbm._sampling.proposals import Proposal
-from skhbm._sampling.psis import pareto_smooth, resample
+from skhbm._sampling.psis import good_k, pareto_smooth, resample
 
 if TYPE_CHECKING:
     from skhbm._density.target import Evaluated, PointDensity, TargetDensity
@@ -38,6 +38,8 @@ __all__ = ["PILOT", "Plan", "Weighted", "laplace", "make_plan"]
 PILOT, PILOT_BY_DIMENSION = 500, 50
 #: How often the proposal is learned anew at the most: from pilots, and from all draws.
 ROUNDS, MORE_ROUNDS = 4, 3
+#: How often it is learned from pilots where evaluations are dear; from all draws it is once.
+FEW_ROUNDS = 3
 #: A proposal is good enough with k below, and with an effective share of draws above these.
 GOOD_K, GOOD_SHARE = 0.5, 0.5
 #: Effective draws for each dimension that a covariance can be learned from.
@@ -66,6 +68,8 @@ class Plan(NamedTuple):
         Points of the final proposal.
     rounds, more_rounds : int
         How often a proposal is learned from pilots, and from all points.
+    good_k : float
+        Pareto k below which no more rounds are worth their time.
     """
 
     first: int
@@ -73,6 +77,7 @@ class Plan(NamedTuple):
     points: int
     rounds: int
     more_rounds: int
+    good_k: float
 
 
 class Weighted(NamedTuple):
@@ -128,13 +133,13 @@ def make_plan(density: TargetDensity, n: int) -> Plan:
     """
     pilot = max(PILOT, PILOT_BY_DIMENSION * density.n_dim)
     if density.seconds == 0:
-        return Plan(PILOT, pilot, n, ROUNDS, MORE_ROUNDS)
+        return Plan(PILOT, pilot, n, ROUNDS, MORE_ROUNDS, GOOD_K)
     # In more dimensions a smaller share of the points counts.
     wanted = POINTS * (density.seconds / SECONDS) ** -FALL * (4 + density.n_dim) / 8
     wanted = min(wanted, MOST, PATIENCE / density.seconds)
     points = round(max(LEAST, min(wanted, ENOUGH), wanted * n / DRAWS))
     pilot = min(pilot, points // 2)
-    return Plan(pilot, pilot, points - pilot, 3, 1)
+    return Plan(pilot, pilot, points - pilot, FEW_ROUNDS, 1, good_k(points))
 
 
 def laplace(
@@ -161,7 +166,7 @@ def laplace(
     weights, k = sample.weights()
     for _ in range(plan.more_rounds):
         # All draws may show of the tails what pilots could not see.
-        if k < GOOD_K or 1.0 / np.sum(weights**2) < LEARNABLE * len(start):
+        if k < plan.good_k or 1.0 / np.sum(weights**2) < LEARNABLE * len(start):
             break
         sample = _extend(_learn(sample, weights, rng), plan.points, threads)
         weights, k = sample.weights()
@@ -201,7 +206,7 @@ def _learn_proposal(
     for _ in range(plan.rounds):
         weights, k = sample.weights()
         share = 1.0 / np.sum(weights**2) / len(weights)
-        if (k < GOOD_K and share > GOOD_SHARE) or share * plan.pilot < LEARNABLE * d:
+        if (k < plan.good_k and share > GOOD_SHARE) or share * plan.pilot < LEARNABLE * d:
             break
         if len(weights) < plan.pilot:
             sample = _extend(sample, plan.pilot - len(weights), threads)
