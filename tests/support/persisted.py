@@ -54,7 +54,6 @@ STRUCTURES = {
     ),
     "weights": ({}, {**ONE, "sample_weight": np.linspace(0, 2, N)}),
     "two factors": ({"varying_slopes": {"school": [0], "town": "all"}}, TWO),
-    "two factors, by group": (BY_GROUP, TWO),
     "two factors, known errors": ({"residual_scale": "known"}, {**TWO, "y_err": ERRORS}),
 }
 
