@@ -104,11 +104,12 @@ def large():
 
 @pytest.mark.parametrize("unit", ["row", "school", "town"])
 def test_arviz_agrees(large, unit):
+    """Of 4000 draws with several factors every fourth is taken."""
     model, rows = large
     actual = model.loo(*rows, unit=unit)
-    tree = model.log_likelihood(*rows, unit=unit)
+    tree = model.log_likelihood(*rows, unit=unit).isel(draw=slice(None, None, 4))
     assert tree["log_likelihood"]["y"].dims == ("chain", "draw", unit)
-    efficiency = min(1.0, model.diagnostics_["min_ess"] / 4000)
+    efficiency = min(1.0, model.diagnostics_["min_ess"] / 1000)
     expected = arviz_stats.loo(tree, pointwise=True, reff=efficiency)
     if unit == "row":
         # ArviZ's ratios condition on all drawn effects, and some of them are large.
@@ -123,6 +124,9 @@ def test_arviz_agrees(large, unit):
 def test_levels_left_out_equal_refits(large, unit):
     model, (X, y, groups) = large
     left_out = model.loo(X, y, groups, unit=unit).elpd_i.to_numpy()
+    tree = model.log_likelihood(X, y, groups, unit=unit).isel(draw=slice(None, None, 4))
+    inverse = np.exp(-tree["log_likelihood"]["y"].to_numpy())
+    error = mcse(inverse / inverse.mean(axis=(0, 1)))
     for level in (0, 3):
         inside = (groups[unit] == model.groups_[unit][level]).to_numpy()
         kept = X[~inside], y[~inside], groups[~inside]
@@ -136,7 +140,7 @@ def test_levels_left_out_equal_refits(large, unit):
             densities[-1] -= dense_log_density((y - mean)[~inside], rest)
         expected = log_mean_exp(np.array(densities))
         share = np.exp(densities - expected).reshape(4, -1, 1)
-        assert abs(left_out[level] - expected) <= 6 * mcse(share)[0]
+        assert abs(left_out[level] - expected) <= 6 * np.hypot(mcse(share)[0], error[level])
 
 
 @pytest.fixture(scope="module")
