@@ -68,6 +68,12 @@ class RowTerms(NamedTuple):
     z: Float
     terms: Float
 
+    def some(self, which: slice) -> RowTerms:
+        """Return some of the rows."""
+        where = self.where[which]
+        fixed, z, terms = (array[which] for array in (self.fixed, self.z, self.terms))
+        return RowTerms(fixed, self.codes[which], where, z, terms)
+
 
 class ConditionalEffects(Protocol):
     """The effects u that were integrated out, given values of what was not.

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from scipy.special import ndtri
 
-from skhbm._likelihood.interface import RowTerms
 from skhbm._posterior.nodes import condensed
 from skhbm._posterior.shrinkage import (
     coefficient_sds,
@@ -143,4 +142,4 @@ def _components(
     effects = given_draws(posterior)
     rows = level_terms(posterior, which.factor, fixed, varying)
     for block in blocks(n_groups, block_size(posterior)):
-        yield block, *effects.predictors(RowTerms(*(array[block] for array in rows)))
+        yield block, *effects.predictors(rows.some(block))
