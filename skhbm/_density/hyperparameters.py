@@ -280,7 +280,7 @@ def make_hyperparameters(
         HIERARCHICAL: hierarchical_priors(design),
         KNOWN: [],
     }[kind]
-    tau = _tau_of_all(design, priors)
+    tau = tuple(prior for of_factor in priors.tau for prior in of_factor)
     factors = _lay_out([factor.terms for factor in design.factors])
     address, parameters = as_table([*tau, *scales, *coefficients.priors])
     transforms = [compiled_prior(prior).transform for prior in coefficients.priors]
@@ -307,13 +307,6 @@ def make_hyperparameters(
         basis,
         priors,
     )
-
-
-def _tau_of_all(design: Design, priors: Priors) -> tuple[Prior, ...]:
-    """Return the priors of the standard deviations of all factors, in the user's order."""
-    by_factor = [tau for tau, _ in priors.others]
-    by_factor.insert(design.integrated, priors.tau)
-    return tuple(prior for of_factor in by_factor for prior in of_factor)
 
 
 def _lay_out(terms: Sequence[Terms]) -> Any:

@@ -33,8 +33,10 @@ def build_model(design: Design, priors: Priors, statistics: GroupedStatistics) -
     with pm.Model(coords=_coords(design)) as model:
         natural = _population(design, priors)
         sigma = pt.atleast_1d(_residual_scale(design, priors)) / design.scaling.y_scale
-        of_factors = zip(design.factors, _by_factor(design, priors), strict=True)
-        covs = [_covariance(design, factor, *prior) for factor, prior in of_factors]
+        covs = [
+            _covariance(design, factor, tau, priors.eta)
+            for factor, tau in zip(design.factors, priors.tau, strict=True)
+        ]
         coefficients = make_coefficients(design, priors)
         working = coefficients.shift + (coefficients.matrix * natural).sum(axis=1)
         if design.others:
@@ -42,13 +44,6 @@ def build_model(design: Design, priors: Priors, statistics: GroupedStatistics) -
         else:
             observe_groups(design, covs[0], sigma, working)
     return model
-
-
-def _by_factor(design: Design, priors: Priors) -> list[tuple[tuple[Any, ...], float]]:
-    """Return the priors of tau and eta of all factors, in the user's order."""
-    by_factor = list(priors.others)
-    by_factor.insert(design.integrated, (priors.tau, priors.eta))
-    return by_factor
 
 
 def _coords(design: Design) -> dict[str, Any]:

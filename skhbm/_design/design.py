@@ -86,6 +86,7 @@ class SeveralFactors:
         for name, value in zip(("factors", "blocks", "layout"), values, strict=True):
             object.__setattr__(self, name, value)
 
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Design:
     """Everything that posterior and predictions need of the data.
@@ -103,9 +104,6 @@ class Design:
         As in `skhbm._likelihood.marginal`; m counts the fixed terms and the response.
     degrees : ndarray of shape (n_groups,)
         Degrees of freedom that each group's own terms leave over.
-    integrated : int
-        Position of the factor of these groups among all, in the user's order: with several it
-        is the first to be eliminated.
     several_factors : SeveralFactors or None
         The other factors, if there are any.
     """
@@ -118,7 +116,6 @@ class Design:
     W: Float
     counts: Float
     degrees: Float
-    integrated: int = 0
     several_factors: SeveralFactors | None = None
 
     @property
@@ -194,13 +191,14 @@ class Design:
 
     @property
     def n_groups(self) -> int:
-        """Number of groups of the integrated factor."""
+        """Number of these groups."""
         return len(self.n)
 
     @property
     def factors(self) -> tuple[Design | OtherFactor, ...]:
         """All factors, each with terms, levels and n, in the user's order."""
-        return (*self.others[: self.integrated], self, *self.others[self.integrated :])
+        first = self.several_factors.layout.first if self.several_factors else 0
+        return (*self.others[:first], self, *self.others[first:])
 
 
 def make_design(
@@ -228,7 +226,6 @@ def make_design(
         parts.W if varying.by_group else parts.W.sum(axis=0, keepdims=True),
         parts.weight.copy() if varying.by_group else parts.weight.sum(keepdims=True),
         parts.degrees,
-        first,
         several,
     )
 

@@ -75,8 +75,8 @@ class Comparing(Fitted):
         Default priors, which are scaled by the data, stay as they are when a unit is left
         out. With ``residual_scale="by_group"`` a group that is left out takes its residual
         scale with it: under the default prior that is integrated out, under an explicit one
-        Pareto k tends to be high. With several factors the effects of one, and of
-        the group that is left out, are integrated out; those of the others are draws.
+        Pareto k tends to be high. With several factors ratios come from some of the draws, a
+        thousand at most, with the coefficients integrated out of them.
 
         References
         ----------

@@ -143,7 +143,7 @@ def _unpack(kind: type[Any], about: dict[str, Any], arrays: Arrays) -> Any:
     members = take(arrays, "design")
     design = unpack_design(about["design"], members, statistics)
     require(not members, "the number of its members")
-    priors = decode_priors(about["priors"])
+    priors = decode_priors(about["priors"], about["design"].get("integrated"))
     _check_priors(priors, design)
     draws = take(arrays, "posterior")
     posterior = unpack_posterior(draws, design, priors, about["seed"])
@@ -198,9 +198,8 @@ def _check_priors(priors: Priors, design: Design) -> None:
     terms = design.terms
     require((priors.intercept is None) == (not terms.intercept), "priors")
     require(len(priors.coef) == len(terms.features), "priors of coefficients")
-    taus = [priors.tau, *(tau for tau, _ in priors.others)]
-    varying = [terms.varying, *(other.terms.varying for other in design.others)]
-    require([*map(len, taus)] == [*map(len, varying)], "priors of tau")
+    varying = [len(factor.terms.varying) for factor in design.factors]
+    require([*map(len, priors.tau)] == varying, "priors of tau")
     hierarchical = terms.by_group and priors.sigma is None
     require(hierarchical or terms.known == (priors.sigma is None), "the prior of sigma")
 

@@ -49,9 +49,9 @@ class HierarchicalNormalRegressor(
         \varepsilon_i &\sim \mathrm{Normal}(0, \sigma)
 
     where z is 1 and the features named in `varying_slopes`. How much groups are pooled
-    is learned from the data. The effects u of the factor with the most coefficients, and
-    normally distributed coefficients, are integrated out; what is left is sampled, at a cost
-    that does not depend on the number of rows.
+    is learned from the data. The effects u, and normally distributed coefficients, are
+    integrated out; what is left is sampled, at a cost that does not depend on the number of
+    rows.
 
     Parameters
     ----------

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from skhbm._types import Float, Int
 
-__all__ = ["ConditionalEffects", "MarginalLikelihood"]
+__all__ = ["ConditionalEffects", "MarginalLikelihood", "RowTerms"]
 
 
 class MarginalLikelihood(Protocol):
@@ -35,45 +35,55 @@ class MarginalLikelihood(Protocol):
         """Return the C callback of the log density, its gradient and moments of coefficients.
 
         ``callback(table, inputs, outputs, with_gradient)`` takes four integers, the first three
-        of them addresses. Inputs are the covariance of the integrated effects, the residual
-        scales, the k' coefficients that are given and, with several factors, the effects that
-        are given, one after another, all in working units. Outputs are the log density, its
+        of them addresses. Inputs are the covariances of the effects of each factor, the
+        residual scales and the k' coefficients that are given, one after another, all in
+        working units. Outputs are the log density, its
         derivatives in the inputs, and a matrix U (k + 1, k + 1) for the k coefficients g that
         are integrated out: g ~ Normal(U[k, :k], U[:k, :k]' U[:k, :k]). A likelihood without U
         has `skhbm._likelihood.tabulated_draws` instead.
         """
 
 
-class ConditionalEffects(Protocol):
-    """The effects u that were integrated out: normal given each draw of all that was not.
+class RowTerms(NamedTuple):
+    """Rows whose linear predictors are asked for, in working units.
 
-    All values are in working units. A unit is a group or, if effects of several factors were
-    integrated out, a combination of their groups; its q effects are those of all its varying
-    terms. `codes` (n_units,) or (n_units, n_factors) are negative for a group that was not
-    seen, whose effects have mean zero and the covariance between groups. `unit` (n_rows,) has
-    the position of each row's unit among the codes. Rows are x (n_rows, n_fixed), `fixed`, and
-    z (n_rows, q), `varying`; w are the coefficients of the population.
+    Attributes
+    ----------
+    fixed : ndarray of shape (n_rows, n_fixed)
+        Fixed terms x.
+    codes : ndarray of int of shape (n_rows, n_factors)
+        Groups, negative for a group that was not seen. With several factors columns are in the
+        order of elimination: `skhbm._design.blocks`.
+    where : ndarray of int of shape (n_rows, n_factors - 1)
+        Positions of the effects of the groups of all factors but the first.
+    z : ndarray of shape (n_rows, q)
+        Varying terms of the first factor.
+    terms : ndarray of shape (n_rows, sum of widths)
+        Varying terms of the others, side by side.
     """
 
-    def add_predictors(
-        self, fixed: Float, varying: Float, codes: Int, unit: Int, mean: Float, variance: Float
-    ) -> None:
-        """Add E and Var of x'w + z'u in each draw to mean and variance (n_rows, n_draws).
+    fixed: Float
+    codes: Int
+    where: Int
+    z: Float
+    terms: Float
 
-        Rows of a unit that follow each other share its moments.
+    def some(self, which: slice) -> RowTerms:
+        """Return some of the rows."""
+        where = self.where[which]
+        fixed, z, terms = (array[which] for array in (self.fixed, self.z, self.terms))
+        return RowTerms(fixed, self.codes[which], where, z, terms)
+
+
+class ConditionalEffects(Protocol):
+    """The effects u that were integrated out, given values of what was not.
+
+    Values are draws, or nodes that stand for them. What is integrated out beside the effects
+    may include the coefficients w.
+    """
+
+    def predictors(self, rows: RowTerms) -> tuple[Float, Float]:
+        """Return E and Var of x'w + z'u given each value (n_rows, n_values).
+
+        Effects of groups that were not seen have mean zero and the covariance between groups.
         """
-
-    def conditional_moments(self, codes: Int) -> tuple[Float, Float]:
-        """Return E[u] in each draw (n_draws, n_units, q), and mean Cov[u] (n_units, q, q)."""
-
-    def posterior_moments(self, codes: Int, center: Float) -> tuple[Float, Float, Float]:
-        """Return E[u] (n, q), Cov[u] (n, q, q) and Cov[u, w] (n, q, n_fixed) over all draws.
-
-        All units were seen. `center` (n_fixed,) is the mean of w.
-        """
-
-    def row_covariance(self, varying: Float, codes: Int, unit: Int) -> Float:
-        """Return Cov[z'u] between rows given a draw, averaged over draws (n_rows, n_rows)."""
-
-    def draw(self, codes: Int, z: Float, draws: slice) -> None:
-        """Turn standard normals z (s, n_units, q) into effects in some draws, in place."""

@@ -217,12 +217,11 @@ def mean_covariances(L, sigma, roots, codes):
 
 
 @njit(**JIT)
-def row_mixture(L, sigma, w, roots, fixed, varying, codes, units, mean, variance):
+def row_mixture(L, sigma, w, roots, fixed, varying, codes, mean, variance):
     """Add the moments of the rows' linear predictors to mean and variance (n_rows, s).
 
-    A negative code is a group that was not seen, as in `effect_draws`. `units` are the
-    numbers of the rows' groups. The moments of the effects are computed once for
-    rows of a unit that follow each other.
+    A negative code is a group that was not seen, as in `effect_draws`. The moments of the
+    effects are computed once for rows of a group that follow each other.
     """
     n_draws, q, _ = L.shape
     wT = w.T.copy()
@@ -230,7 +229,7 @@ def row_mixture(L, sigma, w, roots, fixed, varying, codes, units, mean, variance
     roots_of, means_of = np.empty((q, q, n_draws)), np.empty((q, n_draws))
     for i in range(len(codes)):
         j = codes[i]
-        if i == 0 or units[i] != units[i - 1]:
+        if i == 0 or codes[i] != codes[i - 1]:
             for s in range(n_draws):
                 if j >= 0:
                     scale = scale_of(sigma, s, j)

@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 
     from skhbm._design.blocks import Blocks, Layout
     from skhbm._likelihood.blocked_kernels import Factor, Inverse
+    from skhbm._likelihood.interface import ConditionalEffects, RowTerms
     from skhbm._posterior.points import Points
     from skhbm._types import Float, Int
 
-__all__ = ["BlockedEffects", "LevelMoments", "Nodes", "RowTerms"]
+__all__ = ["BlockedEffects", "LevelMoments", "Nodes"]
 
 #: Threads that evaluate nodes.
 THREADS = 2
@@ -49,24 +50,6 @@ class Nodes(NamedTuple):
     def some(self, which: slice | Int) -> Nodes:
         """Return some of the nodes; their weights are as they were."""
         return Nodes(tuple(root[which] for root in self.roots), *(a[which] for a in self[1:]))
-
-
-class RowTerms(NamedTuple):
-    """Rows as the kernels take them.
-
-    Attributes
-    ----------
-    fixed : (n, n_fixed)
-    codes : (n, n_factors), in the order of elimination, negative for a group not seen
-    where : (n, n_factors - 1), first coefficients of the levels of the other factors
-    z : (n, q), terms : (n, sum of widths)
-    """
-
-    fixed: Float
-    codes: Int
-    where: Int
-    z: Float
-    terms: Float
 
 
 class LevelMoments(NamedTuple):
@@ -140,10 +123,12 @@ class BlockedEffects:
         return logdet, K
 
     def predictors(self, rows: RowTerms) -> tuple[Float, Float]:
-        """Return E and Var (n_rows, n_nodes) of x'w + z'u given each node.
+        """Return E and Var (n_rows, n_nodes) of x'w + z'u given each node."""
+        mean, variance = self.seen_predictors(rows)
+        return mean, variance + self._new_variances(rows)
 
-        Effects of groups that were not seen are left out: see `new_variances`.
-        """
+    def seen_predictors(self, rows: RowTerms) -> tuple[Float, Float]:
+        """Return what `predictors` does, without the effects of groups that were not seen."""
         mean, variance = np.empty((2, len(rows.fixed), len(self.nodes.sigma)))
 
         def fill(at: _AtNode, i: int) -> int:
@@ -152,19 +137,6 @@ class BlockedEffects:
 
         list(self._at_nodes(fill))
         return mean, variance
-
-    def new_variances(self, rows: RowTerms) -> Float:
-        """Return Var[z'u] (n_rows, n_nodes) of effects of groups that were not seen."""
-        out = np.zeros((len(rows.fixed), len(self.nodes.sigma)))
-        first = 0
-        for position, f in enumerate((self.layout.first, *self.layout.others)):
-            last = first + self.layout.widths[f] * (position > 0)
-            z = rows.terms[:, first:last] if position else rows.z
-            new = rows.codes[:, position] < 0
-            half = np.einsum("ia,sab->isb", z[new], self.nodes.roots[f], optimize=True)
-            out[new] += np.sum(half**2, axis=2) * self.nodes.sigma**2
-            first = last
-        return out
 
     def level_moments(self) -> list[LevelMoments]:
         """Return the moments of the effects of all factors over the nodes."""
@@ -201,7 +173,7 @@ class BlockedEffects:
 
     def row_covariance(self, rows: RowTerms) -> Float:
         """Return Cov[x'w + z'u] between rows over all nodes, without groups not seen."""
-        mean, _ = self.predictors(rows)
+        mean, _ = self.seen_predictors(rows)
         weight = self.nodes.weight
         deviation = (mean - (mean @ weight)[:, None]) * np.sqrt(weight)
         total = deviation @ deviation.T
@@ -234,6 +206,19 @@ class BlockedEffects:
         ]
 
     # What follows is private.
+
+    def _new_variances(self, rows: RowTerms) -> Float:
+        """Return Var[z'u] (n_rows, n_nodes) of effects of groups that were not seen."""
+        out = np.zeros((len(rows.fixed), len(self.nodes.sigma)))
+        first = 0
+        for position, f in enumerate((self.layout.first, *self.layout.others)):
+            last = first + self.layout.widths[f] * (position > 0)
+            z = rows.terms[:, first:last] if position else rows.z
+            new = rows.codes[:, position] < 0
+            half = np.einsum("ia,sab->isb", z[new], self.nodes.roots[f], optimize=True)
+            out[new] += np.sum(half**2, axis=2) * self.nodes.sigma**2
+            first = last
+        return out
 
     def _at_nodes(
         self,
@@ -398,3 +383,7 @@ class BlockedEffects:
         theta = np.hstack([*parts, self.nodes.sampled])
         new = np.any(theta[1:] != theta[:-1], axis=1)
         return np.flatnonzero(np.concatenate([[True], new, [True]])).tolist()
+
+
+if TYPE_CHECKING:
+    _: type[ConditionalEffects] = BlockedEffects

@@ -16,6 +16,7 @@ from skhbm._numba.threads import in_slices
 from skhbm._posterior.effects import effect_draws, mean_covariances, row_mixture
 
 if TYPE_CHECKING:
+    from skhbm._likelihood.interface import ConditionalEffects, RowTerms
     from skhbm._types import Float, Int
 
 
@@ -46,14 +47,17 @@ class OneFactorEffects:
     w: Float
     roots: Float
 
-    def add_predictors(
-        self, fixed: Float, varying: Float, codes: Int, unit: Int, mean: Float, variance: Float
-    ) -> None:
-        """Add E and Var of x'w + z'u in each draw to mean and variance (n_rows, n_draws)."""
+    def predictors(self, rows: RowTerms) -> tuple[Float, Float]:
+        """Return E and Var of x'w + z'u given each draw (n_rows, n_draws).
+
+        Rows of a group that follow each other share its moments.
+        """
+        mean, variance = np.zeros((2, len(rows.fixed), len(self.L)))
+        codes = np.ascontiguousarray(rows.codes[:, 0])
         row_mixture(
-            self.L, self.sigma, self.w, self.roots, fixed, varying, codes[unit], unit, mean,
-            variance,
-        )  # fmt: skip
+            self.L, self.sigma, self.w, self.roots, rows.fixed, rows.z, codes, mean, variance
+        )
+        return mean, variance
 
     def posterior_moments(self, codes: Int, center: Float) -> tuple[Float, Float, Float]:
         """Return E[u] (n, q), Cov[u] (n, q, q) and Cov[u, w] (n, q, n_fixed) over all draws."""
@@ -105,6 +109,10 @@ class OneFactorEffects:
         q = self.L.shape[1]
         R = self.roots[codes, :, :q].reshape(len(codes), q * q)
         return np.lexsort(R.T) if q else np.arange(len(codes))
+
+
+if TYPE_CHECKING:
+    _: type[ConditionalEffects] = OneFactorEffects
 
 
 def effect_root(L: Float, sigma: Float, R: Float) -> Float:

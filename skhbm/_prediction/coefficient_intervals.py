@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from scipy.special import ndtri
 
-from skhbm._posterior.nodes import all_nodes, condensed, joint_effects
+from skhbm._posterior.nodes import condensed
 from skhbm._posterior.shrinkage import (
     coefficient_sds,
     group_coefficients,
     population_map,
 )
 from skhbm._prediction import mixtures
-from skhbm._prediction.linear_predictors import MIXTURE, blocks, level_terms
+from skhbm._prediction.linear_predictors import block_size, blocks, given_draws, level_terms
 from skhbm._prediction.predictive import NARROWEST
 
 if TYPE_CHECKING:
@@ -132,28 +132,14 @@ def _components(
 
     The coefficient is in working units, and counted from its value at zero coefficients.
     """
-    design, n_draws = posterior.design, posterior.n_draws
-    terms, n_groups = (
-        design.factors[which.factor].terms,
-        design.factors[which.factor].n_groups,
-    )
+    design, factor = posterior.design, posterior.design.factors[which.factor]
+    terms, n_groups = factor.terms, factor.n_groups
     unit = design.scaling.effect_units(terms)[which.term]
     A = population_map(design, terms)[0][which.term]
     T = design.scaling.natural_effects(np.eye(len(terms.varying)), terms)[:, which.term]
     fixed = np.tile(A / unit * which.with_population, (n_groups, 1))
     varying = np.tile(T / unit, (n_groups, 1))
-    if posterior.points is not None:
-        effects = joint_effects(posterior, all_nodes(posterior))
-        mean, variance = effects.predictors(
-            level_terms(posterior, which.factor, fixed, varying)
-        )
-        yield slice(0, n_groups), mean, variance
-        return
-    given, groups = posterior.conditional_effects(), np.arange(n_groups)
-    for block in blocks(n_groups, max(1, MIXTURE // n_draws)):
-        codes = groups[block]
-        mean, variance = np.zeros((2, len(codes), n_draws))
-        given.add_predictors(
-            fixed[block], varying[block], codes, np.arange(len(codes)), mean, variance
-        )
-        yield block, mean, variance
+    effects = given_draws(posterior)
+    rows = level_terms(posterior, which.factor, fixed, varying)
+    for block in blocks(n_groups, block_size(posterior)):
+        yield block, *effects.predictors(rows.some(block))

@@ -6,18 +6,28 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skhbm._posterior.effects_blocked import RowTerms
+from skhbm._likelihood.interface import RowTerms
 from skhbm._posterior.nodes import all_nodes, joint_effects
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from skhbm._inputs.rows import Rows
+    from skhbm._likelihood.interface import ConditionalEffects
     from skhbm._posterior.posterior import Posterior
     from skhbm._types import Float, Int
 
 
-__all__ = ["MIXTURE", "WIDER", "blocks", "level_terms", "linear_predictors", "row_terms"]
+__all__ = [
+    "MIXTURE",
+    "WIDER",
+    "block_size",
+    "blocks",
+    "given_draws",
+    "level_terms",
+    "linear_predictors",
+    "row_terms",
+]
 
 #: Numbers in a block of rows times draws.
 MIXTURE = 2**21
@@ -33,19 +43,16 @@ def blocks(n: int, size: int) -> Iterator[slice]:
 def row_terms(posterior: Posterior, rows: Rows) -> RowTerms:
     """Return the fixed and varying terms of rows, and where the effects of their groups are."""
     design = posterior.design
-    several = design.several_factors
-    assert several is not None, "there are several factors"
-    layout = several.layout
+    fixed = design.scaling.features(rows.X, design.terms)[0]
     varying = [design.scaling.features(rows.X, factor.terms)[1] for factor in design.factors]
+    if design.several_factors is None:
+        none = np.empty((len(rows), 0))
+        return RowTerms(fixed, rows.codes()[:, None], none.astype(int), varying[0], none)
+    layout = design.several_factors.layout
     codes = np.column_stack([rows.codes(f) for f in (layout.first, *layout.others)])
     where = [start[rows.codes(f)] for f, start in zip(layout.others, layout.where, strict=True)]
-    return RowTerms(
-        design.scaling.features(rows.X, design.terms)[0],
-        codes,
-        np.column_stack(where),
-        varying[layout.first],
-        np.hstack([varying[f] for f in layout.others]),
-    )
+    others = np.hstack([varying[f] for f in layout.others])
+    return RowTerms(fixed, codes, np.column_stack(where), varying[layout.first], others)
 
 
 def level_terms(posterior: Posterior, factor: int, fixed: Float, varying: Float) -> RowTerms:
@@ -53,9 +60,11 @@ def level_terms(posterior: Posterior, factor: int, fixed: Float, varying: Float)
 
     `fixed` (n_levels, n_fixed) and `varying` (n_levels, q) are its terms.
     """
-    several = posterior.design.several_factors
-    assert several is not None, "there are several factors"
-    layout, n = several.layout, len(fixed)
+    several, n = posterior.design.several_factors, len(fixed)
+    if several is None:
+        none = np.empty((n, 0))
+        return RowTerms(fixed, np.arange(n)[:, None], none.astype(int), varying, none)
+    layout = several.layout
     order = (layout.first, *layout.others)
     codes = np.full((n, len(order)), -1)
     codes[:, order.index(factor)] = np.arange(n)
@@ -65,6 +74,19 @@ def level_terms(posterior: Posterior, factor: int, fixed: Float, varying: Float)
     return RowTerms(fixed, codes, np.column_stack(where), terms[0], np.hstack(terms[1:]))
 
 
+def given_draws(posterior: Posterior) -> ConditionalEffects:
+    """Return the effects given each draw; with several factors the coefficients, too."""
+    if posterior.points is None:
+        return posterior.conditional_effects()
+    return joint_effects(posterior, all_nodes(posterior))
+
+
+def block_size(posterior: Posterior) -> int:
+    """Return how many rows to take at a time."""
+    numbers = MIXTURE if posterior.points is None else WIDER
+    return max(1, numbers // posterior.n_draws)
+
+
 def linear_predictors(posterior: Posterior, rows: Rows) -> Iterator[tuple[Int, Float, Float]]:
     """Yield positions of rows, mean and variance (rows, draws) of their linear predictors.
 
@@ -72,22 +94,8 @@ def linear_predictors(posterior: Posterior, rows: Rows) -> Iterator[tuple[Int, F
     not seen. With one factor the coefficients are those of the draw, and rows come group by
     group. With several factors the coefficients are integrated out, too.
     """
-    n_draws = posterior.n_draws
-    if posterior.points is not None:
-        effects = joint_effects(posterior, all_nodes(posterior))
-        for block in blocks(len(rows), max(1, WIDER // n_draws)):
-            some = np.arange(len(rows))[block]
-            terms = row_terms(posterior, rows[block])
-            mean, variance = effects.predictors(terms)
-            yield some, mean, variance + effects.new_variances(terms)
-        return
-    design = posterior.design
-    given = posterior.conditional_effects()
+    effects = given_draws(posterior)
     order = np.argsort(rows.keys[0], kind="stable")
-    for block in blocks(len(rows), max(1, MIXTURE // n_draws)):
+    for block in blocks(len(rows), block_size(posterior)):
         some = order[block]
-        fixed, varying = design.scaling.features(rows.X[some], design.terms)
-        unit, codes = rows[some].units()
-        mean, variance = np.zeros((2, len(some), n_draws))
-        given.add_predictors(fixed, varying, codes, unit, mean, variance)
-        yield some, mean, variance
+        yield some, *effects.predictors(row_terms(posterior, rows[some]))

@@ -116,7 +116,7 @@ def _joint_variances(posterior: Posterior, rows: Rows) -> Float:
     effects, out = joint_effects(posterior), np.empty(len(rows))
     weight = effects.nodes.weight
     for block in blocks(len(rows), max(1, WIDER // len(weight))):
-        mean, variance = effects.predictors(row_terms(posterior, rows[block]))
+        mean, variance = effects.seen_predictors(row_terms(posterior, rows[block]))
         center = mean @ weight
         out[block] = variance @ weight + (mean - center[:, None]) ** 2 @ weight
     for f, cov in enumerate(posterior.covariances()):

@@ -40,7 +40,7 @@ def resolve_priors(priors: Mapping[str, Any] | None, design: Design) -> Priors:
     _check_keys(given, design)
     coef = _entries("coef", given.get("coef"), terms.features, _default_coef(design))
     eta = _eta(given.get("corr", Prior("LKJCorr", eta=2.0)))
-    tau = [_tau(given, factor, design) for factor in design.factors]
+    tau = tuple(_tau(given, factor, design) for factor in design.factors)
     widest = max(scaling.y_scale, *(factor.between for factor in design.factors))
     default_intercept = Prior("Normal", mu=scaling.y_mean, sigma=WIDTH * widest)
     intercept = _checked("intercept", given.get("intercept", default_intercept))
@@ -48,15 +48,13 @@ def resolve_priors(priors: Mapping[str, Any] | None, design: Design) -> Priors:
     if "sigma" in given:
         sigma = _checked("sigma", given["sigma"])
         _check_positive("sigma", sigma)
-    integrated = tau.pop(design.integrated)
     return Priors(
         intercept if terms.intercept else None,
         "intercept" not in given,
         coef,
-        integrated,
+        tau,
         eta,
         None if terms.known or (terms.by_group and "sigma" not in given) else sigma,
-        tuple((scales, eta) for scales in tau),
     )
 
 

@@ -34,15 +34,17 @@ def encode_priors(priors: Priors) -> dict[str, Any]:
         "intercept": None if priors.intercept is None else encode_prior(priors.intercept),
         "intercept_at_mean": bool(priors.intercept_at_mean),
         "coef": _encode_several(priors.coef),
-        "tau": _encode_several(priors.tau),
+        "tau": [_encode_several(of_factor) for of_factor in priors.tau],
         "eta": float(priors.eta),
         "sigma": None if priors.sigma is None else encode_prior(priors.sigma),
-        "others": [[_encode_several(tau), float(eta)] for tau, eta in priors.others],
     }
 
 
-def decode_priors(content: Any) -> Priors:
-    """Return the prior of each scalar parameter."""
+def decode_priors(content: Any, first: Any) -> Priors:
+    """Return the prior of each scalar parameter.
+
+    Before version 3 the factors other than `first` were listed apart.
+    """
     at_mean, intercept, sigma = (
         content[name] for name in ("intercept_at_mean", "intercept", "sigma")
     )
@@ -51,11 +53,22 @@ def decode_priors(content: Any) -> Priors:
         None if intercept is None else _decode_numeric(intercept),
         at_mean,
         _decode_several(content["coef"]),
-        _decode_several(content["tau"]),
+        tuple(map(_decode_several, _by_factor(content, first))),
         _decode_eta(content["eta"]),
         None if sigma is None else _decode_numeric(sigma),
-        tuple((_decode_several(tau), _decode_eta(eta)) for tau, eta in content["others"]),
     )
+
+
+def _by_factor(content: Any, first: Any) -> list[Any]:
+    """Return the priors of tau of each factor."""
+    tau = content["tau"]
+    require(isinstance(tau, list), "priors of tau")
+    if "others" not in content:
+        return tau
+    require(type(first) is int and first >= 0, "integrated")
+    by_factor = [of_factor for of_factor, _ in content["others"]]
+    by_factor.insert(first, tau)
+    return by_factor
 
 
 def _encode_several(priors: tuple[Prior, ...]) -> list[Any]:

@@ -74,22 +74,20 @@ class Priors:
     intercept_at_mean : bool
         Whether the intercept's prior is for the mean of X (the default) or for x = 0.
     coef : tuple of Prior
-    tau : tuple of Prior
+    tau : tuple of tuple of Prior
+        Of the varying terms of each factor, in the user's order.
     eta : float
         Parameter of the LKJ prior of the correlations.
     sigma : Prior or None
         None for the hierarchical prior of residual scales by group, or with known errors.
-    others : tuple of (tuple of Prior, float)
-        Priors of tau and eta of the factors whose effects are sampled.
     """
 
     intercept: Any
     intercept_at_mean: bool
     coef: tuple[Any, ...]
-    tau: tuple[Any, ...]
+    tau: tuple[tuple[Any, ...], ...]
     eta: float
     sigma: Any
-    others: tuple[tuple[tuple[Any, ...], float], ...] = ()
 
 
 def hierarchical_priors(design: Design) -> list[Prior]:

@@ -20,7 +20,7 @@ def fit(y, groups, y_err=None, **parameters):
 def scales(model):
     """Return the scales of the default priors of the intercept and of the integrated tau."""
     priors = model._priors
-    return priors.intercept.parameters["sigma"], priors.tau[0].parameters["sigma"]
+    return priors.intercept.parameters["sigma"], priors.tau[-1][0].parameters["sigma"]
 
 
 def studies(least_error, seed=0, n=12):
@@ -70,6 +70,6 @@ def test_each_factor_has_the_scale_of_its_own_groups():
     y, school = groups_of(3_000)
     year = np.random.default_rng(2).integers(0, 4, len(y))
     model = fit(y, {"school": school, "year": year}, solver="nuts")
-    (priors, _), *_ = model._priors.others
-    assert priors[0].parameters["sigma"] == pytest.approx(WIDTH * np.std(y), rel=1e-9)
-    assert scales(model)[1] > 5 * WIDTH * np.std(y)
+    of_school, of_year = model._priors.tau
+    assert of_year[0].parameters["sigma"] == pytest.approx(WIDTH * np.std(y), rel=1e-9)
+    assert of_school[0].parameters["sigma"] > 5 * WIDTH * np.std(y)
