@@ -14,6 +14,7 @@ from marks import FEW_DRAWS
 from structures import EXPLICIT, draws_of_several_factors
 
 from skhbm import HierarchicalNormalRegressor
+from skhbm._posterior import effects_blocked
 
 pytestmark = [
     *FEW_DRAWS,
@@ -146,11 +147,25 @@ def test_a_weight_is_a_number_of_rows():
         )
 
 
-@pytest.mark.parametrize("n_jobs", [1, 2])
-def test_draws_do_not_depend_on_the_number_of_jobs(n_jobs):
+@pytest.mark.parametrize("solver", ["laplace", "nuts"])
+def test_numbers_of_threads_do_not_change_a_digit(solver, monkeypatch):
     features, y, codes = simulate("nested in two")
-    first, other = fit(features, y, codes), fit(features, y, codes, n_jobs=n_jobs)
-    assert first.posterior_["posterior"].equals(other.posterior_["posterior"])
+    groups = pd.DataFrame(codes).add_prefix("f")
+    found = []
+    for n in (1, 2):
+        monkeypatch.setattr(effects_blocked, "THREADS", n)
+        model = fit(features, y, codes, solver=solver, n_jobs=n)
+        asked = {"X": features, "groups": groups}
+        found.append(
+            [
+                *model.predict(**asked, return_cov=True),
+                model.predict(**asked, return_std=True)[1],
+                model.predict_interval(**asked),
+                *model.posterior_["posterior"].to_dataset().data_vars.values(),
+            ]
+        )
+    for one, two in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, two)
 
 
 def test_residual_scales_by_group_are_refused():

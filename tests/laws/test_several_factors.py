@@ -14,7 +14,7 @@ pytestmark = FEW_DRAWS
 
 @pytest.mark.parametrize("parameters", [{}, {"varying_slopes": {"school": ["x0"]}}], ids=str)
 def test_order_of_factors_does_not_matter(schools, parameters):
-    """Both have five groups: the first is integrated out, effects of the other are sampled."""
+    """Both have five groups: that of the first is eliminated first."""
     frame = pd.DataFrame(schools.X, columns=["x0", "x1"])
     named = Data(frame, schools.y, schools.school, schools.year, schools.errors)
     first = fit(named, **parameters)

@@ -19,12 +19,8 @@ def test_posterior_names_every_factor(school_model, school_structure, school_ter
         if len(names) > 1:  # terms that are independent at the means are not at x = 0
             dims[f"corr_{f}"] = (f"{f}_term", f"{f}_term_bis")
         assert posterior[f"{f}_term"].to_numpy().tolist() == names
-    if school_structure.startswith("by group"):
-        dims["sigma"] = ("school",)
-    elif not school_structure.startswith("known"):
+    if not school_structure.startswith("known"):
         dims["sigma"] = ()
-    if school_structure == "by group":
-        dims |= {"log_sigma_mean": (), "log_sigma_sd": ()}
     assert {k: v.dims[2:] for k, v in posterior.data_vars.items()} == dims
     assert posterior["school"].to_numpy().tolist() == SCHOOLS.tolist()
     assert posterior["year"].to_numpy().tolist() == YEARS.tolist()

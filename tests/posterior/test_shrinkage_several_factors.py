@@ -52,15 +52,8 @@ def test_pooling_is_that_of_the_formula(schools, school_model, school_structure,
             weight = np.ones(inside.sum())
             if school_structure.startswith("known"):
                 weight = schools.errors[inside] ** -2.0
-            precision = sigma**-2.0
-            if sigma.ndim == 3 and f == "school":
-                precision = precision[..., j]
-            elif sigma.ndim == 3:
-                # Rows of a year have several scales: their mean precisions.
-                weight = np.mean(precision, axis=(0, 1))[schools.school[inside]]
-                precision = np.ones(sigma.shape[:2])
             A = (Z[inside].T * weight) @ Z[inside]
-            total = np.linalg.inv(A * precision[..., None, None] + inverse) @ inverse
+            total = np.linalg.inv(A / sigma[..., None, None] ** 2 + inverse) @ inverse
             # Beside correlated terms the diagonal may leave [0, 1] in a draw: it is cut off.
             shares = np.clip(np.einsum("cdaa->cda", total), 0.0, 1.0)
             expected = shares.mean(axis=(0, 1))
@@ -99,10 +92,6 @@ def test_no_pooling_is_least_squares_of_what_the_rest_leaves(
         if school_structure.startswith("known")
         else np.ones(len(schools.y))
     )
-    if school_structure.startswith("by group"):
-        # Rows of a year have several residual scales, and rows of a school have one.
-        sigma = dataset(school_model)["sigma"].to_numpy()
-        weight = np.sqrt(np.mean(sigma**-2.0, axis=(0, 1)))[schools.school]
     fitted = {}
     for f, codes in (("school", schools.school), ("year", schools.year)):
         effect = np.column_stack(

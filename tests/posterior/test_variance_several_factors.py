@@ -53,9 +53,7 @@ def on_rows(model, rows):
             w = errors[0] ** -2
             residual = (len(w) - 1) * w.sum() / (w.sum() ** 2 - np.sum(w**2))
         else:
-            residual = (
-                np.mean(draw.noise(codes) ** 2) if len(draw.sigma) > 1 else draw.sigma[0] ** 2
-            )
+            residual = draw.sigma[0] ** 2
         out.append([np.var(draw.mean(X), ddof=1), *between, residual, np.var(fitted, ddof=1)])
     return np.array(out).T
 
