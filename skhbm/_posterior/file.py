@@ -1,8 +1,8 @@
 """Posteriors and designs as arrays and JSON, and back.
 
-A file has the draws, and what the design depends on beside the statistics: terms, scaling and
-the factor that is integrated out. The rest of the design is computed again, so that nothing
-that compiled code takes for an index or a shape comes from a file.
+A file has the draws, and what the design depends on beside the statistics: terms and scaling.
+The rest of the design is computed again, so that nothing that compiled code takes for an index
+or a shape comes from a file.
 """
 
 from __future__ import annotations

@@ -62,14 +62,6 @@ def test_a_group_whose_slope_fits_it_is_named():
         fit(X, y, groups, varying_slopes=[0])
 
 
-def test_a_group_without_residuals_is_named_with_several_factors():
-    X, y, groups = rows()
-    y[groups == "c"] = 4.0
-    towns = np.arange(len(y)) % 2
-    with pytest.raises(ValueError, match=NO_RESIDUALS):
-        fit(X, y, {"school": groups, "town": towns})
-
-
 def test_the_other_groups_and_a_shared_scale_are_fitted():
     X, y, groups = rows()
     y[groups == "c"] = 4.0
