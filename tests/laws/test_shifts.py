@@ -233,6 +233,8 @@ def test_a_prior_of_one_factor_leaves_the_other_at_the_means(rows):
     assert [factor.terms.centred for factor in factors] == [True, False]
 
 
+# PyTensor says so of most installations, once in a process.
+@pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLAS:UserWarning")
 def test_model_in_pymc_has_both_scales(rows):
     """Its variables at the means are sampled, and those at x = 0 are the same as ours."""
     import pymc as pm

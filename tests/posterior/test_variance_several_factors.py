@@ -35,7 +35,7 @@ def model_and_rows(request):
     far = request.param == "far from zero"
     name = "slopes of both" if far else request.param
     rows = (X + 300 * far, y, groups, *errors)
-    return fit_several_factors(name, rows, **SMALL), rows
+    return fit_several_factors(name, rows, priors=None, **SMALL), rows
 
 
 def on_rows(model, rows):
