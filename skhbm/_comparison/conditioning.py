@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from skhbm._posterior.posterior import Posterior
+    from skhbm._priors.prior import Priors
     from skhbm._statistics.grouped import GroupedStatistics
     from skhbm._types import Float
 
@@ -76,14 +77,16 @@ class Resampled(NamedTuple):
 
 
 def condition(
-    origin: Origin, fitted: GroupedStatistics, new: GroupedStatistics
+    origin: Origin, fitted: GroupedStatistics, new: GroupedStatistics, priors: Priors
 ) -> tuple[Origin, GroupedStatistics]:
     """Weight the draws by the density of new rows; return the statistics of all rows too.
 
     Working coordinates stay those of the fit, whatever the new rows.
     """
-    add = add_cells if origin.posterior.design.others else add_to_groups
-    posterior, log_ratios, merged = add(origin.posterior, fitted, new)
+    if origin.posterior.design.others:
+        posterior, log_ratios, merged = add_cells(origin.posterior, fitted, new, priors)
+    else:
+        posterior, log_ratios, merged = add_to_groups(origin.posterior, fitted, new)
     if not np.all(np.isfinite(log_ratios)):
         msg = (
             "The density of the rows given the posterior cannot be computed: `X` or `y` are "

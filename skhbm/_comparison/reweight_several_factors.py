@@ -15,10 +15,12 @@ import numpy as np
 
 from skhbm._design.design import make_design
 from skhbm._posterior.joint_draws import draw_jointly, joint_densities
+from skhbm._posterior.points import make_points
 from skhbm._posterior.posterior import flat, innovations
 
 if TYPE_CHECKING:
     from skhbm._posterior.posterior import Posterior
+    from skhbm._priors.prior import Priors
     from skhbm._statistics.grouped import GroupedStatistics
     from skhbm._types import Float
 
@@ -27,7 +29,7 @@ __all__ = ["add_cells", "without_level"]
 
 
 def add_cells(
-    posterior: Posterior, fitted: GroupedStatistics, new: GroupedStatistics
+    posterior: Posterior, fitted: GroupedStatistics, new: GroupedStatistics, priors: Priors
 ) -> tuple[Posterior, Float, GroupedStatistics]:
     """Return the draws with the design of all rows, log ratios, and all statistics."""
     merged = fitted + new
@@ -39,11 +41,13 @@ def add_cells(
     rng = np.random.default_rng([posterior.seed, 4, len(merged.n)])
     z = flat(innovations(rng, (*posterior.shape, len(points.mean))))
     working = draw_jointly(extended, K, z)
-    coef = extended.design.scaling.natural(working, extended.design.terms)
+    design = extended.design
+    coef = design.scaling.natural(working, design.terms).reshape(posterior.coef.shape)
     extended = replace(
         extended,
-        coef=coef.reshape(posterior.coef.shape),
+        coef=coef,
         working=working.reshape(posterior.working.shape),
+        points=make_points(design, priors, points.index, coef),
     )
     return extended, after - before, merged
 

@@ -289,8 +289,9 @@ class BaseHierarchicalEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         -----
         Default priors stay those of the fit, scaled by its rows. With
         ``residual_scale="by_group"`` a new group's scale is drawn from its
-        conditional distribution given each draw, in 32 candidates. With several factors, so
-        are the effects of new groups of all but one, which is integrated out.
+        conditional distribution given each draw, in 32 candidates. With several factors all
+        effects and the coefficients with normal priors are integrated out of the weights, and
+        drawn anew.
 
         References
         ----------
@@ -302,7 +303,8 @@ class BaseHierarchicalEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         new = statistics_of_rows(read_more_rows(self, X, y, groups, y_err))
         from skhbm._comparison.conditioning import condition, resample, warn_if_unreliable
 
-        origin, statistics = condition(self._first_draws(), self._statistics, new)
+        first = self._first_draws()
+        origin, statistics = condition(first, self._statistics, new, self._priors)
         resampled = resample(origin)
         copy = object.__new__(type(self))
         copy.__dict__.update(vars(self))

@@ -16,7 +16,7 @@ from skhbm._numba.jit import JIT, njit
 from skhbm._numba.pointers import call_marginal
 from skhbm._numba.threads import in_slices
 from skhbm._posterior.joint_draws import draw_jointly
-from skhbm._posterior.points import Points
+from skhbm._posterior.points import Points, make_points
 from skhbm._posterior.posterior import Posterior, Scales, flat, innovations
 from skhbm._priors.distributions import prior_draws
 from skhbm._priors.prior import is_normal
@@ -84,12 +84,16 @@ def make_posterior(
     else:
         working = _draw_alone(density, posterior, sampled, draws, z, threads)
     _give_known_means(design, density.priors, working)
-    coef = design.scaling.natural(working, design.terms)
+    coef = design.scaling.natural(working, design.terms).reshape(posterior.coef.shape)
+    if points is not None:
+        # Sampled coefficients are as a file has them, to the last digit.
+        points = make_points(design, density.priors, points.index, coef)
     return replace(
         posterior,
         sigma_new=_new_scales(design, density, sampled, rng, seed),
-        coef=coef.reshape(*shape, coef.shape[1]),
-        working=working.reshape(*shape, working.shape[1]),
+        coef=coef,
+        working=working.reshape(posterior.working.shape),
+        points=points,
     )
 
 

@@ -48,7 +48,7 @@ HUGE = 1e140
 #: Rounding of coefficients, relative to what they are sums of.
 ROUNDING = 1e-8
 #: Bytes that may be computed for each byte that is read, from so many bytes on.
-BLOWUP, LEAST = 64, 2**30
+BLOWUP, LEAST = 256, 2**30
 
 
 def pack_design(design: Design, *, extended: bool) -> tuple[dict[str, Any], Arrays]:
@@ -210,10 +210,11 @@ def _terms(about: Any, statistics: GroupedStatistics) -> list[Terms]:
 def _check_size(terms: list[Terms], statistics: GroupedStatistics) -> None:
     """Refuse terms for which far more would be computed than was read.
 
-    The products of the terms of pairs of levels take most memory.
+    The products of the terms of pairs of levels, of all pairs of factors, take most memory.
     """
     if len(terms) == 1:
         return
-    widths = [len(of_factor.varying) for of_factor in terms]
-    computed = 8 * len(statistics.n) * max(widths) * sum(widths)
+    width = max(len(of_factor.varying) for of_factor in terms)
+    n_pairs = len(terms) * (len(terms) + 1) // 2
+    computed = 8 * len(statistics.n) * n_pairs * width**2
     require(computed <= max(BLOWUP * statistics.cross.nbytes, LEAST), "the number of terms")

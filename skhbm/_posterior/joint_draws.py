@@ -27,11 +27,11 @@ def joint_densities(posterior: Posterior) -> tuple[Float, Float]:
     first, which = _distinct(posterior)
     nodes = all_nodes(posterior)
     logdet, K = joint_effects(posterior, nodes.some(first)).densities()
-    unit = 0.5 * np.log(2 * np.pi) + np.log(design.scaling.y_scale)
-    values = log_densities(
-        points, logdet[which], K[which], nodes.sigma, float(design.log_counts[0])
-    )
-    return values - unit * design.n.sum(), K
+    count = float(design.log_counts[0])
+    values = log_densities(points, logdet[which], K[which], nodes.sigma, count)
+    # Responses over their errors have no unit, and their count is 0.
+    unit = count * np.log(design.scaling.y_scale)
+    return values - unit - 0.5 * np.log(2 * np.pi) * design.n.sum(), K
 
 
 def draw_jointly(posterior: Posterior, K: Float | None, z: Float) -> Float:

@@ -70,13 +70,13 @@ def all_nodes(posterior: Posterior) -> Nodes:
     points = posterior.points
     assert points is not None, "there are several factors"
     sampled = points.sampled.reshape(n, points.sampled.shape[2])
-    # Draws of one point have equal roots, to the last digit.
+    # Draws of one point have equal roots and sampled coefficients, to the last digit.
     _, first, which = np.unique(points.index, return_index=True, return_inverse=True)
     taken = first[which.ravel()]
     roots = tuple(
         (covariance_roots(cov) / sigma[:, None, None])[taken] for cov in posterior.covariances()
     )
-    return Nodes(roots, sigma, sampled, np.full(n, 1.0 / n))
+    return Nodes(roots, sigma, sampled[taken], np.full(n, 1.0 / n))
 
 
 def moment_nodes(posterior: Posterior) -> Nodes:

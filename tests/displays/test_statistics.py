@@ -232,7 +232,7 @@ def test_transform_of_a_quantile_is_its_probability(name):
         np.testing.assert_array_equal(at_quantiles(model, X, groups, probability), expected)
 
 
-@pytest.mark.parametrize("name", ["slopes of both", "by group"])
+@pytest.mark.parametrize("name", ["slopes of both", "a sampled coefficient"])
 def test_transform_of_a_quantile_of_several_factors_is_its_probability(name):
     model = fit_several_factors(name, crossed_rows(3), **SMALL)
     X, _, groups = crossed_rows(9)

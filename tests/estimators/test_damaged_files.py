@@ -45,9 +45,9 @@ def test_foreign_files_are_refused_and_run_nothing(name, tmp_path, load):
 
 
 def test_later_versions_are_named(bytes_of, load):
-    message = r"in version 3 of its format, but this skhbm reads versions up to 2. Upgrade"
+    message = r"in version 4 of its format, but this skhbm reads versions up to 3. Upgrade"
     with pytest.raises(ValueError, match=message):
-        load(rewritten(bytes_of("by group"), about={"version": 3}))
+        load(rewritten(bytes_of("by group"), about={"version": 4}))
 
 
 def test_rewriting_a_file_does_not_make_it_wrong(bytes_of, load):
@@ -80,6 +80,8 @@ def test_arrays_of_other_shapes_and_dtypes_are_refused(name, bytes_of, load):
         if member == "about.json":
             continue
         for other in others(member, np.load(BytesIO(content))):
+            if other is None and member.endswith("posterior/points.npy"):
+                continue  # There are none in files of version 2, whose draws have points each.
             changed = None if other is None else npy(other)
             if changed != content and not is_refused(
                 load, rewritten(data, **{member.removesuffix(".npy"): changed})
@@ -141,22 +143,22 @@ def test_bombs_are_refused_and_fill_no_memory(bytes_of, load):
         assert peak < MOST
 
 
-def test_terms_for_which_far_more_is_computed_than_was_read_are_refused(tmp_path, load):
-    """What is computed for many varying features is cubic in them, and the file quadratic."""
+def test_terms_for_which_far_more_is_computed_than_was_read_are_refused():
+    """The products of the terms of all pairs of factors take far more memory than the file."""
     from skhbm import GroupedStatistics
     from skhbm._posterior.file import unpack_design
 
-    p = 700
+    p, n_factors = 200, 60
     rng = np.random.default_rng(0)
     X, y = rng.standard_normal((3, p)), rng.standard_normal(3)
-    statistics = GroupedStatistics.from_arrays(X, y, np.array([["a", "b"]] * 3))
+    groups = np.array([["a"], ["b"], ["c"]]).repeat(n_factors, axis=1)
+    statistics = GroupedStatistics.from_arrays(X, y, groups)
     factor = {**FACTOR, "slopes": list(range(p))}
     about = {
         "features": [f"x{k}" for k in range(p)],
         "intercept": True,
         "residual": "shared",
-        "factors": [factor, factor],
-        "integrated": 0,
+        "factors": [factor] * n_factors,
         "y_mean": 0.0,
         "y_scale": 1.0,
     }

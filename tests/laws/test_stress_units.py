@@ -32,7 +32,7 @@ STRUCTURES = {
     "independent slopes": ({"varying_slopes": "all", "correlated": False}, CODES),
     "two factors": ({}, {"site": CODES, "town": TOWNS}),
     "two factors, slopes": (
-        {"varying_slopes": {"town": [0]}, "correlated": False, "residual_scale": "by_group"},
+        {"varying_slopes": {"town": [0]}, "correlated": False},
         {"site": CODES, "town": TOWNS},
     ),
 }

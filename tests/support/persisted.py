@@ -54,7 +54,10 @@ STRUCTURES = {
     ),
     "weights": ({}, {**ONE, "sample_weight": np.linspace(0, 2, N)}),
     "two factors": ({"varying_slopes": {"school": [0], "town": "all"}}, TWO),
-    "two factors, by group": (BY_GROUP, TWO),
+    "two factors, a sampled coefficient": (
+        {"priors": {"coef": {"x0": Prior("StudentT", nu=4, mu=0, sigma=2.5)}}},
+        TWO,
+    ),
     "two factors, known errors": ({"residual_scale": "known"}, {**TWO, "y_err": ERRORS}),
 }
 
@@ -66,6 +69,10 @@ CONDITIONED = {
     "conditioned, known errors": ("known errors", 1),
     "conditioned, no groups": ("no groups", 1),
     "conditioned, two factors": ("two factors", 2),
+    "conditioned, two factors, a sampled coefficient": (
+        "two factors, a sampled coefficient",
+        1,
+    ),
 }
 
 EVERY = [*STRUCTURES, *CONDITIONED]

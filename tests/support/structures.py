@@ -89,6 +89,9 @@ def draws_of(model, *, every=1):
         )
 
 
+#: A prior of a coefficient that is not integrated out.
+STUDENT = Prior("StudentT", nu=4, mu=0, sigma=1.5)
+
 #: With several factors: what varies by which of them, and the kind of residual scale.
 SEVERAL_FACTORS = {
     "intercepts": {},
@@ -99,7 +102,20 @@ SEVERAL_FACTORS = {
     },
     "no intercept": {"fit_intercept": False, "varying_slopes": {"town": [0]}},
     "known errors": {"residual_scale": "known", "varying_slopes": {"school": [0]}},
+    "a sampled coefficient": {"varying_slopes": {"school": [0]}},
 }
+
+
+def explicit_priors(name):
+    """Return priors of a structure of `SEVERAL_FACTORS` that do not move with the data."""
+    priors = dict(EXPLICIT)
+    if name == "known errors":
+        del priors["sigma"]
+    if name == "no intercept":
+        del priors["intercept"]
+    if name == "a sampled coefficient":
+        priors["coef"] = {"x0": STUDENT, "x1": EXPLICIT["coef"]}
+    return priors
 
 
 def crossed_rows(seed, n=60, n_schools=7, n_towns=4, *, errors=False):
@@ -124,9 +140,10 @@ def crossed_rows(seed, n=60, n_schools=7, n_towns=4, *, errors=False):
 
 
 def fit_several_factors(name, rows, **parameters):
-    """Fit a structure of `SEVERAL_FACTORS`, with labels of both factors."""
+    """Fit a structure of `SEVERAL_FACTORS` with explicit priors."""
     X, y, groups, *errors = rows
-    model = HierarchicalNormalRegressor(random_state=0, **SEVERAL_FACTORS[name], **parameters)
+    parameters = {"random_state": 0, "priors": explicit_priors(name), **parameters}
+    model = HierarchicalNormalRegressor(**SEVERAL_FACTORS[name], **parameters)
     return model.fit(X, y, groups=groups, y_err=errors[0] if errors else None)
 
 
@@ -162,9 +179,24 @@ class SeveralFactorsDraw:
     def mean(self, X):
         return self.intercept + X @ self.coef
 
-    def noise(self, codes, errors=()):
-        """Return standard deviations of rows: known, or by group of the first factor."""
-        return errors[0] if errors else self.sigma[codes[:, 0] % len(self.sigma)]
+    def noise(self, n, errors=()):
+        """Return standard deviations of n rows, which may be known."""
+        return errors[0] if errors else np.full(n, self.sigma[0])
+
+    def marginal(self, name, X, codes, errors=()):
+        """Return mean and covariance of rows under `explicit_priors`, noise included.
+
+        All effects and the coefficients with normal priors are integrated out. `codes` are
+        those of levels among themselves, whether they were fitted or not.
+        """
+        sampled = name == "a sampled coefficient"
+        mean = np.full(len(X), 0.0 if name == "no intercept" else 2.0)
+        mean += sampled * self.coef[0] * X[:, 0]
+        cov = np.diag(self.noise(len(X), errors) ** 2) + 9.0 * (name != "no intercept")
+        cov += 4.0 * X[:, int(sampled) :] @ X[:, int(sampled) :].T
+        for factor, code in zip(self.factors, codes.T, strict=True):
+            cov += factor.covariance(X, code)
+        return mean, cov
 
 
 def codes_among(model, groups):
