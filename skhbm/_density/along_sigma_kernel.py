@@ -33,6 +33,8 @@ __all__ = ["FIRST", "HALF", "STEP", "VALUES", "evaluate_lines"]
 #: Nodes to either side of the middle one, and their distance in standard deviations. The error
 #: of trapezoidal sums of a normal density is exp(-2 pi^2 / 0.5^2), beyond rounding.
 HALF, SPACING = 16, 0.5
+#: Eigenvalues of cross-products that are more negative than this share are no rounding.
+INDEFINITE = 1e-6
 #: Columns of a line: its first node, the distance of nodes, and log densities at the nodes.
 FIRST, STEP, VALUES = 0, 1, 2
 #: Step of the difference of slopes that the curvature is made of.
@@ -109,6 +111,10 @@ def line_at(table, relative, n, mean, x, outputs):
         constant += scalars[c].logp
     m = len(mean) + s + 1
     l, a, b, c = diagonalise(outputs[1:].reshape((m, m)), mean, natural[len(natural) - s :])
+    if len(l) > 0 and l[0] < -INDEFINITE * (1.0 + l[-1]):
+        # Rounding has left no cross-products.
+        constant = -np.inf
+    l = np.maximum(l, 0.0)
     log_ratio = np.empty(q)
     for i in range(q):
         log_ratio[i] = np.log(scalars[i].value)
@@ -151,7 +157,7 @@ def diagonalise(K, mean, given):
         return l, a, b, c
     values, Q = np.linalg.eigh(np.ascontiguousarray(K[:k, :k]))
     for i in range(k):
-        l[i] = max(values[i], 0.0)
+        l[i] = values[i]
         for j in range(k):
             a[i] += Q[j, i] * mean[j]
             b[i] += Q[j, i] * score[j]

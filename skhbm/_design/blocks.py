@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Blocks", "Layout", "first_factor", "make_blocks"]
 
-#: Variance of a row's response, in working units, that is rounding: with a residual scale below
-#: 1e-6 of the standard deviation of y the last digits of S are lost.
+#: Variance of a row's response, in working units, that is rounding: for a level of one row, and
+#: times the rows of the largest. With a smaller residual variance sigma^2 the sums of squares
+#: of terms over sigma^2, to which M adds one, would leave no digits of it.
 ROUNDING = 1e-12
 
 
@@ -49,6 +50,7 @@ class Blocks(NamedTuple):
         levels that it belongs to.
     pairs : (n_pairs, width, width), cross-products of the terms of the later and of the
         earlier level
+    largest : (1,), the largest sum of squares of a varying term in a level
     widths : (n_others,), number of terms of each of the other factors
     factor, term, head : (R,)
         Factor of each coefficient, counted among the others, its term, and the position of the
@@ -71,6 +73,7 @@ class Blocks(NamedTuple):
     gram_column: Int
     gram_pair: Int
     pairs: Float
+    largest: Float
     widths: Int
     factor: Int
     term: Int
@@ -214,23 +217,26 @@ def make_blocks(
     level = np.repeat(np.arange(len(start) - 1), np.diff(start))
     entry = np.argsort(column, kind="stable")
     pattern = find_pattern(_incidence(level, column, (len(start) - 1, n)), n_head)
+    A, gram = sums.by_group(first, sums.varying[first]), _gram(sums, layout, n)
+    largest = max(np.einsum("iaa->ia", A).max(), np.abs(gram[-1]).max())
     B = np.empty((n, len(fixed.feature)))
     for f, where in zip(layout.others, layout.where, strict=True):
         of_factor = sums.by_group(f, fixed)
         for a in range(layout.widths[f]):
             B[where + a] = of_factor[:, a]
     return Blocks(
-        sums.by_group(first, sums.varying[first]),
+        A,
         sums.by_group(first, fixed),
         B,
-        _with_rounding(sums.total(fixed), statistics.weight.sum()),
+        _with_rounding(sums.total(fixed), statistics, largest),
         start,
         column,
         value,
         _starts(column, n),
         level[entry],
         entry,
-        *_gram(sums, layout, n),
+        *gram,
+        np.array([largest]),
         np.array([layout.widths[f] for f in layout.others], dtype=np.int64),
         factor,
         term,
@@ -239,9 +245,10 @@ def make_blocks(
     ), layout
 
 
-def _with_rounding(C: Float, weight: float) -> Float:
+def _with_rounding(C: Float, statistics: GroupedStatistics, largest: float) -> Float:
     """Add to the sum of squares of the response what rounding may have taken off it."""
-    C[-1, -1] += weight * ROUNDING
+    rows = 1.0 if statistics.known_errors else max(largest, 1.0)
+    C[-1, -1] += statistics.weight.sum() * ROUNDING * rows
     return C
 
 

@@ -325,6 +325,7 @@ def open_blocks(table):
         integers(table.gram_column, table.n_gram),
         integers(table.gram_pair, table.n_gram),
         doubles(table.pairs, (table.n_pairs, w, w)),
+        doubles(table.largest, (1,)),
         integers(table.widths, table.n_others),
         integers(table.factor, R),
         integers(table.term, R),

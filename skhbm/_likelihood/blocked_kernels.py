@@ -42,8 +42,9 @@ __all__ = [
     "solve",
 ]
 
-#: A standard deviation of effects, in units of sigma, beyond which rounding is all.
-LARGEST = 1e7
+#: What theta^2 Z'Z may be at most, theta being a standard deviation of effects in units of
+#: sigma: three digits are left then of the ones that M adds to it.
+LARGEST = 1e13
 
 
 class Addresses(NamedTuple):
@@ -121,7 +122,7 @@ def factorise(blocks, addresses, T, rest, factor, K):
     T (q, q) is the relative root of the first factor, `rest` (n_others, width, width) those of
     the others, filled up with zeros.
     """
-    if not within_range(T, rest):
+    if not within_range(T, rest, blocks.largest[0]):
         return np.inf
     half = eliminate(blocks, T, rest, factor)
     reduce_response(blocks, rest, factor)
@@ -136,19 +137,29 @@ def factorise(blocks, addresses, T, rest, factor, K):
         half += np.log(factor.L[j, j])
     solve(blocks, addresses, factor, factor.H, False)
     subtract_squares(blocks, addresses.dgemm, factor, K)
+    if not K[-1, -1] > 0.0:
+        return np.inf
     return 2.0 * half  # derivation (11)
 
 
 @njit(**JIT_INNER)
-def within_range(T, rest):
+def within_range(T, rest, largest):
     """Tell whether relative scales are finite and not beyond all rounding."""
-    for a in range(len(T)):
-        if not abs(T[a, a]) < LARGEST:
-            return False
+    within = root_within_range(T, largest)
     for g in range(len(rest)):
-        for a in range(rest.shape[1]):
-            if not abs(rest[g, a, a]) < LARGEST:
-                return False
+        within = within and root_within_range(rest[g], largest)
+    return within
+
+
+@njit(**JIT_INNER)
+def root_within_range(T, largest):
+    """Tell whether the variances T T' times the largest sum of squares leave digits of M."""
+    for a in range(len(T)):
+        variance = 0.0
+        for b in range(a + 1):
+            variance += T[a, b] * T[a, b]
+        if not variance * largest < LARGEST:
+            return False
     return True
 
 

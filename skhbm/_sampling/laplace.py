@@ -42,8 +42,11 @@ ROUNDS, MORE_ROUNDS = 4, 3
 FEW_ROUNDS = 3
 #: A proposal is good enough with k below, and with an effective share of draws above these.
 GOOD_K, GOOD_SHARE = 0.5, 0.5
-#: Effective draws for each dimension that a covariance can be learned from.
-LEARNABLE = 5
+#: An effective share of all draws below this is worth another round.
+POOR_SHARE = 0.1
+#: Effective draws for each dimension that a covariance can be learned from, and the power that
+#: flattens weights where there are fewer.
+LEARNABLE, FLATTER = 5, 0.8
 #: Parameters at most: the time for a matrix of curvatures grows with their cube.
 LARGEST = 2000
 #: Points in three dimensions for so many draws, where an evaluation takes so many seconds, and
@@ -51,6 +54,8 @@ LARGEST = 2000
 POINTS, DRAWS, SECONDS, FALL = 620, 4000, 0.0227, 0.42
 #: Points at most, and seconds of CPU that they may take, for so many draws.
 MOST, PATIENCE = 3000, 60.0
+#: Seconds of CPU of all points up to which rounds are as many as if they cost nothing.
+BRIEF = 1.0
 #: Points at least: where evaluations are cheap, and where they are dear.
 ENOUGH, LEAST = 256, 64
 
@@ -139,6 +144,8 @@ def make_plan(density: TargetDensity, n: int) -> Plan:
     wanted = min(wanted, MOST, PATIENCE / density.seconds)
     points = round(max(LEAST, min(wanted, ENOUGH), wanted * n / DRAWS))
     pilot = min(pilot, points // 2)
+    if density.seconds * points < BRIEF:
+        return Plan(pilot, pilot, points - pilot, ROUNDS, MORE_ROUNDS, GOOD_K)
     return Plan(pilot, pilot, points - pilot, FEW_ROUNDS, 1, good_k(points))
 
 
@@ -159,14 +166,12 @@ def laplace(
     rng = np.random.default_rng([seed, 3])
     plan = make_plan(density, n)
     sample = _learn_proposal(density, start, plan, rng, threads)
-    weights, k = sample.weights()
-    if 1.0 / np.sum(weights**2) >= LEARNABLE * len(start):
-        sample = _learn(sample, weights, rng)
-    sample = _extend(sample, plan.points, threads)
+    weights, _ = sample.weights()
+    sample = _extend(_learn(sample, weights, rng), plan.points, threads)
     weights, k = sample.weights()
     for _ in range(plan.more_rounds):
         # All draws may show of the tails what pilots could not see.
-        if k < plan.good_k or 1.0 / np.sum(weights**2) < LEARNABLE * len(start):
+        if k < plan.good_k and 1.0 / np.sum(weights**2) > POOR_SHARE * len(weights):
             break
         sample = _extend(_learn(sample, weights, rng), plan.points, threads)
         weights, k = sample.weights()
@@ -202,11 +207,10 @@ def _learn_proposal(
 ) -> _Sample:
     """Return points whose last proposal covers the density, if one is found."""
     sample = _extend(_at_mode(density, start, rng, threads), plan.first, threads)
-    d = sample.z.shape[1]
     for _ in range(plan.rounds):
         weights, k = sample.weights()
         share = 1.0 / np.sum(weights**2) / len(weights)
-        if (k < plan.good_k and share > GOOD_SHARE) or share * plan.pilot < LEARNABLE * d:
+        if k < plan.good_k and share > GOOD_SHARE:
             break
         if len(weights) < plan.pilot:
             sample = _extend(sample, plan.pilot - len(weights), threads)
@@ -231,7 +235,18 @@ def _at_mode(
 
 
 def _learn(sample: _Sample, weights: Float, rng: np.random.Generator) -> _Sample:
-    """Add the proposal that has the mean and covariance of the weighted points."""
+    """Add the proposal that has the mean and covariance of the weighted points.
+
+    Where too few of them count, weights are flattened: their powers are those of a wider
+    distribution between the proposals and the posterior, which the next round starts from.
+    """
+    n, d = sample.z.shape
+    wanted = min(LEARNABLE * d, 0.5 * n)
+    # Weights that are zero, as too small for a double, would stay so.
+    weights = np.maximum(weights, np.finfo(float).tiny)
+    while 1.0 / np.sum(weights**2) < wanted:
+        weights = weights**FLATTER
+        weights = weights / weights.sum()
     center = weights @ sample.z
     residual = (sample.z - center) * np.sqrt(weights)[:, None]
     proposal = Proposal(center, np.linalg.qr(residual, mode="r").T, rng)
