@@ -171,7 +171,8 @@ def laplace(
     weights, k = sample.weights()
     for _ in range(plan.more_rounds):
         # All draws may show of the tails what pilots could not see.
-        if k < plan.good_k and 1.0 / np.sum(weights**2) > POOR_SHARE * len(weights):
+        size = 1.0 / np.sum(weights**2)
+        if size < LEARNABLE or (k < plan.good_k and size > POOR_SHARE * len(weights)):
             break
         sample = _extend(_learn(sample, weights, rng), plan.points, threads)
         weights, k = sample.weights()
@@ -207,11 +208,14 @@ def _learn_proposal(
 ) -> _Sample:
     """Return points whose last proposal covers the density, if one is found."""
     sample = _extend(_at_mode(density, start, rng, threads), plan.first, threads)
+    before = 0.0
     for _ in range(plan.rounds):
         weights, k = sample.weights()
-        share = 1.0 / np.sum(weights**2) / len(weights)
-        if k < plan.good_k and share > GOOD_SHARE:
+        size = 1.0 / np.sum(weights**2)
+        hopeless = size < min(LEARNABLE, 2 * before)
+        if hopeless or (k < plan.good_k and size > GOOD_SHARE * len(weights)):
             break
+        before = size
         if len(weights) < plan.pilot:
             sample = _extend(sample, plan.pilot - len(weights), threads)
             weights, _ = sample.weights()
