@@ -51,11 +51,12 @@ LEARNABLE, FLATTER = 5, 0.8
 LARGEST = 2000
 #: Points in three dimensions for so many draws, where an evaluation takes so many seconds, and
 #: how their number falls as it takes longer: a faster one makes for more points and less time.
-POINTS, DRAWS, SECONDS, FALL = 620, 4000, 0.0227, 0.42
+POINTS, DRAWS, SECONDS, FALL = 620, 4000, 0.0227, 0.36
 #: Points at most, and seconds of CPU that they may take, for so many draws.
 MOST, PATIENCE = 3000, 60.0
-#: Seconds of CPU of all points up to which rounds are as many as if they cost nothing.
-BRIEF = 1.0
+#: Seconds of CPU of all points up to which rounds are as many as if they cost nothing, and
+#: beyond which the proposal at the mode is left as it is if it is good enough.
+BRIEF, LONG = 1.0, 20.0
 #: Points at least: where evaluations are cheap, and where they are dear.
 ENOUGH, LEAST = 256, 64
 
@@ -144,6 +145,8 @@ def make_plan(density: TargetDensity, n: int) -> Plan:
     wanted = min(wanted, MOST, PATIENCE / density.seconds)
     points = round(max(LEAST, min(wanted, ENOUGH), wanted * n / DRAWS))
     pilot = min(pilot, points // 2)
+    if density.seconds * points > LONG:
+        return Plan(points, points, 0, 1, 0, good_k(points))
     if density.seconds * points < BRIEF:
         return Plan(pilot, pilot, points - pilot, ROUNDS, MORE_ROUNDS, GOOD_K)
     return Plan(pilot, pilot, points - pilot, FEW_ROUNDS, 1, good_k(points))
@@ -166,9 +169,10 @@ def laplace(
     rng = np.random.default_rng([seed, 3])
     plan = make_plan(density, n)
     sample = _learn_proposal(density, start, plan, rng, threads)
-    weights, _ = sample.weights()
-    sample = _extend(_learn(sample, weights, rng), plan.points, threads)
     weights, k = sample.weights()
+    if plan.points:
+        sample = _extend(_learn(sample, weights, rng), plan.points, threads)
+        weights, k = sample.weights()
     for _ in range(plan.more_rounds):
         # All draws may show of the tails what pilots could not see.
         size = 1.0 / np.sum(weights**2)

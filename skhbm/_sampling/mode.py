@@ -16,7 +16,7 @@ __all__ = ["find_mode"]
 
 #: Where all derivatives are below this, in units of the density's scales, is the mode: the
 #: proposals that are put there need not know it better.
-TOLERANCE = 1e-2
+TOLERANCE = 5e-2
 #: Step of the differences of gradients that the curvature is made of, in the same units.
 STEP = 1e-2
 #: Smallest curvature: no proposal is wider than ten units of the unconstrained parameters.
