@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from skhbm._design.cell_sums import Sums, fixed_columns, varying_columns
 from skhbm._design.elimination import Pattern, find_pattern, order_levels
 
 if TYPE_CHECKING:
@@ -128,76 +129,6 @@ class Layout(NamedTuple):
         return [parts[f] for f in range(len(parts))]
 
 
-class _Columns(NamedTuple):
-    """Columns of Z or D in each cell.
-
-    Attributes
-    ----------
-    mean : (n_cells, c), their means
-    feature : (c,), their features, -1 for a column of ones
-    unit : (c,), the units of these
-    """
-
-    mean: Float
-    feature: Int
-    unit: Float
-
-
-class _Sums(NamedTuple):
-    """The statistics of cells and the columns of each factor, from which all sums are made."""
-
-    statistics: GroupedStatistics
-    varying: list[_Columns]
-
-    def products(self, left: _Columns, a: int, right: _Columns) -> Float:
-        """Return the products of a column with others, summed over the rows of each cell."""
-        weight, cross = self.statistics.weight, self.statistics.cross
-        out = (weight * left.mean[:, a])[:, None] * right.mean
-        i, features = left.feature[a], right.feature
-        if i >= 0:
-            some = features >= 0
-            out[:, some] += cross[:, i, features[some]] / (left.unit[a] * right.unit[some])
-        return out
-
-    def by_group(self, factor: int, right: _Columns) -> Float:
-        """Return Z_f'right of the levels of a factor (n_levels, q, c)."""
-        indicator = self._indicator(factor)
-        left = self.varying[factor]
-        sums = [indicator @ self.products(left, a, right) for a in range(len(left.feature))]
-        return np.stack(sums, axis=1)
-
-    def by_pair(self, f: int, g: int) -> tuple[Int, Int, Float]:
-        """Return the levels of pairs that occur, and Z_f'Z_g of each (n_pairs, q_f, q_g)."""
-        codes, size = self.statistics.codes, len(self.statistics.factors[g])
-        keys = codes[:, f].astype(np.int64) * size + codes[:, g]
-        keys, which = np.unique(keys, return_inverse=True)
-        left, right = self.varying[f], self.varying[g]
-        out = np.empty((len(keys), len(left.feature), len(right.feature)))
-        for a in range(out.shape[1]):
-            products = self.products(left, a, right)
-            for b in range(out.shape[2]):
-                out[:, a, b] = np.bincount(which, products[:, b], minlength=len(keys))
-        return keys // size, keys % size, out
-
-    def total(self, columns: _Columns) -> Float:
-        """Return the cross-products of the columns over all rows (c, c)."""
-        weight, cross = self.statistics.weight, self.statistics.cross
-        out = (weight[:, None] * columns.mean).T @ columns.mean
-        some = np.flatnonzero(columns.feature >= 0)
-        within = cross.sum(axis=0)[np.ix_(*[columns.feature[some]] * 2)]
-        out[np.ix_(some, some)] += within / np.outer(columns.unit[some], columns.unit[some])
-        return out
-
-    def _indicator(self, factor: int) -> Any:
-        """Return which cells are of each level, a sparse array (n_levels, n_cells)."""
-        from scipy import sparse
-
-        codes = self.statistics.codes[:, factor]
-        cells = np.arange(len(codes))
-        shape = len(self.statistics.factors[factor]), len(codes)
-        return sparse.csr_array((np.ones(len(codes)), (codes, cells)), shape)
-
-
 def first_factor(sizes: Sequence[int], terms: Sequence[Terms]) -> int:
     """Return the position of the factor with the most coefficients."""
     counts = [size * len(part.varying) for size, part in zip(sizes, terms, strict=True)]
@@ -208,9 +139,9 @@ def make_blocks(
     statistics: GroupedStatistics, scaling: Scaling, terms: Sequence[Terms]
 ) -> tuple[Blocks, Layout]:
     """Sum the statistics of cells to cross-products; factors are in the user's order."""
-    sums = _Sums(statistics, [_varying(statistics, scaling, part) for part in terms])
+    sums = Sums(statistics, [varying_columns(statistics, scaling, part) for part in terms])
     layout, n_head = _lay_out(statistics, terms)
-    first, fixed = layout.first, _fixed(statistics, scaling, terms[0])
+    first, fixed = layout.first, fixed_columns(statistics, scaling, terms[0])
     factor, term, head = _coefficients(layout)
     n = len(head)
     start, column, value = _of_levels(sums, layout)
@@ -252,32 +183,6 @@ def _with_rounding(C: Float, statistics: GroupedStatistics, largest: float) -> F
     return C
 
 
-def _fixed(statistics: GroupedStatistics, scaling: Scaling, terms: Terms) -> _Columns:
-    """Return the columns D: the fixed terms and the response."""
-    columns = np.arange(statistics.n_features + 1)
-    mean = (statistics.mean - scaling.origin) / scaling.unit
-    return _with_ones(_Columns(mean, columns, scaling.unit), wanted=terms.intercept)
-
-
-def _varying(statistics: GroupedStatistics, scaling: Scaling, terms: Terms) -> _Columns:
-    """Return the columns of the varying terms of a factor."""
-    unit = scaling.x_scale[terms.slopes]
-    mean = (statistics.mean[:, terms.slopes] - scaling.origin_of(terms)) / unit
-    return _with_ones(_Columns(mean, terms.slopes, unit), wanted=terms.varying_intercept)
-
-
-def _with_ones(columns: _Columns, *, wanted: bool) -> _Columns:
-    """Put a column of ones before others, if it is wanted."""
-    if not wanted:
-        return columns
-    ones = np.ones((len(columns.mean), 1))
-    return _Columns(
-        np.hstack([ones, columns.mean]),
-        np.concatenate([[-1], columns.feature]),
-        np.concatenate([[1.0], columns.unit]),
-    )
-
-
 def _lay_out(statistics: GroupedStatistics, terms: Sequence[Terms]) -> tuple[Layout, int]:
     """Find the order of elimination; return the number of sparse columns, too."""
     sizes = [len(levels) for levels in statistics.factors]
@@ -311,7 +216,7 @@ def _coefficients(layout: Layout) -> tuple[Int, Int, Int]:
     return factor, term, head
 
 
-def _of_levels(sums: _Sums, layout: Layout) -> tuple[Int, Int, Float]:
+def _of_levels(sums: Sums, layout: Layout) -> tuple[Int, Int, Float]:
     """Return starts, columns and values of the rows of Z_0'Z_rest, by level."""
     rows, columns, values = [], [], []
     for f, where in zip(layout.others, layout.where, strict=True):
@@ -326,7 +231,7 @@ def _of_levels(sums: _Sums, layout: Layout) -> tuple[Int, Int, Float]:
     return _starts(row, n_first), column[order], np.ascontiguousarray(value[order])
 
 
-def _gram(sums: _Sums, layout: Layout, n: int) -> tuple[Int, Int, Int, Float]:
+def _gram(sums: Sums, layout: Layout, n: int) -> tuple[Int, Int, Int, Float]:
     """Return Z_rest'Z_rest up to the diagonal, row by row, and the pairs of levels."""
     width = max(layout.widths[f] for f in layout.others)
     rows, columns, pair, values, n_pairs = [], [], [], [], 0
@@ -351,7 +256,7 @@ def _gram(sums: _Sums, layout: Layout, n: int) -> tuple[Int, Int, Int, Float]:
     return _starts(row, n), column, of_pair, np.concatenate(values)
 
 
-def _pairs(sums: _Sums, layout: Layout, g: int, h: int) -> tuple[Float, Int, Int, Any]:
+def _pairs(sums: Sums, layout: Layout, g: int, h: int) -> tuple[Float, Int, Int, Any]:
     """Return the products of pairs of levels of two of the others, and their positions.
 
     The last is whether the level of h is eliminated later than that of g.

@@ -13,17 +13,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from skhbm._likelihood.blocked_kernels import (
-    first_solutions,
+from skhbm._likelihood.blocked_inverse import (
+    inverse_entry,
     invert,
     level_covariances,
     new_inverse,
-    solve,
 )
+from skhbm._likelihood.blocked_kernels import first_solutions, solve
 from skhbm._numba.jit import JIT_INNER, njit
 from skhbm._numba.lapack import multiply
 
-__all__ = ["inverse_entry", "relative_gradient", "through_root"]
+__all__ = ["relative_gradient", "through_root"]
 
 
 @njit(**JIT_INNER)
@@ -64,20 +64,6 @@ def relative_gradient(blocks, addresses, factor, F, gap, gaps):
         for a in range(gaps.shape[1]):
             for b in range(a):
                 gaps[g, b, a] = gaps[g, a, b]
-
-
-@njit(**JIT_INNER)
-def inverse_entry(blocks, inverse, r, c):
-    """Return the entry (r, c), c <= r, of S^-1, which must be on the pattern of L."""
-    n_head = len(inverse.diagonal)
-    if c >= n_head:
-        return inverse.V[r - n_head, c - n_head]
-    if r == c:
-        return inverse.diagonal[c]
-    for p in range(blocks.column_start[c], blocks.column_start[c + 1]):
-        if blocks.column_row[p] == r:
-            return inverse.v[p]
-    return np.nan
 
 
 @njit(**JIT_INNER)

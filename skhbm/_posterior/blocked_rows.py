@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from skhbm._likelihood.blocked_gradient import inverse_entry
+from skhbm._likelihood.blocked_inverse import inverse_entry
 from skhbm._numba.jit import JIT, JIT_INNER, njit
 
 __all__ = ["diagonal_blocks", "row_moments", "row_vectors"]

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from skhbm._design.blocks import Blocks, Layout
-    from skhbm._likelihood.blocked_kernels import Factor, Inverse
+    from skhbm._likelihood.blocked_inverse import Inverse
+    from skhbm._likelihood.blocked_kernels import Factor
     from skhbm._likelihood.interface import ConditionalEffects, RowTerms
     from skhbm._posterior.points import Points
     from skhbm._types import Float, Int
@@ -238,6 +239,7 @@ class BlockedEffects:
 
     def _factorise(self, node: int, *, solved: bool) -> _AtNode:
         """Factorise the blocks at a node; solve and invert if asked to."""
+        from skhbm._likelihood import blocked_inverse as inverses
         from skhbm._likelihood import blocked_kernels as kernels
         from skhbm._likelihood.blocked import addresses, stacked_roots
 
@@ -248,10 +250,10 @@ class BlockedEffects:
         logdet = kernels.factorise(blocks, addresses(), T, rest, factor, K)
         if not solved:
             return _AtNode(T, rest, factor, K, logdet, None, None)
-        inverse = kernels.new_inverse(blocks)
-        kernels.invert(blocks, addresses(), factor, inverse)
+        inverse = inverses.new_inverse(blocks)
+        inverses.invert(blocks, addresses(), factor, inverse)
         spreads = np.empty(blocks.A.shape)
-        kernels.level_spreads(blocks, factor, inverse, spreads)
+        inverses.level_spreads(blocks, factor, inverse, spreads)
         of_rest, of_first = factor.H.copy(), factor.G.copy()
         kernels.solve(blocks, addresses(), factor, of_rest, True)
         kernels.first_solutions(blocks, factor, of_rest, of_first)
