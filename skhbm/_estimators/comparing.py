@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skhbm._comparison.rows_of_fit import read_rows_again
 from skhbm._estimators.fitted import Fitted
-from skhbm._posterior.nodes import condensed
+from skhbm._posterior.nodes import condensed_for_ratios
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -91,7 +91,8 @@ class Comparing(Fitted):
         rows, target, errors = read_rows_again(self, X, y, groups, y_err)
         from skhbm._comparison import loo
 
-        posterior, statistics = condensed(self._posterior), self._statistics
+        statistics = self._statistics
+        posterior = condensed_for_ratios(self._posterior, len(rows))
         efficiency = self.diagnostics_["min_ess"] / posterior.n_draws
         if factor is None:
             units = loo.left_out_rows(posterior, rows, target, errors)

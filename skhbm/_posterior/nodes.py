@@ -22,10 +22,12 @@ if TYPE_CHECKING:
     from skhbm._posterior.posterior import Posterior
     from skhbm._types import Float
 
-__all__ = ["all_nodes", "condensed", "joint_effects", "moment_nodes"]
+__all__ = ["all_nodes", "condensed", "condensed_for_ratios", "joint_effects", "moment_nodes"]
 
 #: Nanoseconds of CPU for the nodes of one question, and bounds for their number.
 BUDGET, FEWEST, MOST = 1.0e9, 64, 1000
+#: The same for importance ratios, and nanoseconds that a row takes at each node.
+RATIO_BUDGET, FEWEST_RATIOS, ROW = 4.0e9, 200, 300.0
 #: A node is factorised, inverted and solved with: that takes so many times what a value takes.
 INVERTED = 2.6
 #: Differences that nodes may make: of means in sds, and of variances relative to themselves.
@@ -55,11 +57,24 @@ def condensed(posterior: Posterior) -> Posterior:
     the design can afford, whatever the clock says. The coefficients are integrated out of what
     is asked, so that hundreds of draws say as much as thousands.
     """
+    return _some(posterior, BUDGET, 0, FEWEST)
+
+
+def condensed_for_ratios(posterior: Posterior, n_rows: int) -> Posterior:
+    """Return draws as `condensed` does, for importance ratios of so many rows.
+
+    The tails of ratios need more draws than averages do.
+    """
+    return _some(posterior, RATIO_BUDGET, n_rows, FEWEST_RATIOS)
+
+
+def _some(posterior: Posterior, budget: float, n_rows: int, fewest: int) -> Posterior:
+    """Return as many draws as the budget allows, within bounds."""
     several = posterior.design.several_factors
     if several is None:
         return posterior
-    affordable = int(BUDGET / (INVERTED * several.blocks.work))
-    most = min(max(affordable, FEWEST), MOST)
+    affordable = int(budget / (INVERTED * several.blocks.work + ROW * n_rows))
+    most = min(max(affordable, fewest), MOST)
     return posterior.thinned(-(-posterior.n_draws // most))
 
 
