@@ -30,6 +30,8 @@ N_DRAWS = 30
 LEVEL = 1e-4
 #: Data sets. Importance sampling takes longer than so few draws of NUTS.
 N = {"nuts": 50, "laplace": 20}
+#: The solvers have data sets of their own.
+FIRST = {"nuts": 0, "laplace": 50}
 SETTINGS = {
     "nuts": {"draws": 300, "tune": 200, "chains": 1},
     "laplace": {"draws": 1000, "chains": 1},
@@ -39,7 +41,7 @@ SETTINGS = {
 @cache
 def outcomes(model, solver):
     """Return ranks and more for small data sets of a model."""
-    first = 1000 * list(STRUCTURES).index(model)
+    first = 1000 * list(STRUCTURES).index(model) + FIRST[solver]
     return [
         simulate(STRUCTURES[model], solver, first + i, N_DRAWS, **SETTINGS[solver])
         for i in range(N[solver])

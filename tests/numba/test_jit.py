@@ -12,7 +12,6 @@ import pytest
 
 import skhbm
 from skhbm._numba.jit import JIT_INNER, Kernel, _decorated, njit
-from skhbm._posterior.effects import FEW, group_shifts
 
 
 @njit(error_model="numpy")
@@ -72,18 +71,6 @@ assert "numba" in sys.modules
 assert mean.tolist() == [[1.0, 2.0]]
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
-
-
-def test_shifts_of_few_groups_are_those_of_many_to_the_last_bit():
-    rng = np.random.default_rng(0)
-    q, n_groups, n_effects = 2, 3 * FEW, 7
-    sizes = rng.integers(0, n_effects, n_groups * q)
-    start = np.concatenate([[0], np.cumsum(sizes)])
-    forms = start, rng.integers(0, n_effects, start[-1]), rng.standard_normal(start[-1])
-    effects = rng.standard_normal((50, n_effects))
-    every = group_shifts(effects, *forms, np.arange(n_groups), q)
-    for group in range(n_groups):
-        assert np.array_equal(group_shifts(effects, *forms, [group], q)[:, 0], every[:, group])
 
 
 @pytest.fixture
