@@ -47,6 +47,8 @@ POOR_SHARE = 0.1
 #: Effective draws for each dimension that a covariance can be learned from, and the power that
 #: flattens weights where there are fewer.
 LEARNABLE, FLATTER = 5, 0.8
+#: Dimensions in which weights are flattened.
+FLATTENED = 30
 #: Parameters at most: the time for a matrix of curvatures grows with their cube.
 LARGEST = 2000
 #: Points in three dimensions for so many draws, where an evaluation takes so many seconds, and
@@ -171,12 +173,16 @@ def laplace(
     sample = _learn_proposal(density, start, plan, rng, threads)
     weights, k = sample.weights()
     if plan.points:
-        sample = _extend(_learn(sample, weights, rng), plan.points, threads)
+        if 1.0 / np.sum(weights**2) >= _learnable(sample):
+            sample = _learn(sample, weights, rng)
+        sample = _extend(sample, plan.points, threads)
         weights, k = sample.weights()
     for _ in range(plan.more_rounds):
         # All draws may show of the tails what pilots could not see.
         size = 1.0 / np.sum(weights**2)
-        if size < LEARNABLE or (k < plan.good_k and size > POOR_SHARE * len(weights)):
+        if size < max(LEARNABLE, _learnable(sample)) or (
+            k < plan.good_k and size > POOR_SHARE * len(weights)
+        ):
             break
         sample = _extend(_learn(sample, weights, rng), plan.points, threads)
         weights, k = sample.weights()
@@ -216,7 +222,7 @@ def _learn_proposal(
     for _ in range(plan.rounds):
         weights, k = sample.weights()
         size = 1.0 / np.sum(weights**2)
-        hopeless = size < min(LEARNABLE, 2 * before)
+        hopeless = size < max(min(LEARNABLE, 2 * before), _learnable(sample))
         if hopeless or (k < plan.good_k and size > GOOD_SHARE * len(weights)):
             break
         before = size
@@ -240,6 +246,15 @@ def _at_mode(
     proposal = Proposal(z, root / slope[:, None], rng)
     nothing = np.empty((0, len(z))), np.empty(0)
     return _Sample(of_points, coordinates, [proposal], [0], *nothing, None)
+
+
+def _learnable(sample: _Sample) -> float:
+    """Return how many points must count for a proposal to be learned from.
+
+    In few dimensions weights can be flattened. In many k would not tell what they miss.
+    """
+    d = sample.z.shape[1]
+    return LEARNABLE * d if d > FLATTENED else 0.0
 
 
 def _learn(sample: _Sample, weights: Float, rng: np.random.Generator) -> _Sample:

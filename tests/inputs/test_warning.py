@@ -40,8 +40,8 @@ def numbered():
 
 
 def pairs():
-    y = np.random.default_rng(7).standard_normal(200)
-    return {"groups": np.repeat(np.arange(100), 2), "y": y}
+    y = np.random.default_rng(7).standard_normal(100)
+    return {"groups": np.repeat(np.arange(50), 2), "y": y}
 
 
 FITS = {

@@ -265,9 +265,9 @@ def test_a_seed_gives_the_same_draws_whatever_the_number_of_threads():
 
 
 def test_a_proposal_that_does_not_cover_warns_and_names_the_remedy():
-    """Residual scales of 100 groups of two rows are far from a Student-t distribution."""
-    groups = np.repeat(np.arange(100), 2)
-    rows = None, np.random.default_rng(7).standard_normal(200), groups
+    """Residual scales of fifty groups of two rows are far from a Student-t distribution."""
+    groups = np.repeat(np.arange(50), 2)
+    rows = None, np.random.default_rng(7).standard_normal(100), groups
     independent = STRUCTURES["by group, independent"]["priors"]
     with pytest.warns(ConvergenceWarning, match=r"Pareto k is .* Use solver='nuts'"):
         model = fit(rows, solver="laplace", residual_scale="by_group", priors=independent)
