@@ -79,7 +79,7 @@ def fixed_priors(design):
 def fit(estimator, rows, y, **metadata):
     """Fit under fixed priors, without a word of convergence, which is counted instead."""
     with (
-        mock.patch("skhbm._density.hyperparameters.hierarchical_priors", fixed_priors),
+        mock.patch("skhbm._density.assemble.hierarchical_priors", fixed_priors),
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore", ConvergenceWarning)

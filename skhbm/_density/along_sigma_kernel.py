@@ -17,9 +17,9 @@ from typing import NamedTuple
 import numpy as np
 from numba import carray
 
+from skhbm._density.correlations_kernel import corr_gradient
 from skhbm._density.hyperparameters_kernel import (
     FACTOR,
-    corr_gradient,
     correlations,
     fill_covariances,
     natural_values,

@@ -26,6 +26,16 @@ from typing import Any
 import numpy as np
 from numba import carray
 
+from skhbm._density.correlations_kernel import corr_cholesky, corr_gradient
+from skhbm._density.residual_scales_kernel import (
+    FIRST_GROUP,
+    LOG_RESIDUAL,
+    MEAN,
+    SPREAD,
+    group_scales,
+    hierarchical_gradient,
+    mean_moments,
+)
 from skhbm._density.spreads import log_of_spread
 from skhbm._numba.jit import JIT_INNER, c_callback, njit
 from skhbm._numba.pointers import as_pointer, call_marginal, call_prior
@@ -34,16 +44,11 @@ from skhbm._priors.prior import SCALAR
 
 __all__ = [
     "FACTOR",
-    "FIRST_GROUP",
     "HIERARCHICAL",
     "INDEPENDENT",
     "KNOWN",
-    "LOG_RESIDUAL",
     "SHARED",
-    "SPREAD",
     "TABLE",
-    "corr_cholesky",
-    "corr_gradient",
     "density_callback",
     "expand_callback",
     "fill_covariances",
@@ -52,10 +57,6 @@ __all__ = [
 
 #: Kinds of residual scale.
 SHARED, INDEPENDENT, HIERARCHICAL, KNOWN = 0, 1, 2, 3
-#: Positions of the parameters of hierarchical residual scales, from the first of them.
-MEAN, SPREAD, FIRST_GROUP = 0, 1, 2
-#: Positions of the parameters of a normal prior, which are in the order of their names.
-MU, SIGMA = 0, 1
 #: What the callbacks read of a factor: its numbers of standard deviations and of correlations,
 #: and where the former begin among all standard deviations and in the vector, and where its
 #: covariance begins among the inputs of the likelihood.
@@ -82,8 +83,6 @@ TABLE = np.dtype(
         ("response_unit", np.float64),
     ]
 )
-#: A group's own estimate of its log residual scale, and the variance of the estimate.
-LOG_RESIDUAL = np.dtype([(name, np.float64) for name in ("estimate", "variance")])
 
 
 @cache
@@ -98,55 +97,6 @@ def expand_callback() -> Any:
     """Return `_expand` as a C callback, compiled once and cached on disk."""
     signature = "int64(uint64, uint64, CPointer(double), CPointer(double), voidptr)"
     return c_callback(signature, _expand)
-
-
-@njit(**JIT_INNER)
-def corr_cholesky(z, q, C, corr):
-    """Fill C with the Cholesky factor of the correlations with partials tanh(z), and corr.
-
-    An empty z is independence.
-    """
-    at = 0
-    for i in range(q):
-        rest = 1.0
-        if len(z) > 0:
-            for j in range(i):
-                C[i, j] = rest * np.tanh(z[at + j])
-                rest /= np.cosh(z[at + j])
-        C[i, i] = rest
-        if len(z) > 0:
-            for j in range(i):
-                corr[at + j] = 0.0
-                for c in range(j + 1):
-                    corr[at + j] += C[i, c] * C[j, c]
-            at += i
-
-
-@njit(**JIT_INNER)
-def corr_gradient(z, q, eta, dC, grad):
-    """Pull a gradient in C back to z, add that of the LKJ prior, return its log density.
-
-    The partial of i and j given the first j variables has density (1 - w^2)^(b - 1),
-    b = eta + (q - 2 - j) / 2 (Lewandowski, Kurowicka & Joe 2009, section 2.3); with the
-    Jacobian of tanh, (1 - w^2)^b.
-    """
-    logp = 0.0
-    at = 0
-    for i in range(q):
-        rest = np.ones(i + 1)
-        for j in range(i):
-            rest[j + 1] = rest[j] / np.cosh(z[at + j])
-        d_rest = dC[i, i]
-        for j in range(i - 1, -1, -1):
-            w = np.tanh(z[at + j])
-            sech = 1.0 / np.cosh(z[at + j])
-            b = eta + 0.5 * (q - 2 - j)
-            logp += 2.0 * b * np.log(sech)
-            dw = dC[i, j] * rest[j] * sech * sech - d_rest * rest[j] * w * sech
-            grad[at + j] = dw - 2.0 * b * w
-            d_rest = dC[i, j] * w + d_rest * sech
-        at += i
-    return logp
 
 
 def _density(n_dim, x_, grad_, logp_, table_):
@@ -284,21 +234,6 @@ def split(values, size, n_within):
 
 
 @njit(**JIT_INNER)
-def group_scales(log_residual, scalars, x, natural):
-    """Fill the groups' hierarchical residual scales; see `hierarchical_gradient`.
-
-    All but log_residual begin with the parameters of the residual scales.
-    """
-    mean, spread = scalars[MEAN].value, scalars[SPREAD].value
-    for j in range(len(log_residual)):
-        e = log_residual[j].variance
-        share = spread * spread / (spread * spread + e)
-        log_sigma = share * log_residual[j].estimate + (1.0 - share) * mean
-        log_sigma += np.sqrt(share * e) * x[FIRST_GROUP + j]
-        natural[FIRST_GROUP + j] = np.exp(log_sigma)
-
-
-@njit(**JIT_INNER)
 def likelihood_inputs(table, natural, scalars, C, inputs):
     """Fill the inputs of the likelihood, in working units: cov, sigma, given coefficients."""
     s = table.n_sampled
@@ -387,68 +322,3 @@ def coefficient_gradient(table, scalars, d_given, grad):
         d = coef.gradient + d_given[c] * coef.derivative
         for b in range(s):
             grad[b] += d * rotation[c, b]
-
-
-@njit(**JIT_INNER)
-def mean_moments(log_residual, prior, spread):
-    """Return mean M and sd V of the mean of log sigma_j given their sd, and derivatives.
-
-    They are the moments of the mean if there were nothing but its prior, with sd p, and the
-    groups' estimates l_j with variances e_j: 1 / V^2 = 1 / p^2 + sum 1 / (spread^2 + e_j). The
-    mean then has a coordinate that is close to an independent standard normal, even where one
-    large group pins it, the more the smaller the spread. The derivatives are in the log of the
-    spread, of M and of log V.
-    """
-    precision = 1.0 / (prior[SIGMA] * prior[SIGMA])
-    total, d_precision, d_total = precision * prior[MU], 0.0, 0.0
-    for j in range(len(log_residual)):
-        w = 1.0 / (spread * spread + log_residual[j].variance)
-        dw = -2.0 * spread * spread * w * w
-        precision += w
-        total += w * log_residual[j].estimate
-        d_precision += dw
-        d_total += dw * log_residual[j].estimate
-    mean = total / precision
-    d_mean = (d_total - mean * d_precision) / precision
-    return mean, 1.0 / np.sqrt(precision), d_mean, -0.5 * d_precision / precision
-
-
-@njit(**JIT_INNER)
-def hierarchical_gradient(table, x, scalars, sigma, d_sigma, grad):
-    """Add log sigma_j ~ Normal(mean, spread) with its gradient; return its log density.
-
-    The mean is M + V x_0, see `mean_moments`; `natural_values` adds its log Jacobian.
-
-    log sigma_j = E_j + S_j x_j, where E_j and S_j^2 are the mean and variance that
-    log sigma_j has given (mean, spread) if its likelihood were normal about the group's own
-    estimate l_j with variance e_j: a = spread^2 / (spread^2 + e_j), E_j = a l_j + (1 - a)
-    mean, S_j^2 = a e_j. The x_j are then close to independent standard normals whether groups
-    are large (where the centred form is good) or small (where the non-centred form is).
-    """
-    log_residual = carray(as_pointer(table.log_residual), (table.n_groups,), LOG_RESIDUAL)
-    shape = (table.n_scalars, table.n_parameters)
-    parameters = carray(as_pointer(table.parameters), shape, np.float64)
-    mean, spread = scalars[MEAN].value, scalars[SPREAD].value
-    logp = 0.0
-    d_mean, d_log_spread = 0.0, 0.0
-    for j in range(len(log_residual)):
-        estimate, e = log_residual[j].estimate, log_residual[j].variance
-        share = spread * spread / (spread * spread + e)
-        size = np.sqrt(share * e)
-        log_sigma = np.log(sigma[j] * table.response_unit)
-        r = (log_sigma - mean) / spread
-        logp += np.log(size / spread) - 0.5 * r * r
-        d = d_sigma[j] * sigma[j] - r / spread
-        d_mean += d * (1.0 - share) + r / spread
-        d_log_spread += r * r - share
-        through_share = 2.0 * share * (estimate - mean) + size * x[FIRST_GROUP + j]
-        d_log_spread += d * (1.0 - share) * through_share
-        grad[FIRST_GROUP + j] = d * size
-    d_mean = scalars[MEAN].gradient + d_mean * scalars[MEAN].derivative
-    prior = parameters[table.n_tau + MEAN]
-    _, size, through_mean, through_size = mean_moments(log_residual, prior, spread)
-    d_log_spread += d_mean * (through_mean + size * x[MEAN] * through_size) + through_size
-    grad[MEAN] = d_mean * size
-    d_spread = d_log_spread / spread
-    grad[SPREAD] = scalars[SPREAD].gradient + d_spread * scalars[SPREAD].derivative
-    return logp

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from skhbm._likelihood.blocked_kernels import first_dense
 from skhbm._numba.jit import JIT, JIT_INNER, njit
-from skhbm._numba.lapack import inverse_of_cholesky
+from skhbm._numba.lapack import turn_triangle
 
 if TYPE_CHECKING:
     from skhbm._types import Float
@@ -56,7 +57,7 @@ def invert(blocks, addresses, factor, inverse):
     V, v, x, start, row = inverse.V, inverse.v, factor.x, blocks.column_start, blocks.column_row
     if len(V) > 0:
         V[:] = factor.L
-        inverse_of_cholesky(addresses.dpotri, V)
+        turn_triangle(addresses.dpotri, V)
     w, t = np.zeros(R), np.zeros(R)
     for j in range(n_head - 1, -1, -1):
         first, last = start[j], start[j + 1]
@@ -96,9 +97,7 @@ def level_spreads(blocks, factor, inverse, spreads):
     for i in range(J):
         W = spreads[i]
         W[:] = 0.0
-        first, last = blocks.start[i], blocks.start[i + 1]
-        while first < last and blocks.column[first] < n_head:
-            first += 1
+        first, last = first_dense(blocks, i, n_head), blocks.start[i + 1]
         for p in range(first, last):
             row = V[blocks.column[p] - n_head]
             for e in range(first, p + 1):

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from skhbm._numba.jit import JIT, JIT_INNER, njit
-from skhbm._numba.lapack import cholesky, multiply, solve_triangular
+from skhbm._numba.lapack import multiply, solve_triangular, turn_triangle
 
 if TYPE_CHECKING:
     from skhbm._types import Float
@@ -32,6 +32,7 @@ __all__ = [
     "Addresses",
     "Factor",
     "factorise",
+    "first_dense",
     "first_solutions",
     "new_factor",
     "solve",
@@ -101,7 +102,7 @@ def factorise(blocks, addresses, T, rest, factor, K):
     make_tail(blocks, rest, factor)
     if not factor_rows(blocks, rest, factor):
         return np.inf
-    if len(factor.L) > 0 and cholesky(addresses.dpotrf, factor.L) != 0:
+    if len(factor.L) > 0 and turn_triangle(addresses.dpotrf, factor.L) != 0:
         return np.inf
     for j in range(len(factor.diagonal)):
         half += np.log(factor.diagonal[j])
@@ -232,9 +233,7 @@ def make_tail(blocks, rest, factor):
             if blocks.gram_column[e] >= n_head:
                 S[r, blocks.gram_column[e] - n_head] += gram_entry(blocks, rest, e, row)
     for i in range(len(factor.F)):
-        first, last = blocks.start[i], blocks.start[i + 1]
-        while first < last and blocks.column[first] < n_head:
-            first += 1
+        first, last = first_dense(blocks, i, n_head), blocks.start[i + 1]
         for p in range(first, last):
             row = S[blocks.column[p] - n_head]
             for e in range(first, p + 1):
@@ -242,6 +241,15 @@ def make_tail(blocks, rest, factor):
                 for a in range(q):
                     s += Y[p, a] * Y[e, a]
                 row[blocks.column[e] - n_head] -= s
+
+
+@njit(**JIT_INNER)
+def first_dense(blocks, i, n_head):
+    """Return the first entry of a level of the first factor that is in a dense column."""
+    first = blocks.start[i]
+    while first < blocks.start[i + 1] and blocks.column[first] < n_head:
+        first += 1
+    return first
 
 
 @njit(**JIT_INNER)

@@ -15,12 +15,11 @@ from skhbm._numba.pointers import call_fortran
 
 __all__ = [
     "LAPACK",
-    "cholesky",
-    "inverse_of_cholesky",
     "invert_cholesky",
     "lapack_addresses",
     "multiply",
     "solve_triangular",
+    "turn_triangle",
 ]
 
 #: The fields of a record that hold the addresses.
@@ -88,26 +87,18 @@ def invert_cholesky(dpotrf, dtrtri, A):
 
 
 @njit(**JIT_INNER)
-def cholesky(dpotrf, A):
-    """Turn the lower triangle of A (n, n) into its Cholesky factor; return 0 if it exists."""
+def turn_triangle(subroutine, A):
+    """Have dpotrf or dpotri change the lower triangle of A (n, n); return 0 if it could.
+
+    dpotrf turns a positive definite matrix into its Cholesky factor L, dpotri L into the
+    inverse of L L'.
+    """
     options = np.array([UPPER], dtype=np.uint8)
     sizes = np.array([len(A), 0], dtype=np.int32)
     size = sizes.ctypes.data
     # The lower triangle in C order is Fortran's upper one.
     call_fortran(
-        dpotrf, (options.ctypes.data, size, A.ctypes.data, size, sizes[1:].ctypes.data)
-    )
-    return sizes[1] + 0 * options[0]
-
-
-@njit(**JIT_INNER)
-def inverse_of_cholesky(dpotri, L):
-    """Turn a Cholesky factor L (n, n) into the lower triangle of the inverse of L L'."""
-    options = np.array([UPPER], dtype=np.uint8)
-    sizes = np.array([len(L), 0], dtype=np.int32)
-    size = sizes.ctypes.data
-    call_fortran(
-        dpotri, (options.ctypes.data, size, L.ctypes.data, size, sizes[1:].ctypes.data)
+        subroutine, (options.ctypes.data, size, A.ctypes.data, size, sizes[1:].ctypes.data)
     )
     return sizes[1] + 0 * options[0]
 

@@ -6,51 +6,25 @@ is exact given the node: coefficients and effects are jointly normal.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from skhbm._numba.threads import single_threaded_blas
+from skhbm._posterior.factors_at_nodes import at_nodes
 from skhbm._posterior.points import coefficient_roots
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from skhbm._design.blocks import Blocks, Layout
-    from skhbm._likelihood.blocked_inverse import Inverse
-    from skhbm._likelihood.blocked_kernels import Factor
     from skhbm._likelihood.interface import ConditionalEffects, RowTerms
+    from skhbm._posterior.factors_at_nodes import AtNode, Nodes
     from skhbm._posterior.points import Points
-    from skhbm._types import Float, Int
+    from skhbm._types import Float
 
-__all__ = ["BlockedEffects", "LevelMoments", "Nodes"]
-
-#: Threads that evaluate nodes.
-THREADS = 2
-
-
-class Nodes(NamedTuple):
-    """Values of the hyperparameters, with weights that sum to one.
-
-    Attributes
-    ----------
-    roots : tuple of ndarray of shape (n, q, q), relative roots of each factor
-    sigma : (n,), residual scales in working units
-    sampled : (n, s), natural coefficients that are not integrated out
-    weight : (n,)
-    """
-
-    roots: tuple[Float, ...]
-    sigma: Float
-    sampled: Float
-    weight: Float
-
-    def some(self, which: slice | Int) -> Nodes:
-        """Return some of the nodes; their weights are as they were."""
-        return Nodes(tuple(root[which] for root in self.roots), *(a[which] for a in self[1:]))
+__all__ = ["BlockedEffects", "LevelMoments"]
 
 
 class LevelMoments(NamedTuple):
@@ -65,26 +39,6 @@ class LevelMoments(NamedTuple):
     mean: Float
     cov: Float
     cross: Float
-
-
-class _AtNode(NamedTuple):
-    """The factor at a node: `skhbm._likelihood.blocked_kernels`.
-
-    Attributes
-    ----------
-    T, rest : relative roots, factor : Factor, K : (m, m), logdet : float
-    inverse : Inverse or None
-    solved : the Y_i S^-1 Y_i' (J, q, q), and b_D of the first factor (J, q, m) and of the rest
-        (R, m), or None
-    """
-
-    T: Float
-    rest: Float
-    factor: Factor
-    K: Float
-    logdet: float
-    inverse: Inverse | None
-    solved: tuple[Float, Float, Float] | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,7 +70,7 @@ class BlockedEffects:
         n, m = len(self.nodes.sigma), len(self.blocks.C)
         logdet, K = np.empty(n), np.empty((n, m, m))
 
-        def fill(at: _AtNode, i: int) -> int:
+        def fill(at: AtNode, i: int) -> int:
             logdet[i], K[i] = at.logdet, at.K
             return i
 
@@ -132,7 +86,7 @@ class BlockedEffects:
         """Return what `predictors` does, without the effects of groups that were not seen."""
         mean, variance = np.empty((2, len(rows.fixed), len(self.nodes.sigma)))
 
-        def fill(at: _AtNode, i: int) -> int:
+        def fill(at: AtNode, i: int) -> int:
             mean[:, i], variance[:, i] = self._predict(at, i, rows)
             return i
 
@@ -141,32 +95,36 @@ class BlockedEffects:
 
     def level_moments(self) -> list[LevelMoments]:
         """Return the moments of the effects of all factors over the nodes."""
-        weight, centers = self.nodes.weight, self._coefficient_means()
-        off = centers - weight @ centers
+        weight, origin, center = self.nodes.weight, 0.0, 0.0
         sums: list[Any] = []
-        for i, parts in enumerate(self._at_nodes(self._levels)):
+        for i, (w, parts) in enumerate(self._at_nodes(self._levels)):
             if not sums:
+                # Counted from one of them, no digits of coefficients are lost.
+                origin = w
                 sums = [[np.zeros_like(part) for part in of_factor] for of_factor in parts]
+            center += weight[i] * (w - origin)
             for total, (mean, cov, cross) in zip(sums, parts, strict=True):
                 total[0] += weight[i] * mean
                 total[1] += weight[i] * (cov + mean[:, :, None] * mean[:, None, :])
-                total[2] += weight[i] * (cross + mean[:, :, None] * off[i])
+                total[2] += weight[i] * (cross + mean[:, :, None] * (w - origin))
         return [
-            LevelMoments(mean, second - mean[:, :, None] * mean[:, None, :], cross)
+            LevelMoments(
+                mean,
+                second - mean[:, :, None] * mean[:, None, :],
+                cross - mean[:, :, None] * center,
+            )
             for mean, second, cross in sums
         ]
 
     def population_moments(self) -> tuple[Float, Float]:
         """Return E[w] (n_fixed,) and Cov[w] over all nodes."""
-        centers, weight = self._coefficient_means(), self.nodes.weight
-        center = weight @ centers
-        cov = np.einsum("i,ia,ib->ab", weight, centers - center, centers - center)
-        rotated = self.points.rotated
-        for i, K in enumerate(self.cross_products()):
-            U, _ = self._coefficients(K, i)
-            half = U @ rotated.T
-            cov += weight[i] * half.T @ half
-        return center, cov
+        points, nodes = self.points, self.nodes
+        U, g = coefficient_roots(self.cross_products(), points.mean, nodes.sigma, nodes.sampled)
+        centers = points.base + g @ points.rotated.T + nodes.sampled @ points.slope.T
+        center = nodes.weight @ centers
+        off = (centers - center) * np.sqrt(nodes.weight)[:, None]
+        half = (U @ points.rotated.T) * np.sqrt(nodes.weight)[:, None, None]
+        return center, off.T @ off + np.einsum("iab,iac->bc", half, half)
 
     def cross_products(self) -> Float:
         """Return K (n, m, m) of each node."""
@@ -193,20 +151,28 @@ class BlockedEffects:
         first, rest = np.empty((len(w), J, q)), np.empty((len(w), len(self.blocks.head)))
         v = self._contrast(w)
 
-        def fill(at: _AtNode, i: int) -> int:
+        def fill(at: AtNode, i: int) -> int:
             some = slice(ends[i], ends[i + 1])
             given = v[some] / self.nodes.sigma[some, None]
             first[some], rest[some] = self._draw(at, given, z[some])
             return i
 
-        list(self._at_nodes(fill, which=ends[:-1], solved=False))
+        list(self._at_nodes(fill, ends[:-1], solved=False))
         sigma = self.nodes.sigma[:, None, None]
         return [
             sigma * np.einsum("sab,sjb->sja", root, effects)
             for root, effects in zip(self.nodes.roots, self._split(first, rest), strict=True)
         ]
 
-    # What follows is private.
+    def _at_nodes(
+        self,
+        function: Callable[[AtNode, int], Any],
+        which: Sequence[int] | None = None,
+        *,
+        solved: bool = True,
+    ) -> Iterator[Any]:
+        """Yield a function of the factor at each node: `skhbm._posterior.factors_at_nodes`."""
+        return at_nodes(self.blocks, self.layout, self.nodes, function, which, solved=solved)
 
     def _new_variances(self, rows: RowTerms) -> Float:
         """Return Var[z'u] (n_rows, n_nodes) of effects of groups that were not seen."""
@@ -221,57 +187,11 @@ class BlockedEffects:
             first = last
         return out
 
-    def _at_nodes(
-        self,
-        function: Callable[[_AtNode, int], Any],
-        *,
-        which: Any = None,
-        solved: bool = True,
-    ) -> Iterator[Any]:
-        """Yield a function of the factor at each node, in their order; `solved` inverts it."""
-        which = range(len(self.nodes.sigma)) if which is None else which
-
-        def evaluate(pair: tuple[int, int]) -> Any:
-            return function(self._factorise(pair[1], solved=solved), pair[0])
-
-        with single_threaded_blas(), ThreadPoolExecutor(THREADS) as pool:
-            yield from pool.map(evaluate, enumerate(which))
-
-    def _factorise(self, node: int, *, solved: bool) -> _AtNode:
-        """Factorise the blocks at a node; solve and invert if asked to."""
-        from skhbm._likelihood import blocked_inverse as inverses
-        from skhbm._likelihood import blocked_kernels as kernels
-        from skhbm._likelihood.blocked import addresses, stacked_roots
-
-        blocks, order = self.blocks, (self.layout.first, *self.layout.others)
-        roots = [root[node] for root in self.nodes.roots]
-        T, rest = stacked_roots(order, blocks.pairs.shape[1], roots)
-        factor, K = kernels.new_factor(blocks), np.empty(blocks.C.shape)
-        logdet = kernels.factorise(blocks, addresses(), T, rest, factor, K)
-        if not solved:
-            return _AtNode(T, rest, factor, K, logdet, None, None)
-        inverse = inverses.new_inverse(blocks)
-        inverses.invert(blocks, addresses(), factor, inverse)
-        spreads = np.empty(blocks.A.shape)
-        inverses.level_spreads(blocks, factor, inverse, spreads)
-        of_rest, of_first = factor.H.copy(), factor.G.copy()
-        kernels.solve(blocks, addresses(), factor, of_rest, True)
-        kernels.first_solutions(blocks, factor, of_rest, of_first)
-        return _AtNode(T, rest, factor, K, logdet, inverse, (spreads, of_first, of_rest))
-
     def _coefficients(self, K: Float, i: int) -> tuple[Float, Float]:
         """Return U (k, k) with Cov[g] = U'U, and E[g] (k,), at a node."""
         sigma, sampled = self.nodes.sigma[i : i + 1], self.nodes.sampled[i : i + 1]
         U, mean = coefficient_roots(K[None], self.points.mean, sigma, sampled)
         return U[0], mean[0]
-
-    def _coefficient_means(self) -> Float:
-        """Return E[w] (n_nodes, n_fixed) at each node."""
-        points, nodes = self.points, self.nodes
-        _, mean = coefficient_roots(
-            self.cross_products(), points.mean, nodes.sigma, nodes.sampled
-        )
-        return points.base + mean @ points.rotated.T + nodes.sampled @ points.slope.T
 
     def _contrast(self, w: Float) -> Float:
         """Return (-g, -c, 1) (n, m) of working coefficients w (n, n_fixed)."""
@@ -280,7 +200,7 @@ class BlockedEffects:
         g = np.linalg.lstsq(points.rotated, left.T, rcond=None)[0].T
         return np.hstack([-g, -nodes.sampled, np.ones((len(w), 1))])
 
-    def _of_rows(self, at: _AtNode, rows: RowTerms) -> tuple[Float, Float]:
+    def _of_rows(self, at: AtNode, rows: RowTerms) -> tuple[Float, Float]:
         """Return Var[z'u] over sigma^2 (n_rows,), and z'T b_D (n_rows, m): derivation (12)."""
         from skhbm._posterior.blocked_rows import row_moments
 
@@ -293,7 +213,7 @@ class BlockedEffects:
         )  # fmt: skip
         return variance, mean
 
-    def _predict(self, at: _AtNode, i: int, rows: RowTerms) -> tuple[Float, Float]:
+    def _predict(self, at: AtNode, i: int, rows: RowTerms) -> tuple[Float, Float]:
         """Return E and Var (n_rows,) of the linear predictors at a node."""
         variance, mean = self._of_rows(at, rows)
         U, g = self._coefficients(at.K, i)
@@ -313,7 +233,7 @@ class BlockedEffects:
         fixed[:, -1] += effects[:, -1]
         return fixed
 
-    def _between_rows(self, at: _AtNode, i: int, rows: RowTerms) -> Float:
+    def _between_rows(self, at: AtNode, i: int, rows: RowTerms) -> Float:
         """Return the weighted covariance (n_rows, n_rows) of linear predictors at a node."""
         from skhbm._likelihood.blocked import addresses
         from skhbm._likelihood.blocked_kernels import solve
@@ -330,8 +250,8 @@ class BlockedEffects:
         half = self._left_to_coefficients(rows, self._of_rows(at, rows)[1])[:, : len(g)] @ U.T
         return self.nodes.weight[i] * (self.nodes.sigma[i] ** 2 * within + half @ half.T)
 
-    def _levels(self, at: _AtNode, i: int) -> list[tuple[Float, Float, Float]]:
-        """Return mean, covariance, and covariance with w, of all levels of each factor."""
+    def _levels(self, at: AtNode, i: int) -> tuple[Float, list[tuple[Float, Float, Float]]]:
+        """Return E[w], and mean, covariance and covariance with w of the levels of factors."""
         from skhbm._posterior.blocked_rows import diagonal_blocks
 
         assert at.solved is not None
@@ -355,9 +275,11 @@ class BlockedEffects:
             spread = self.nodes.sigma[i] ** 2 * np.einsum("ab,jbc,dc->jad", T, C, T)
             cross = -half @ (U @ self.points.rotated.T)
             out.append((Tb @ v, spread + half @ half.mT, cross))
-        return out
+        points = self.points
+        w = points.base + points.rotated @ g + points.slope @ self.nodes.sampled[i]
+        return w, out
 
-    def _draw(self, at: _AtNode, given: Float, z: Float) -> tuple[Float, Float]:
+    def _draw(self, at: AtNode, given: Float, z: Float) -> tuple[Float, Float]:
         """Return draws of v (n, J, q), (n, R) from standard normals, given (-w, 1) / sigma."""
         from skhbm._likelihood.blocked import addresses
         from skhbm._likelihood.blocked_kernels import first_solutions, solve

@@ -16,7 +16,8 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from skhbm._posterior.effects import covariance_roots
-from skhbm._posterior.effects_blocked import BlockedEffects, Nodes
+from skhbm._posterior.effects_blocked import BlockedEffects
+from skhbm._posterior.factors_at_nodes import Nodes
 
 if TYPE_CHECKING:
     from skhbm._posterior.posterior import Posterior

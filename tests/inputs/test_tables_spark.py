@@ -13,9 +13,7 @@ from skhbm import GroupedStatistics, HierarchicalNormalRegressor
 
 pytestmark = [
     *FEW_DRAWS,
-    pytest.mark.skipif(
-        shutil.which("java") is None, reason="Spark runs on Java, which is absent"
-    ),
+    pytest.mark.skipif(shutil.which("java") is None, reason="Spark needs Java"),
 ]
 
 SETTINGS = {

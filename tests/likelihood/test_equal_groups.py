@@ -31,7 +31,7 @@ def balanced(*, shuffled=False):
 def unshared(monkeypatch):
     """Switch the sharing off."""
     monkeypatch.setattr(
-        "skhbm._density.hyperparameters.share_equal_work", lambda R, E: (R, E, np.ones(len(R)))
+        "skhbm._density.assemble.share_equal_work", lambda R, E: (R, E, np.ones(len(R)))
     )
 
 

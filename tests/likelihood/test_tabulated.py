@@ -51,7 +51,7 @@ def simulate(shape, structure, seed=0):
 @pytest.fixture(params=[(s, name) for s in SHAPES for name in STRUCTURES], ids=str)
 def case(request, monkeypatch):
     """Return a structure, its rows, design, priors and density."""
-    monkeypatch.setattr("skhbm._density.hyperparameters.TABULATED", 0)
+    monkeypatch.setattr("skhbm._density.assemble.TABULATED", 0)
     shape, name = request.param
     structure = STRUCTURES[name]
     table = simulate(shape, structure)
@@ -132,7 +132,7 @@ def test_draws_have_the_conditional_mean_and_covariance(case):
 
 def test_draws_do_not_depend_on_the_rotation_among_equal_eigenvalues(monkeypatch):
     """Orthonormal columns of a balanced design leave their eigenvectors open."""
-    monkeypatch.setattr("skhbm._density.hyperparameters.TABULATED", 0)
+    monkeypatch.setattr("skhbm._density.assemble.TABULATED", 0)
     for J in (16, 3):
         rng = np.random.default_rng(3)
         codes = np.repeat(np.arange(J), 8)
@@ -179,7 +179,7 @@ def test_interpolation_errs_by_rounding_for_groups_of_any_size():
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_beyond_the_panels_is_the_exact_kernel(shape, monkeypatch):
-    monkeypatch.setattr("skhbm._density.hyperparameters.TABULATED", 0)
+    monkeypatch.setattr("skhbm._density.assemble.TABULATED", 0)
     likelihood = build(Structure(), simulate(shape, Structure()))[2].likelihood
     by_ratio, by_variance = [(1e12, 0.5), (np.nan, 1.0)], [(0.3, 1e-9), (0.2, np.inf)]
     for cov, sigma in by_ratio if likelihood.by_ratio else by_variance:
@@ -224,7 +224,7 @@ def test_many_columns_without_groups_have_the_posterior_of_a_ridge_regression():
 
 
 def test_without_varying_terms_the_tables_are_exact(monkeypatch):
-    monkeypatch.setattr("skhbm._density.hyperparameters.TABULATED", 0)
+    monkeypatch.setattr("skhbm._density.assemble.TABULATED", 0)
     structure = Structure(varying_intercept=False)
     density = build(structure, simulate("by ratio", structure))[2]
     likelihood, cov = density.likelihood, np.empty((0, 0))

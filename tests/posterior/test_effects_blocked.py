@@ -5,7 +5,8 @@ import pytest
 from blocked_rows import DESIGNS, Rows, choose_elimination
 
 from skhbm._likelihood.interface import RowTerms
-from skhbm._posterior.effects_blocked import BlockedEffects, Nodes
+from skhbm._posterior.effects_blocked import BlockedEffects
+from skhbm._posterior.factors_at_nodes import Nodes
 from skhbm._posterior.points import Points, log_densities
 
 MEAN = np.array([0.3, -0.2, 0.1])
