@@ -222,7 +222,8 @@ def _learn_proposal(
     for _ in range(plan.rounds):
         weights, k = sample.weights()
         size = 1.0 / np.sum(weights**2)
-        hopeless = size < max(min(LEARNABLE, 2 * before), _learnable(sample))
+        in_pilot = size * plan.pilot / len(weights)
+        hopeless = size < min(LEARNABLE, 2 * before) or in_pilot < _learnable(sample)
         if hopeless or (k < plan.good_k and size > GOOD_SHARE * len(weights)):
             break
         before = size
