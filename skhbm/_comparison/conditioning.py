@@ -18,7 +18,7 @@ from sklearn.exceptions import ConvergenceWarning
 from skhbm._comparison.reweight_one_factor import add_to_groups
 from skhbm._comparison.reweight_several_factors import add_cells
 from skhbm._inputs.warning import warn
-from skhbm._posterior.posterior import Scales
+from skhbm._posterior.hierarchical import Scales
 from skhbm._sampling.psis import good_k, pareto_smooth, systematic, told_apart
 
 if TYPE_CHECKING:

@@ -70,6 +70,13 @@ class HyperparameterDensity(TargetDensity):
         Sampled coefficients are ``center + rotation @ x``, before their transforms.
     tau : tuple of Prior
         Priors of the standard deviations, factor by factor.
+    residual : tuple of Prior
+        Priors of the residual scales that are independent, or of other parameters of the
+        response in their place.
+    typical : ndarray of shape (1,) or (n_scales,)
+        Natural values of these at which chains start.
+    start_tau : float
+        Where standard deviations of effects start, in working units.
     likelihood : MarginalLikelihood
     likelihood_table : ndarray
         The table of the likelihood, kept alive.
@@ -93,6 +100,9 @@ class HyperparameterDensity(TargetDensity):
     center: Float
     rotation: Float
     tau: tuple[Prior, ...]
+    residual: tuple[Prior, ...]
+    typical: Float
+    start_tau: float
     likelihood: Any
     likelihood_table: Any
     basis: Basis
@@ -149,19 +159,19 @@ class HyperparameterDensity(TargetDensity):
     @property
     def _scale_priors(self) -> tuple[Prior, ...]:
         """Priors of the standard deviations and of a shared residual scale."""
-        return (*self.tau, *[self.priors.sigma] * (self.kind == SHARED))
+        return (*self.tau, *self.residual[: int(self.kind == SHARED)])
 
     @property
     def _plain_start(self) -> Float:
         """The point where working scales are START (n_dim,)."""
         x = np.zeros(self.n_dim)
-        x[self.places[: self.n_tau]] = start_of_scales(self.tau, self.units, START)
+        x[self.places[: self.n_tau]] = start_of_scales(self.tau, self.units, self.start_tau)
         scales = x[self.n_effects :][: self.n_scales]
         if self.kind == HIERARCHICAL:
             # The mean of the log sigma_j and they themselves have coordinates that begin at 0.
             scales[SPREAD] = np.log(START)
         elif self.kind != KNOWN:
-            scales[:] = start_of_scales([self.priors.sigma], self.response_unit, START)
+            scales[:] = start_of_scales(self.residual, 1.0, self.typical)
         return x
 
     @property
@@ -194,8 +204,8 @@ class HyperparameterDensity(TargetDensity):
 
     @property
     def seconds(self) -> float:
-        """Seconds that a value takes with several factors; with one it is next to none."""
-        return 1e-9 * float(self.likelihood.work) if len(self.factors) > 1 else 0.0
+        """Seconds that a value takes, 0 if next to none."""
+        return 1e-9 * float(self.likelihood.work)
 
     def points_about(self, mode: Float) -> PointDensity:
         """Return the density for points; with several factors sigma is integrated out."""

@@ -52,13 +52,9 @@ def hyperparameters(
         if scales.corr.shape[2]:
             variables[f"corr_{f}"] = scales.correlations().reshape(chains, draws, q, q)
             dims[f"corr_{f}"] = [f"{f}_term", f"{f}_term_bis"]
-    if terms.by_group:
-        variables["sigma"], dims["sigma"] = posterior.sigma, [design.levels.name]
-    elif not terms.known:
-        variables["sigma"] = posterior.sigma[:, :, 0]
-    if posterior.log_sigma is not None:
-        variables["log_sigma_mean"] = posterior.log_sigma[:, :, 0]
-        variables["log_sigma_sd"] = posterior.log_sigma[:, :, 1]
+    of_response, dims_of_response = posterior.response_variables()
+    variables |= of_response
+    dims |= dims_of_response
     return variables, dims
 
 

@@ -17,8 +17,9 @@ from skhbm._design.design import make_design
 from skhbm._design.scaling import Scaling
 from skhbm._design.terms import Terms
 from skhbm._inputs.archive import require
+from skhbm._posterior.hierarchical import Scales
 from skhbm._posterior.points import make_points
-from skhbm._posterior.posterior import Posterior, Scales
+from skhbm._posterior.posterior import Posterior
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -19,7 +19,7 @@ import numpy as np
 from skhbm._numba.jit import JIT, njit
 from skhbm._numba.threads import in_slices
 from skhbm._posterior.effect_draws import effect_blocks, natural_effects
-from skhbm._posterior.posterior import flat
+from skhbm._posterior.hierarchical import flat
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -1,0 +1,93 @@
+"""The posterior of a model whose response is not normal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skhbm._posterior.hierarchical import HierarchicalDraws, Scales, flat
+
+if TYPE_CHECKING:
+    from skhbm._density.hyperparameters import HyperparameterDensity
+    from skhbm._design.responses import ResponseDesign
+    from skhbm._sampling.draws import Draws
+    from skhbm._types import Float
+
+__all__ = ["ResponsePosterior", "make_response_posterior"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ResponsePosterior(HierarchicalDraws):
+    """Posterior draws, chains first, and the design they belong to.
+
+    Parameters
+    ----------
+    design, scales, coef, working, seed
+        As in `HierarchicalDraws`, with a `ResponseDesign`. Working coefficients are those of
+        standardised features.
+    given : ndarray of shape (n_chains, n_draws, n_fixed)
+        Natural coefficients, the intercept where its prior holds.
+    dispersion : ndarray of shape (n_chains, n_draws, n_dispersion)
+        Other parameters of the response, in the order of its family.
+    effects : tuple of ndarray of shape (n_chains, n_draws, n_groups, q), or None
+        Effects of each factor in working units, if they were sampled. Otherwise they are drawn
+        given the rest when they are asked for.
+    """
+
+    given: Float
+    dispersion: Float
+    effects: tuple[Float, ...] | None = None
+
+    def response_variables(self) -> tuple[dict[str, Any], dict[str, list[str]]]:
+        """Return draws (n_chains, n_draws) of the parameters of the response, and no dims."""
+        names = self.design.family.dispersion
+        return {name: self.dispersion[:, :, i] for i, name in enumerate(names)}, {}
+
+    def dispersions(self) -> tuple[Float, ...]:
+        """Return the draws of each parameter of the response (n_draws,)."""
+        return tuple(np.ascontiguousarray(flat(self.dispersion).T))
+
+    def thinned(self, step: int) -> ResponsePosterior:
+        """Return the posterior with the first of each `step` draws of a chain."""
+        effects = self.effects
+        return replace(
+            self,
+            scales=tuple(Scales(s.tau[:, ::step], s.corr[:, ::step]) for s in self.scales),
+            coef=self.coef[:, ::step],
+            working=self.working[:, ::step],
+            given=self.given[:, ::step],
+            dispersion=self.dispersion[:, ::step],
+            effects=None if effects is None else tuple(u[:, ::step] for u in effects),
+        )
+
+
+def make_response_posterior(
+    design: ResponseDesign,
+    density: HyperparameterDensity,
+    to_working: Float,
+    draws: Draws,
+    seed: int,
+) -> ResponsePosterior:
+    """Tell apart the natural values of the draws.
+
+    `to_working` (n_fixed, n_fixed) is the map from natural to working coefficients.
+    """
+    *of_factors, dispersion, given = (
+        np.ascontiguousarray(part)
+        for part in np.split(draws.values, np.cumsum(density.sizes)[:-1], axis=2)
+    )
+    scales = tuple(
+        Scales(*pair) for pair in zip(of_factors[::2], of_factors[1::2], strict=True)
+    )
+    working = given @ to_working.T
+    return ResponsePosterior(
+        design=design,
+        scales=scales,
+        coef=design.scaling.natural(working, design.terms),
+        working=working,
+        seed=seed,
+        given=given,
+        dispersion=dispersion,
+    )
