@@ -47,7 +47,7 @@ PLACED = fields(
 #: `d_z` are the addresses of coordinates, and of where their derivatives go.
 EFFECTS = fields(
     *("n_rows", "n_factors", "n_terms", "n_coef", "n_dispersion", "n_entries", "n_effects"),
-    *("n_roots", "factors", "where", "terms", "fixed", "row_start", "weight", "working"),
+    *("n_roots", "factors", "where", "terms", "fixed", "weight", "working"),
     *("rows", "rows_table", "z", "d_z"),
 )
 

@@ -6,6 +6,7 @@ row does not need.
 
 from __future__ import annotations
 
+import importlib
 import os
 import warnings
 from functools import cache, update_wrapper
@@ -53,10 +54,19 @@ class Kernel:
                     self._compiled = _decorated(self.function, numba.njit, self.options)
         return self._compiled
 
+    def __reduce__(self) -> Any:
+        """Pickle by name: numba looks up what closes over a kernel by the bytes of its pickle."""
+        return _find_kernel, (self.function.__module__, self.function.__qualname__)
+
     @property
     def _numba_type_(self) -> Any:
         """The type that numba asks a name in a compiled function for."""
         return self.compiled._numba_type_
+
+
+def _find_kernel(module: str, name: str) -> Any:
+    """Return the kernel of this name in a module."""
+    return getattr(importlib.import_module(module), name)
 
 
 def njit(**options: Any) -> Callable[[Callable[..., Any]], Kernel]:
