@@ -23,7 +23,14 @@ if TYPE_CHECKING:
     from skhbm._priors.prior import Prior, Priors
     from skhbm._types import Float
 
-__all__ = ["fixed_columns", "grouped_rows", "make_response_density", "working_map"]
+__all__ = [
+    "assemble",
+    "fixed_columns",
+    "grouped_rows",
+    "make_response_density",
+    "typical_dispersion",
+    "working_map",
+]
 
 #: Kinds of residual scale by the number of parameters of a response.
 KINDS = (KNOWN, SHARED, INDEPENDENT)
@@ -35,7 +42,7 @@ LARGE = 8.0
 def make_response_density(design: ResponseDesign, priors: Priors) -> HyperparameterDensity:
     """Return the density of the hyperparameters and coefficients, effects integrated out."""
     with COMPILING:
-        return _assemble(
+        return assemble(
             design, priors, make_quadrature(design.family, grouped_rows(design, priors))
         )
 
@@ -74,7 +81,7 @@ def grouped_rows(design: ResponseDesign, priors: Priors) -> GroupedRows:
     )
 
 
-def _assemble(design: ResponseDesign, priors: Priors, likelihood: Any) -> HyperparameterDensity:
+def assemble(design: ResponseDesign, priors: Priors, likelihood: Any) -> HyperparameterDensity:
     """Collect what the compiled density reads."""
     tau = tuple(prior for of_factor in priors.tau for prior in of_factor)
     coefs = [*([priors.intercept] if design.terms.intercept else []), *priors.coef]

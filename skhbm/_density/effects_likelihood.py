@@ -145,8 +145,8 @@ def make_effects_likelihood(
     likelihood : EffectsLikelihood
     center : ndarray of shape (k,)
         The coefficients at the mode.
-    rotation : ndarray of shape (k, k)
-        A root of their covariance.
+    covariance : ndarray of shape (k, k)
+        Their covariance, all effects integrated out.
     """
     gaussian = reference.gaussian
     n_effects, k = sum(rows.sizes), rows.fixed.shape[1]
@@ -160,7 +160,6 @@ def make_effects_likelihood(
         factor, left = _place(left, size, cov, gaussian.mode[at:], position[at:])
         placed.append(factor)
         at += size
-    root = np.linalg.cholesky(np.linalg.inv(left))
     likelihood = EffectsLikelihood(
         rows,
         response,
@@ -170,7 +169,7 @@ def make_effects_likelihood(
         gaussian.working,
         *_collect(rows, response, placed, first_entry),
     )
-    return likelihood, gaussian.mode[n_effects:], root
+    return likelihood, gaussian.mode[n_effects:], np.linalg.inv(left)
 
 
 def _place(

@@ -55,6 +55,7 @@ def find_reference(
     rows: EffectRows,
     response: FamilyRows,
     prior: tuple[Float, Float],
+    start: Float,
     variances: Sequence[Float],
     dispersion: Float,
 ) -> Reference:
@@ -66,6 +67,8 @@ def find_reference(
     response : FamilyRows
     prior : tuple of ndarray of shape (k,)
         Means and precisions of the coefficients.
+    start : ndarray of shape (k,)
+        Coefficients that the search starts from.
     variances : sequence of ndarray of shape (q,)
         Variances of the effects of each factor that the search starts from.
     dispersion : ndarray of shape (n_dispersion,)
@@ -73,7 +76,7 @@ def find_reference(
     """
     covariances = [np.diag(of_factor) for of_factor in variances]
     typical = dispersion
-    mode = np.concatenate([np.zeros(sum(rows.sizes)), prior[0]])
+    mode = np.concatenate([np.zeros(sum(rows.sizes)), start])
     found = find_joint_mode(rows, response, prior, covariances, dispersion, mode)
     for update in range(FEW_UPDATES if len(found.left) > LARGE else UPDATES):
         if update in DISPERSION and len(dispersion):
