@@ -10,6 +10,7 @@ from scipy import linalg
 
 from skhbm._density.effects_kernel import EFFECTS, PLACED, effects_callback
 from skhbm._density.effects_reference import diagonal_blocks
+from skhbm._density.family_rows import in_lanes
 from skhbm._numba.records import make_record
 
 if TYPE_CHECKING:
@@ -116,8 +117,8 @@ class EffectsLikelihood:
         return make_record(
             EFFECTS,
             n_rows=len(rows.fixed),
+            n_blocks=self.response.n_blocks,
             n_factors=len(self.placed),
-            n_terms=sum(z.shape[1] for z in rows.terms),
             n_coef=rows.fixed.shape[1],
             n_dispersion=self.n_within,
             n_entries=sum(z.shape[1] ** 2 for z in rows.terms),
@@ -125,7 +126,6 @@ class EffectsLikelihood:
             n_roots=sum(factor.n_roots for factor in self.placed),
             weight=self.weight,
             working=self.working,
-            fixed=rows.fixed,
             rows=self.response.address,
             **kept,
         )
@@ -216,11 +216,11 @@ def _collect(
     factors = np.zeros(len(placed), PLACED)
     alive: list[Any] = []
     first, first_root = 0, n_entries
-    where = np.empty(rows.codes.shape, dtype=np.int64)
     for f, factor in enumerate(placed):
         J, q, _ = factor.information.shape
-        where[:, f] = first + q * rows.codes[:, f]
         arrays = {
+            "where": first + q * rows.codes[:, f],
+            "terms": np.ascontiguousarray(rows.terms[f].T),
             "information": np.ascontiguousarray(factor.information),
             "scores": factor.scores,
             **{f"score_{name}": array for name, array in factor.score_map._asdict().items()},
@@ -239,8 +239,7 @@ def _collect(
         first_root += factor.n_roots
     kept = {
         "factors": factors,
-        "where": where,
-        "terms": np.ascontiguousarray(np.hstack(rows.terms)),
+        "fixed": in_lanes(rows.fixed),
         "rows_table": response.table(),
     }
     return kept, alive

@@ -6,10 +6,10 @@ row does not need.
 
 from __future__ import annotations
 
-import importlib
 import os
 import warnings
 from functools import cache, update_wrapper
+from importlib import import_module
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -40,6 +40,10 @@ class Kernel:
         self._compiled: Any = None
         update_wrapper(self, function)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Be known by name, so that compiled code that encloses this function has a cache."""
+        return import_kernel, (self.function.__module__, self.function.__qualname__)
+
     def __call__(self, *arguments: Any) -> Any:
         return self.compiled(*arguments)
 
@@ -54,19 +58,15 @@ class Kernel:
                     self._compiled = _decorated(self.function, numba.njit, self.options)
         return self._compiled
 
-    def __reduce__(self) -> Any:
-        """Pickle by name: numba looks up what closes over a kernel by the bytes of its pickle."""
-        return _find_kernel, (self.function.__module__, self.function.__qualname__)
-
     @property
     def _numba_type_(self) -> Any:
         """The type that numba asks a name in a compiled function for."""
         return self.compiled._numba_type_
 
 
-def _find_kernel(module: str, name: str) -> Any:
-    """Return the kernel of this name in a module."""
-    return getattr(importlib.import_module(module), name)
+def import_kernel(module: str, name: str) -> Any:
+    """Return a function of a module by its name."""
+    return getattr(import_module(module), name)
 
 
 def njit(**options: Any) -> Callable[[Callable[..., Any]], Kernel]:
