@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numba import carray
 
-from skhbm._density.effects_levels_kernel import place_level, place_level_backward
+from skhbm._density.effects_levels_kernel import place_levels, place_levels_backward
 from skhbm._density.small_matrices import factorise, factorise_backward
 from skhbm._numba.jit import JIT_INNER, c_callback, njit
 from skhbm._numba.lanes import LANES, load, splat, store, total
@@ -128,15 +128,14 @@ def place_effects(table, inputs, effects, state, roots, eta):
             turned[some] = 0.0
             start, column, value = turn_map(factor)
             apply_map(start, column, value, z[some], z[:0], turned[some])
-        s, a, w = state[0, some], state[1, some], state[2, some]
+        shape = J, q
         H = carray(as_pointer(factor.information), (J, q, q), np.float64)
-        G = roots[factor.first_root : factor.first_root + J * q * q].reshape((J, q, q))
-        shape = (J, q)
-        for j in range(J):
-            logp += place_level(
-                j, L, H, s.reshape(shape), turned[some].reshape(shape), G,
-                a.reshape(shape), w.reshape(shape), effects[some].reshape(shape),
-            )  # fmt: skip
+        logp += place_levels(
+            L, H, state[0, some].reshape(shape), turned[some].reshape(shape),
+            roots[factor.first_root : factor.first_root + J * q * q].reshape((J, q, q)),
+            state[1, some].reshape(shape), state[2, some].reshape(shape),
+            effects[some].reshape(shape),
+        )  # fmt: skip
     add_effects(table, factors[0], effects, eta)
     return logp
 
@@ -156,15 +155,13 @@ def backward(table, inputs, d_inputs, d_eta, effects, state, roots):
         some, shape = slice(first, first + J * q), (J, q)
         H = carray(as_pointer(factor.information), (J, q, q), np.float64)
         L, d_L = square(roots, factor.first_entry, q), np.zeros((q, q))
-        G = roots[factor.first_root : factor.first_root + J * q * q].reshape((J, q, q))
-        s, a, w = state[0, some], state[1, some], state[2, some]
-        work = np.empty((3, q, q))
-        for j in range(J):
-            place_level_backward(
-                j, L, H, s.reshape(shape), G, a.reshape(shape), w.reshape(shape),
-                d_effects[some].reshape(shape), d_turned[some].reshape(shape),
-                d_s[some].reshape(shape), d_L, work,
-            )  # fmt: skip
+        place_levels_backward(
+            L, H, state[0, some].reshape(shape),
+            roots[factor.first_root : factor.first_root + J * q * q].reshape((J, q, q)),
+            state[1, some].reshape(shape), state[2, some].reshape(shape),
+            d_effects[some].reshape(shape), d_turned[some].reshape(shape),
+            d_s[some].reshape(shape), d_L,
+        )  # fmt: skip
         factorise_backward(L, d_L, square(d_inputs, factor.first_entry, q))
         if f == 0:
             d_z[some] = d_turned[some]
