@@ -8,8 +8,8 @@ Factors are in the order of elimination, the one with the most effects first. Gi
 coefficients and the factors after it, the effects of a factor are placed at the mean of a normal
 approximation (`skhbm._density.effects_reference`) plus their coordinates. For the first factor
 this is a weighted regression of working responses on the varying terms, level by level, for
-the others a linear map of what is given. Within each of the other factors coordinates are
-rotated, so that they are uncorrelated in the approximation.
+the others a linear map of what is given. Within a factor coordinates are stretched along the
+axes in which their covariance is far from the identity in the approximation.
 """
 
 from __future__ import annotations
@@ -27,20 +27,18 @@ from skhbm._numba.lanes import LANES, load, splat, store, total
 from skhbm._numba.pointers import as_pointer, call_marginal
 from skhbm._numba.records import fields
 
-__all__ = ["EFFECTS", "MAP", "PLACED", "effects_callback", "place_effects", "room"]
+__all__ = ["EFFECTS", "PLACED", "effects_callback", "place_effects", "room"]
 
-#: A sparse matrix, row by row: addresses of the starts of rows, of columns, and of values.
-MAP = ("start", "column", "value")
 #: What is read of a factor: its numbers of levels and of terms, where its covariance begins
 #: among the inputs, where its effects begin among all effects, and where its G begin; addresses
 #: of positions (n_rows,) among all effects, of its varying terms (n_terms, n_rows), of the
-#: information and the scores of its levels; a map of coefficients and effects to scores, and
-#: one of rotated coordinates to coordinates.
+#: information and the scores of its levels; those of a sparse matrix that maps coefficients and
+#: effects to scores, its starts of rows, columns and values; and of axes (n_turns, n) along
+#: which coordinates are stretched, with gains (n_turns,).
 PLACED = fields(
-    *("n_levels", "n_terms", "first_entry", "first", "first_root"),
+    *("n_levels", "n_terms", "first_entry", "first", "first_root", "n_turns"),
     *("where", "terms", "information", "scores"),
-    *(f"score_{name}" for name in MAP),
-    *(f"turn_{name}" for name in MAP),
+    *("map_start", "map_column", "map_value", "turns", "gains"),
 )
 #: What the callback reads. `fixed` (n_blocks, n_coef, LANES) are the columns of the coefficients
 #: in rows that are filled up to whole blocks. Rows are in the order of the levels of the first
@@ -121,13 +119,10 @@ def place_effects(table, inputs, effects, state, roots, eta):
         if f == 0:
             predict_others(table, coef, effects, eta)
             add_scores(table, factor, eta, state[0])
-            turned[some] = z[some]
         else:
             start, column, value = score_map(factor)
             apply_map(start, column, value, coef, effects, state[0, some])
-            turned[some] = 0.0
-            start, column, value = turn_map(factor)
-            apply_map(start, column, value, z[some], z[:0], turned[some])
+        turn(factor, z[some], turned[some])
         shape = J, q
         H = carray(as_pointer(factor.information), (J, q, q), np.float64)
         logp += place_levels(
@@ -164,15 +159,12 @@ def backward(table, inputs, d_inputs, d_eta, effects, state, roots):
         )  # fmt: skip
         factorise_backward(L, d_L, square(d_inputs, factor.first_entry, q))
         if f == 0:
-            d_z[some] = d_turned[some]
             add_scores_backward(table, factor, d_s, d_eta)
             predict_others_backward(table, d_eta, d_coef, d_effects)
         else:
             start, column, value = score_map(factor)
             apply_transposed(start, column, value, d_s[some], d_coef, d_effects)
-            d_z[some] = 0.0
-            start, column, value = turn_map(factor)
-            apply_transposed(start, column, value, d_turned[some], d_z[some], d_z[:0])
+        turn(factor, d_turned[some], d_z[some])
 
 
 @njit(**JIT_INNER)
@@ -183,33 +175,28 @@ def square(values, first, q):
 
 @njit(**JIT_INNER)
 def score_map(factor):
-    """Return the map of coefficients and effects to scores."""
-    return as_map(
-        factor.n_levels * factor.n_terms,
-        factor.score_start,
-        factor.score_column,
-        factor.score_value,
-    )
-
-
-@njit(**JIT_INNER)
-def turn_map(factor):
-    """Return the map of rotated coordinates to coordinates."""
-    return as_map(
-        factor.n_levels * factor.n_terms,
-        factor.turn_start,
-        factor.turn_column,
-        factor.turn_value,
-    )
-
-
-@njit(**JIT_INNER)
-def as_map(n, start_, column_, value_):
-    """Return starts of rows, columns and values of a sparse matrix of n rows."""
-    start = carray(as_pointer(start_), (n + 1,), np.int64)
-    column = carray(as_pointer(column_), (start[n],), np.int64)
-    value = carray(as_pointer(value_), (start[n],), np.float64)
+    """Return starts of rows, columns and values of the map to scores."""
+    n = factor.n_levels * factor.n_terms
+    start = carray(as_pointer(factor.map_start), (n + 1,), np.int64)
+    column = carray(as_pointer(factor.map_column), (start[n],), np.int64)
+    value = carray(as_pointer(factor.map_value), (start[n],), np.float64)
     return start, column, value
+
+
+@njit(**JIT_INNER)
+def turn(factor, z, out):
+    """Fill out with (I + U diag(d) U') z, which is symmetric."""
+    n, r = len(z), factor.n_turns
+    U = carray(as_pointer(factor.turns), (r, n), np.float64)
+    d = carray(as_pointer(factor.gains), (r,), np.float64)
+    out[:] = z
+    for k in range(r):
+        share, axis = 0.0, U[k]
+        for i in range(n):
+            share += axis[i] * z[i]
+        share *= d[k]
+        for i in range(n):
+            out[i] += share * axis[i]
 
 
 @njit(**JIT_INNER)
