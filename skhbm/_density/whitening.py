@@ -57,7 +57,7 @@ def whiten(
     """Return a center (k,) of the coefficients, and a root of their covariance (k, k).
 
     `variance` (q,) is that of independent effects of the factor, `dispersion` (n_dispersion,)
-    what the other parameters of the response are taken for, `start` (k,) where the search begins.
+    what the other parameters of the response are taken for, `start` (k,) where to begin.
     """
     center = start.copy()
     information = np.eye(len(center))

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skhbm._comparison.rows_of_fit import read_rows_again
-from skhbm._estimators.fitted import Fitted
+from skhbm._estimators.normal_answers import NormalAnswers
 from skhbm._posterior.nodes import condensed_for_ratios
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Comparing"]
 
 
-class Comparing(Fitted):
+class Comparing(NormalAnswers):
     """Densities of rows and of groups that are left out."""
 
     def loo(
