@@ -1,0 +1,1 @@
+"""Distributions of the response given the linear predictor, one file each."""
