@@ -5,18 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from skhbm._density.assemble import make_density
+from skhbm._density.assemble_responses import make_response_density, working_map
 from skhbm._numba.threads import single_threaded_blas
 from skhbm._posterior.complete import make_posterior
+from skhbm._posterior.responses import make_response_posterior
 from skhbm._sampling.solvers import draw
 
 if TYPE_CHECKING:
     from skhbm._design.design import Design
+    from skhbm._design.responses import ResponseDesign
     from skhbm._posterior.posterior import Posterior
+    from skhbm._posterior.responses import ResponsePosterior
     from skhbm._priors.prior import Priors
     from skhbm._sampling.draws import Draws
     from skhbm._sampling.solvers import Settings
 
-__all__ = ["infer"]
+__all__ = ["infer", "infer_response"]
 
 
 def infer(
@@ -29,3 +33,14 @@ def infer(
         draws = draw(density, solver, settings)
         posterior = make_posterior(design, density, draws, seed, threads)
     return posterior, draws
+
+
+def infer_response(
+    design: ResponseDesign, priors: Priors, solver: str, settings: Settings
+) -> tuple[ResponsePosterior, Draws]:
+    """Draw from the posterior of a response that is not normal, as `infer` does."""
+    with single_threaded_blas():
+        density = make_response_density(design, priors)
+        draws = draw(density, solver, settings)
+    to_working = working_map(design, priors)
+    return make_response_posterior(design, density, to_working, draws, settings.seed), draws
