@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-
 from skhbm._design.identifiability import warn_of_far_slopes
 from skhbm._design.responses import make_response_design
 from skhbm._design.specification import make_terms, terms_of_names
@@ -28,7 +26,6 @@ if TYPE_CHECKING:
     from skhbm._sampling.draws import Draws
     from skhbm._sampling.solvers import Settings
     from skhbm._statistics.patterns import Patterns
-    from skhbm._types import Float
 
 __all__ = ["ResponseFitting"]
 
@@ -165,5 +162,4 @@ class ResponseFitting(BaseHierarchicalEstimator):
 
     def _set_response(self, posterior: ResponsePosterior) -> None:
         for i, name in enumerate(self._family.dispersion):
-            mean: Float = posterior.dispersion[:, :, i].mean()
-            setattr(self, f"{name}_", float(np.asarray(mean)))
+            setattr(self, f"{name}_", float(posterior.dispersion[:, :, i].mean()))

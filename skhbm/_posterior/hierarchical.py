@@ -80,6 +80,10 @@ class HierarchicalDraws:
     working: Float
     seed: int
 
+    def response_variables(self) -> tuple[dict[str, Any], dict[str, list[str]]]:
+        """Return draws (n_chains, n_draws, ...) of what only this response has, and dims."""
+        raise NotImplementedError
+
     def scales_at_zero(self, factor: int) -> Scales:
         """Return the draws of the scales of a factor's effects at x = 0: derivation (13)."""
         scales, terms = self.scales[factor], self.design.factors[factor].terms
