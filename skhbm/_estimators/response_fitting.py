@@ -14,6 +14,7 @@ from skhbm._inputs.fit_rows import read_fit_rows
 from skhbm._inputs.third_argument import warns_of_weights
 from skhbm._priors.defaults import hold_at_means
 from skhbm._priors.responses import resolve_response_priors
+from skhbm._statistics.pattern_moments import moments_of_patterns
 from skhbm._statistics.patterns import patterns_of_rows
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ class ResponseFitting(BaseHierarchicalEstimator):
     def _make_design(
         self, fitted: Self, statistics: Any, *, more_to_come: bool
     ) -> ResponseDesign:
-        moments = statistics.moments()
+        moments = moments_of_patterns(statistics)
         terms = make_terms(fitted, moments, self._family, more_to_come=more_to_come)
         names = [levels.name for levels in moments.factors]
         if names:
