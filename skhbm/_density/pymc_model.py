@@ -92,9 +92,7 @@ def _vector(name: str, priors: tuple[Any, ...], entries: tuple[str, ...], dim: s
     return pm.Deterministic(name, pt.stack(scalars), dims=dim)
 
 
-def _covariance(
-    design: Any, factor: Any, tau: tuple[Any, ...], eta: float
-) -> Any:
+def _covariance(design: Any, factor: Any, tau: tuple[Any, ...], eta: float) -> Any:
     """Return the covariance (q, q) of the effects of a factor, in working units."""
     if not factor.terms.varying:
         return pt.zeros((0, 0))

@@ -123,6 +123,42 @@ class BaseHierarchicalEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     def _set_response(self, posterior: Any) -> None:
         """Set the fitted attributes that only this response has."""
 
+    def _conditioned(
+        self, weigh: Callable[[Origin], tuple[Origin, Any]], started: float
+    ) -> Self:
+        """Return an estimator whose draws are weighted, and resampled.
+
+        `weigh` adds log weights to the draws of the fit, and says what is kept of all rows.
+        """
+        from skhbm._comparison.conditioning import resample, warn_if_unreliable
+
+        origin, statistics = weigh(self._first_draws())
+        resampled = resample(origin)
+        copy = object.__new__(type(self))
+        copy.__dict__.update(vars(self))
+        copy._set_fitted(
+            resampled.posterior, statistics, self._priors, resampled.sample_stats, origin
+        )
+        n_draws = self._posterior.n_draws
+        copy.diagnostics_ = {
+            **self.diagnostics_,
+            "pareto_k": resampled.k,
+            "min_ess": resampled.efficiency * n_draws,
+            "seconds": time.perf_counter() - started,
+        }
+        warn_if_unreliable(resampled.k, n_draws)
+        return copy
+
+    def _first_draws(self) -> Origin:
+        """Return the draws of the fit, with the weights of rows that came later."""
+        if self._origin is not None:
+            return self._origin
+        from skhbm._comparison.conditioning import Origin
+
+        n_draws = self._posterior.n_draws
+        efficiency = self.diagnostics_["min_ess"] / n_draws
+        return Origin(self._posterior, np.zeros(n_draws), self._sample_stats, efficiency)
+
     def get_metadata_routing(self) -> Any:
         """Return what metadata the methods ask scikit-learn's routing for.
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-
 from skhbm._design.specification import terms_of_names
 from skhbm._estimators.base import BaseHierarchicalEstimator
 from skhbm._estimators.given_statistics import check_statistics
@@ -186,35 +184,12 @@ class Fitting(BaseHierarchicalEstimator):
         """
         started = time.perf_counter()
         new = statistics_of_rows(read_more_rows(self, X, y, groups, y_err))
-        from skhbm._comparison.conditioning import condition, resample, warn_if_unreliable
+        from skhbm._comparison.conditioning import condition
 
-        first = self._first_draws()
-        origin, statistics = condition(first, self._statistics, new, self._priors)
-        resampled = resample(origin)
-        copy = object.__new__(type(self))
-        copy.__dict__.update(vars(self))
-        copy._set_fitted(
-            resampled.posterior, statistics, self._priors, resampled.sample_stats, origin
-        )
-        n_draws = self._posterior.n_draws
-        copy.diagnostics_ = {
-            **self.diagnostics_,
-            "pareto_k": resampled.k,
-            "min_ess": resampled.efficiency * n_draws,
-            "seconds": time.perf_counter() - started,
-        }
-        warn_if_unreliable(resampled.k, n_draws)
-        return copy
+        def weigh(origin: Origin) -> tuple[Origin, GroupedStatistics]:
+            return condition(origin, self._statistics, new, self._priors)
 
-    def _first_draws(self) -> Origin:
-        """Return the draws of the fit, with the weights of rows that came later."""
-        if self._origin is not None:
-            return self._origin
-        from skhbm._comparison.conditioning import Origin
-
-        n_draws = self._posterior.n_draws
-        efficiency = self.diagnostics_["min_ess"] / n_draws
-        return Origin(self._posterior, np.zeros(n_draws), self._sample_stats, efficiency)
+        return self._conditioned(weigh, started)
 
     def _reduce(self, fitted: Self, rows: Any, before: Any = None) -> GroupedStatistics:
         X, y, groups, sample_weight, y_err = rows

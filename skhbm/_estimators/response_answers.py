@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pymc as pm
     import xarray as xr
 
+    from skhbm._families.family import Family
     from skhbm._types import Float
 
 __all__ = ["ResponseAnswers"]
@@ -26,6 +27,12 @@ __all__ = ["ResponseAnswers"]
 
 class ResponseAnswers(Fitted):
     """Answers of a posterior whose effects are drawn when they are asked for."""
+
+    _family: Family
+
+    def _encoded(self, y: Any) -> Any:
+        """Return the response as numbers."""
+        return y
 
     def _effects(self) -> DrawnEffects:
         """Return the effects that were drawn so far, and what draws more."""

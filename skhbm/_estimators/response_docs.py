@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["complete"]
 
-PARAMETERS = '''Parameters
+PARAMETERS = """Parameters
     ----------
     group_features : str, int, or array-like of str, int or bool, default=None
         The columns of X that hold the group labels, by name, index or mask: one for each
@@ -52,9 +52,9 @@ PARAMETERS = '''Parameters
     verbose : int, default=0
         1 shows a line with the progress of sampling in a terminal or a notebook, and
         everywhere what came of it.
-'''
+"""
 
-ATTRIBUTES = '''Attributes
+ATTRIBUTES = """Attributes
     ----------
     coef_ : ndarray of shape (n_coef,)
         Posterior means of the population's coefficients, on the scale of the link as all that
@@ -107,9 +107,9 @@ ATTRIBUTES = '''Attributes
         Number of columns of X.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns of X, if it has any.
-'''
+"""
 
-REFERENCES = '''References
+REFERENCES = """References
     ----------
     .. [1] S. Nakagawa, P. C. D. Johnson and H. Schielzeth (2017). The coefficient of
        determination R2 and intra-class correlation coefficient from generalized linear
@@ -124,15 +124,15 @@ REFERENCES = '''References
     .. [4] J. C. Pinheiro and D. M. Bates (1995). Approximations to the log-likelihood function
        in the nonlinear mixed-effects model. Journal of Computational and Graphical Statistics
        4(1), 12-35. https://doi.org/10.1080/10618600.1995.10474663
-'''
+"""
 
 DISPERSION = {
     "alpha": "Posterior mean of alpha; the variance of a count of mean m is m + m^2 / alpha.",
     "sigma": "Posterior mean of sigma, the scale of y about its group's line.",
     "nu": "Posterior mean of nu, the degrees of freedom: small for many outliers.",
 }
-RESPONSE_COLUMNS = '''
-        ``response`` is the group's {what} at the means of the features, with a 90 % interval.'''
+RESPONSE_COLUMNS = """
+        ``response`` is the group's {what} at the means of the features, with a 90 % interval."""
 
 
 def complete(doc: str, dispersion: tuple[str, ...], link: str) -> str:

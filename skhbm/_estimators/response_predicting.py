@@ -282,10 +282,6 @@ class ResponsePredicting(ResponseAnswers):
         self._family.check_target(target, sizes)
         return responses.log_densities(self._family, *self._given(rows), sizes, target)
 
-    def _encoded(self, y: Any) -> Any:
-        """Return the response as numbers."""
-        return y
-
     def _given(self, rows: Rows) -> Any:
         """Return the linear predictors of rows, and the dispersion, given each draw."""
         effects = self._effects()

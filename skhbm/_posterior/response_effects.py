@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from skhbm._posterior.responses import ResponsePosterior
     from skhbm._types import Float, Int
 
-__all__ = ["DrawnEffects", "every_effect"]
+__all__ = ["DrawnEffects", "every_effect", "given_draws"]
 
 #: Effects that are kept at most, and rows times draws that they are drawn from: of larger
 #: models only every k-th draw has effects.
@@ -26,7 +26,8 @@ class DrawnEffects:
     Parameters
     ----------
     posterior : ResponsePosterior
-        Of a large model every k-th draw is used.
+    thinned : bool
+        Whether of a large model every k-th draw is used.
 
     Attributes
     ----------
@@ -34,11 +35,12 @@ class DrawnEffects:
         The draws that are used.
     """
 
-    def __init__(self, posterior: ResponsePosterior) -> None:
+    def __init__(self, posterior: ResponsePosterior, *, thinned: bool = True) -> None:
         design = posterior.design
         n_effects = sum(f.n_groups * len(f.terms.varying) for f in design.factors)
         share = max(n_effects / MOST_EFFECTS, len(design.patterns.y) / MOST_WORK)
-        step = 1 if posterior.effects is not None else int(posterior.n_draws * share) + 1
+        drawn_here = thinned and posterior.effects is None
+        step = int(posterior.n_draws * share) + 1 if drawn_here else 1
         self.posterior = posterior.thinned(step) if step > 1 else posterior
         n_groups = design.factors[0].n_groups
         self._known = np.zeros(n_groups, dtype=bool)
