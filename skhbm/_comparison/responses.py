@@ -1,8 +1,8 @@
 """What the draws of another response say without some rows, or with more.
 
 With one factor the effects are integrated out by quadrature: of a row that is left out,
-1 / p(y_i | y_-i, theta) is the mean of 1 / p(y_i | u) over the effects of its group given all its
-rows; of a group it is the density of its rows. With several factors ratios of rows are those of
+1 / p(y_i | y_-i, theta) is the mean of 1 / p(y_i | u) over the effects of its group given all
+its rows; of a group it is the density of its rows. With several factors ratios of rows are those of
 densities given drawn effects, whose Pareto k is larger.
 """
 

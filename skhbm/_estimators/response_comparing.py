@@ -214,7 +214,7 @@ class ResponseComparing(ResponseAnswers):
         """Refuse what needs densities of groups, effects integrated out, where they are not."""
         if self._posterior.effects is not None:
             msg = (
-                f"{what} needs the densities of groups with their effects integrated out, which "
+                f"{what} needs densities of groups with their effects integrated out, which "
                 "this response has for one grouping factor and at most two varying terms. "
                 "Fit again with all rows instead."
             )
