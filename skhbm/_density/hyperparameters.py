@@ -149,11 +149,11 @@ class HyperparameterDensity(TargetDensity):
     def start(self) -> Float:
         """Unconstrained point about which chains start (n_dim,)."""
         if len(self.factors) == 1:
-            return self._plain_start
+            return self.plain_start
         # Of many groups and rows the posterior is narrow, and far from a start without data.
         logs = [prior.transform == "log" for prior in map(compiled_prior, self._scale_priors)]
         scales = self.places[: len(logs)][logs]
-        return toward_mode(self, self._plain_start, scales)
+        return toward_mode(self, self.plain_start, scales)
 
     @property
     def _scale_priors(self) -> tuple[Prior, ...]:
@@ -161,7 +161,7 @@ class HyperparameterDensity(TargetDensity):
         return (*self.tau, *self.residual[: int(self.kind == SHARED)])
 
     @property
-    def _plain_start(self) -> Float:
+    def plain_start(self) -> Float:
         """The point where working scales are START (n_dim,)."""
         x = np.zeros(self.n_dim)
         x[self.places[: self.n_tau]] = start_of_scales(self.tau, self.units, self.start_tau)

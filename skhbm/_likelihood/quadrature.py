@@ -191,7 +191,17 @@ class QuadratureLikelihood:
 if TYPE_CHECKING:
     _: type[MarginalLikelihood] = QuadratureLikelihood
 
-ARRAYS = ("y", "size", "log_size", "weight", "weighted_y", "fixed", "varying", "first", "counts")
+ARRAYS = (
+    "y",
+    "size",
+    "log_size",
+    "weight",
+    "weighted_y",
+    "fixed",
+    "varying",
+    "first",
+    "counts",
+)
 ARRAYS += ("levels",)
 
 

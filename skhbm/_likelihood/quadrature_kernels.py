@@ -13,8 +13,8 @@ import numpy as np
 from numba import carray
 
 from skhbm._likelihood.marginal import split_inputs
-from skhbm._likelihood.quadrature_one_term import CAPACITY, gradient_one, integrate_one
 from skhbm._likelihood.quadrature_nodes import describe_rows, on_sheet
+from skhbm._likelihood.quadrature_one_term import CAPACITY, gradient_one, integrate_one
 from skhbm._likelihood.quadrature_state import (
     EVALUATE,
     PREPARE,
@@ -141,8 +141,16 @@ def begin(table, states, room, longest, sheet, dispersion, d_dispersion):
     `room` are eta, c, shift and score of all rows; `longest` what is needed of one group.
     """
     state = states[0]
-    state.address, state.n, state.n_blocks = states.ctypes.data, table.n_blocks * LANES, len(room[0])
-    state.q, state.n_dispersion, state.n_levels = max(table.n_terms, 1), len(dispersion), table.n_levels
+    state.address, state.n, state.n_blocks = (
+        states.ctypes.data,
+        table.n_blocks * LANES,
+        len(room[0]),
+    )
+    state.q, state.n_dispersion, state.n_levels = (
+        max(table.n_terms, 1),
+        len(dispersion),
+        table.n_levels,
+    )
     state.stride, state.constant, state.uniform = state.n, table.constant, table.uniform
     state.size, state.log_size, state.weight = table.size, table.log_size, table.weight
     state.weighted_y, state.y, state.levels = table.weighted_y, table.y, table.levels
