@@ -2,8 +2,8 @@
 
 With one factor the effects are integrated out by quadrature: of a row that is left out,
 1 / p(y_i | y_-i, theta) is the mean of 1 / p(y_i | u) over the effects of its group given all
-its rows; of a group it is the density of its rows. With several factors ratios of rows are those of
-densities given drawn effects, whose Pareto k is larger.
+its rows; of a group it is the density of its rows. With several factors ratios of rows are
+those of densities given drawn effects, whose Pareto k is larger.
 """
 
 from __future__ import annotations

@@ -23,18 +23,13 @@ if TYPE_CHECKING:
     from skhbm._priors.prior import Prior, Priors
     from skhbm._types import Float
 
-<<<<<<< HEAD
-__all__ = ["fixed_columns", "make_response_density", "working_map"]
-=======
 __all__ = [
     "assemble",
     "fixed_columns",
-    "grouped_rows",
     "make_response_density",
     "typical_dispersion",
     "working_map",
 ]
->>>>>>> effects
 
 #: Kinds of residual scale by the number of parameters of a response.
 KINDS = (KNOWN, SHARED, INDEPENDENT)
@@ -46,14 +41,8 @@ LARGE = 8.0
 def make_response_density(design: ResponseDesign, priors: Priors) -> HyperparameterDensity:
     """Return the density of the hyperparameters and coefficients, effects integrated out."""
     with COMPILING:
-<<<<<<< HEAD
         rows = rows_of_groups(design, fixed_columns(design, priors))
-        return _assemble(design, priors, make_quadrature(design.family, rows))
-=======
-        return assemble(
-            design, priors, make_quadrature(design.family, grouped_rows(design, priors))
-        )
->>>>>>> effects
+        return assemble(design, priors, make_quadrature(design.family, rows))
 
 
 def working_map(design: ResponseDesign, priors: Priors) -> Float:
@@ -75,26 +64,7 @@ def fixed_columns(design: ResponseDesign, priors: Priors) -> Float:
     return fixed @ working_map(design, priors)
 
 
-<<<<<<< HEAD
-def _assemble(design: ResponseDesign, priors: Priors, likelihood: Any) -> HyperparameterDensity:
-=======
-def grouped_rows(design: ResponseDesign, priors: Priors) -> GroupedRows:
-    """Return the patterns by the groups of the only factor."""
-    patterns, [factor] = design.patterns, design.factors
-    varying = design.scaling.features(patterns.X, factor.terms)[1]
-    starts = np.searchsorted(design.codes(0), np.arange(factor.n_groups + 1))
-    return GroupedRows(
-        patterns.y,
-        patterns.size,
-        patterns.weight,
-        fixed_columns(design, priors),
-        varying,
-        starts.astype(np.int64),
-    )
-
-
 def assemble(design: ResponseDesign, priors: Priors, likelihood: Any) -> HyperparameterDensity:
->>>>>>> effects
     """Collect what the compiled density reads."""
     tau = tuple(prior for of_factor in priors.tau for prior in of_factor)
     coefs = [*([priors.intercept] if design.terms.intercept else []), *priors.coef]

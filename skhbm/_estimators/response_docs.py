@@ -132,7 +132,8 @@ DISPERSION = {
     "nu": "Posterior mean of nu, the degrees of freedom: small for many outliers.",
 }
 RESPONSE_COLUMNS = """
-        ``response`` is the group's {what} at the means of the features, with a 90 % interval."""
+        ``response`` is the {what} of the group at the means of the features, with a 90 %
+        interval."""
 
 
 def complete(doc: str, dispersion: tuple[str, ...], link: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sklearn.base import BaseEstimator
 
@@ -13,8 +13,10 @@ from skhbm._estimators.response_docs import complete
 from skhbm._estimators.response_fitting import ResponseFitting
 from skhbm._estimators.response_predicting import ResponsePredicting
 from skhbm._estimators.saving import Saving
-from skhbm._families.family import Family
 from skhbm._families.table import FAMILIES
+
+if TYPE_CHECKING:
+    from skhbm._families.family import Family
 
 __all__ = ["HierarchicalResponse"]
 

@@ -58,10 +58,6 @@ class Kernel:
                     self._compiled = _decorated(self.function, numba.njit, self.options)
         return self._compiled
 
-    def __reduce__(self) -> Any:
-        """Pickle by name: numba looks up what closes over a kernel by the bytes of its pickle."""
-        return _find_kernel, (self.function.__module__, self.function.__qualname__)
-
     @property
     def _numba_type_(self) -> Any:
         """The type that numba asks a name in a compiled function for."""

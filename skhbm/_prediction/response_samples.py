@@ -23,7 +23,7 @@ def samples(
     *,
     with_noise: bool = True,
 ) -> Float:
-    """Draw y (n, n_samples), or its expectation, with the same effects in all rows of a unit."""
+    """Draw y (n, n_samples), or its expectation, with equal effects in all rows of a unit."""
     posterior = effects.posterior
     family = posterior.design.family
     rounds = -(-n_samples // posterior.n_draws)
