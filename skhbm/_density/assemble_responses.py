@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "assemble",
     "fixed_columns",
-    "make_response_density",
+    "make_integrated_density",
     "typical_dispersion",
     "working_map",
 ]
@@ -38,7 +38,7 @@ KINDS = (KNOWN, SHARED, INDEPENDENT)
 LARGE = 8.0
 
 
-def make_response_density(design: ResponseDesign, priors: Priors) -> HyperparameterDensity:
+def make_integrated_density(design: ResponseDesign, priors: Priors) -> HyperparameterDensity:
     """Return the density of the hyperparameters and coefficients, effects integrated out."""
     with COMPILING:
         rows = rows_of_groups(design, fixed_columns(design, priors))

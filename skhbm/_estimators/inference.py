@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from skhbm._density.assemble import make_density
-from skhbm._density.assemble_responses import make_response_density, working_map
+from skhbm._density.assemble_effects import make_response_density
+from skhbm._density.assemble_responses import working_map
+from skhbm._density.effects_density import EffectsDensity, effects_of
 from skhbm._numba.threads import single_threaded_blas
 from skhbm._posterior.complete import make_posterior
 from skhbm._posterior.responses import make_response_posterior
@@ -42,5 +44,6 @@ def infer_response(
     with single_threaded_blas():
         density = make_response_density(design, priors)
         draws = draw(density, solver, settings)
-    to_working = working_map(design, priors)
-    return make_response_posterior(design, density, to_working, draws, settings.seed), draws
+    effects = effects_of(density, draws.values) if isinstance(density, EffectsDensity) else None
+    given = design, density, working_map(design, priors), draws, settings.seed, effects
+    return make_response_posterior(*given), draws

@@ -147,9 +147,9 @@ def complete(doc: str, dispersion: tuple[str, ...], link: str) -> str:
     )
     keys = "".join(f', "{name}"' for name in dispersion)
     parts = {
-        "PARAMETERS\n": PARAMETERS.format(dispersion_keys=keys),
-        "ATTRIBUTES\n": attributes,
-        "REFERENCES\n": REFERENCES,
+        "<parameters>\n": PARAMETERS.replace("{dispersion_keys}", keys),
+        "<attributes>\n": attributes,
+        "<references>\n": REFERENCES,
     }
     for placeholder, text in parts.items():
         doc = doc.replace(placeholder, text)

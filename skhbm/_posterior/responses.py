@@ -12,7 +12,6 @@ from skhbm._posterior.hierarchical import HierarchicalDraws, Scales, flat
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from skhbm._density.hyperparameters import HyperparameterDensity
     from skhbm._design.responses import ResponseDesign
     from skhbm._sampling.draws import Draws
     from skhbm._types import Float
@@ -66,18 +65,22 @@ class ResponsePosterior(HierarchicalDraws):
 
 def make_response_posterior(
     design: ResponseDesign,
-    density: HyperparameterDensity,
+    density: Any,
     to_working: Float,
     draws: Draws,
     seed: int,
+    effects: tuple[Float, ...] | None = None,
 ) -> ResponsePosterior:
     """Tell apart the natural values of the draws.
 
-    `to_working` (n_fixed, n_fixed) is the map from natural to working coefficients.
+    `to_working` (n_fixed, n_fixed) is the map from natural to working coefficients. `effects`
+    are those that were sampled, if they were.
     """
+    # Sampled effects come after the coefficients.
+    sizes = density.sizes[: 2 * len(design.factors) + 2]
     *of_factors, dispersion, given = (
         np.ascontiguousarray(part)
-        for part in np.split(draws.values, np.cumsum(density.sizes)[:-1], axis=2)
+        for part in np.split(draws.values, np.cumsum(sizes), axis=2)[: len(sizes)]
     )
     scales = tuple(
         Scales(*pair) for pair in zip(of_factors[::2], of_factors[1::2], strict=True)
@@ -90,4 +93,5 @@ def make_response_posterior(
         working=working,
         seed=seed,
         dispersion=dispersion,
+        effects=effects,
     )
