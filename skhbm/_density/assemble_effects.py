@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skhbm._density.assemble import lay_out
-from skhbm._density.assemble_responses import assemble, fixed_columns, typical_dispersion
+from skhbm._density.assemble_responses import (
+    assemble,
+    fixed_columns,
+    make_integrated_density,
+    typical_dispersion,
+)
 from skhbm._density.effects_density import EffectsDensity
 from skhbm._density.effects_gaussian import EffectRows
 from skhbm._density.effects_likelihood import make_effects_likelihood
@@ -16,6 +21,7 @@ from skhbm._density.effects_reference import find_reference
 from skhbm._density.family_rows import make_family_rows
 from skhbm._density.spreads import elbows_of
 from skhbm._density.start import START
+from skhbm._likelihood.quadrature import MOST_TERMS
 from skhbm._numba.threads import COMPILING
 from skhbm._priors.compiled import compiled_prior
 from skhbm._priors.prior import is_normal
@@ -31,10 +37,19 @@ if TYPE_CHECKING:
     from skhbm._priors.prior import Priors
     from skhbm._types import Float, Int
 
-__all__ = ["make_effects_density"]
+__all__ = ["make_effects_density", "make_response_density"]
 
 #: Precision of coefficients whose prior is not normal, in working units.
 VAGUE = 1e-4
+
+
+def make_response_density(
+    design: ResponseDesign, priors: Priors
+) -> HyperparameterDensity | EffectsDensity:
+    """Return the density, effects integrated out by quadrature if there are few in a group."""
+    if len(design.factors) == 1 and len(design.terms.varying) <= MOST_TERMS:
+        return make_integrated_density(design, priors)
+    return make_effects_density(design, priors)
 
 
 def make_effects_density(design: ResponseDesign, priors: Priors) -> EffectsDensity:

@@ -13,8 +13,8 @@ from skhbm._density.residual_scales_kernel import LOG_RESIDUAL
 from skhbm._density.spreads import no_elbows
 from skhbm._density.start import START
 from skhbm._density.whitening import WeightedRows, whiten
-from skhbm._likelihood.grouped_rows import GroupedRows
 from skhbm._likelihood.quadrature import make_quadrature
+from skhbm._likelihood.response_rows import rows_of_groups
 from skhbm._numba.threads import COMPILING
 from skhbm._priors.compiled import as_table, compiled_prior
 
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "assemble",
     "fixed_columns",
-    "grouped_rows",
-    "make_response_density",
+    "make_integrated_density",
     "typical_dispersion",
     "working_map",
 ]
@@ -39,12 +38,11 @@ KINDS = (KNOWN, SHARED, INDEPENDENT)
 LARGE = 8.0
 
 
-def make_response_density(design: ResponseDesign, priors: Priors) -> HyperparameterDensity:
+def make_integrated_density(design: ResponseDesign, priors: Priors) -> HyperparameterDensity:
     """Return the density of the hyperparameters and coefficients, effects integrated out."""
     with COMPILING:
-        return assemble(
-            design, priors, make_quadrature(design.family, grouped_rows(design, priors))
-        )
+        rows = rows_of_groups(design, fixed_columns(design, priors))
+        return assemble(design, priors, make_quadrature(design.family, rows))
 
 
 def working_map(design: ResponseDesign, priors: Priors) -> Float:
@@ -64,21 +62,6 @@ def fixed_columns(design: ResponseDesign, priors: Priors) -> Float:
     """Return what natural coefficients are multiplied by in each pattern (n, n_fixed)."""
     fixed, _ = design.scaling.features(design.patterns.X, design.terms)
     return fixed @ working_map(design, priors)
-
-
-def grouped_rows(design: ResponseDesign, priors: Priors) -> GroupedRows:
-    """Return the patterns by the groups of the only factor."""
-    patterns, [factor] = design.patterns, design.factors
-    varying = design.scaling.features(patterns.X, factor.terms)[1]
-    starts = np.searchsorted(design.codes(0), np.arange(factor.n_groups + 1))
-    return GroupedRows(
-        patterns.y,
-        patterns.size,
-        patterns.weight,
-        fixed_columns(design, priors),
-        varying,
-        starts.astype(np.int64),
-    )
 
 
 def assemble(design: ResponseDesign, priors: Priors, likelihood: Any) -> HyperparameterDensity:

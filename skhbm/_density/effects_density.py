@@ -88,7 +88,7 @@ class EffectsDensity(TargetDensity):
         )
         raise ValueError(msg)
 
-    def points_about(self, mode: Float) -> PointDensity:  # noqa: ARG002  # of the protocol
+    def points_about(self, mode: Float) -> PointDensity:  # of the protocol
         """Raise ValueError, as there is no way without a Markov chain."""
         return self.in_logs().points_about(mode)
 

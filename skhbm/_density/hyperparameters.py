@@ -26,7 +26,6 @@ from skhbm._numba.records import make_record
 from skhbm._priors.compiled import compiled_prior
 
 if TYPE_CHECKING:
-    from skhbm._density.basis import Basis
     from skhbm._density.target import PointDensity
     from skhbm._priors.prior import Prior, Priors
     from skhbm._types import Float, Int
@@ -80,8 +79,8 @@ class HyperparameterDensity(TargetDensity):
     likelihood : MarginalLikelihood
     likelihood_table : ndarray
         The table of the likelihood, kept alive.
-    basis : Basis
-        Coordinates of the coefficients.
+    basis : Basis or None
+        Coordinates of the coefficients, if some are integrated out.
     priors : Priors
     """
 
@@ -105,7 +104,7 @@ class HyperparameterDensity(TargetDensity):
     start_tau: float
     likelihood: Any
     likelihood_table: Any
-    basis: Basis
+    basis: Any
     priors: Priors
 
     @property

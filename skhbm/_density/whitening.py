@@ -26,6 +26,8 @@ ITERATIONS = 8
 REACH = 5.0
 #: Share of the largest information that is added in each direction.
 RIDGE = 1e-6
+#: Least information and variance of a row.
+TINY = 1e-100
 
 
 class WeightedRows(NamedTuple):
@@ -57,7 +59,7 @@ def whiten(
     """Return a center (k,) of the coefficients, and a root of their covariance (k, k).
 
     `variance` (q,) is that of independent effects of the factor, `dispersion` (n_dispersion,)
-    what the other parameters of the response are taken for, `start` (k,) where the search begins.
+    what the other parameters of the response are taken for, `start` (k,) where to begin.
     """
     center = start.copy()
     information = np.eye(len(center))
@@ -76,16 +78,15 @@ def whiten(
 def _working_rows(
     family: Family, rows: WeightedRows, eta: Float, dispersion: Float
 ) -> tuple[Float, Float]:
-    """Return weights (n,) and residuals (n,) on the scale of the link, of Fisher's scoring."""
-    mean = family.mean(rows.size, eta, tuple(dispersion))
-    slope = {
-        "logit": lambda: mean * (1.0 - mean / rows.size),
-        "log": lambda: mean,
-        "identity": lambda: np.ones_like(mean),
-    }[family.link]()
-    slope = np.maximum(slope, np.finfo(float).tiny)
-    variance = np.maximum(family.variance(rows.size, eta, tuple(dispersion)), 1e-300)
-    return rows.weight * slope**2 / variance, (rows.y - mean) / slope
+    """Return weights (n,) and residuals (n,) on the scale of the link, of Fisher's scoring.
+
+    The score of a residual y - mean is weight * residual, whatever the link.
+    """
+    given = tuple(dispersion)
+    information = np.maximum(family.expected_information(rows.size, eta, given), TINY)
+    mean, variance = (f(rows.size, eta, given) for f in (family.mean, family.variance))
+    slope = np.sqrt(information * np.maximum(variance, TINY))
+    return rows.weight * information, (rows.y - mean) / np.maximum(slope, TINY)
 
 
 def _marginal(

@@ -210,7 +210,9 @@ def make_quadrature(family: Family, rows: GroupedRows) -> QuadratureLikelihood:
 
     def arrange(values: Float, empty: float = 0.0) -> Float:
         """Put rows (n, ...) in vectors (..., n_blocks, LANES)."""
-        out = np.full((*values.shape[1:], LANES * first[-1]), empty)
+        shape = (*values.shape[1:], LANES * int(first[-1]))
+        out = _aligned(shape)
+        out[:] = empty
         out[..., place] = np.moveaxis(values, 0, -1)
         return out.reshape(*values.shape[1:], -1, LANES)
 
@@ -228,6 +230,14 @@ def make_quadrature(family: Family, rows: GroupedRows) -> QuadratureLikelihood:
         _levels(family, rows),
         q,
     )
+
+
+def _aligned(shape: tuple[int, ...]) -> Float:
+    """Return an array that begins with a cache line."""
+    line = 8 * LANES
+    room = np.empty(int(np.prod(shape)) + LANES)
+    skip = -room.ctypes.data % line // 8
+    return room[skip : skip + room.size - LANES].reshape(shape)
 
 
 def _levels(family: Family, rows: GroupedRows) -> Float:

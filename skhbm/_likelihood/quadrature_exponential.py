@@ -18,6 +18,7 @@ from skhbm._likelihood.quadrature_state import (
     SCORES,
     SLOPES,
     STATE,
+    aligned,
     lanes_at,
     numbers_at,
 )
@@ -162,7 +163,7 @@ def fill(state, begin, end, s, factor):
 def logistic_values(state):
     """Add -c log(1 + s)."""
     values, c = lanes_at(state.values, state.n_outer), numbers_at(state.c, state.n)
-    s, factor = np.empty((CHUNK, LANES)), np.empty(CHUNK)
+    s, factor = aligned(1, CHUNK)[0], np.empty(CHUNK)
     for begin in range(0, state.n, CHUNK):
         end = min(begin + CHUNK, state.n)
         fill(state, begin, end, s, factor)
@@ -192,14 +193,15 @@ def logistic_scores(state, with_dispersion):
     y, score = numbers_at(state.weighted_y, n), numbers_at(state.score, n)
     z0, z1 = numbers_at(state.z, n), numbers_at(state.z + 8 * state.stride, n)
     slopes, weight = lanes_at(state.slopes, state.n_outer * state.q), numbers_at(state.weight, n)
-    s, factor, sums = np.empty((CHUNK, LANES)), np.empty(CHUNK), np.empty((CHUNK, LANES))
+    s, sums, factor = aligned(1, CHUNK)[0], aligned(1, CHUNK)[0], np.empty(CHUNK)
     slope_of_log, expected, share = 0.0, 0.0, 0.0
     for o in range(state.n_outer):
         share += total(load(weights, (o,)))
     for begin in range(0, n, CHUNK):
         end = min(begin + CHUNK, n)
         fill(state, begin, end, s, factor)
-        sums[:] = 0.0
+        for i in range(end - begin):
+            store(sums, (i,), splat(0.0))
         for o in range(state.n_outer):
             w, logs = load(weights, (o,)), splat(0.0)
             slope0, slope1 = splat(0.0), splat(0.0)
@@ -258,7 +260,7 @@ def exponential_values(state):
             store(values, (o,), load(values, (o,)) - s_i * mean)
             s_i *= growth
         return
-    s, factor = np.empty((CHUNK, LANES)), np.empty(CHUNK)
+    s, factor = aligned(1, CHUNK)[0], np.empty(CHUNK)
     for begin in range(0, state.n, CHUNK):
         end = min(begin + CHUNK, state.n)
         fill(state, begin, end, s, factor)
@@ -279,11 +281,12 @@ def exponential_scores(state):
     y, score = numbers_at(state.weighted_y, n), numbers_at(state.score, n)
     z0, z1 = numbers_at(state.z, n), numbers_at(state.z + 8 * state.stride, n)
     slopes = lanes_at(state.slopes, state.n_outer * state.q)
-    s, factor, sums = np.empty((CHUNK, LANES)), np.empty(CHUNK), np.empty((CHUNK, LANES))
+    s, sums, factor = aligned(1, CHUNK)[0], aligned(1, CHUNK)[0], np.empty(CHUNK)
     for begin in range(0, n, CHUNK):
         end = min(begin + CHUNK, n)
         fill(state, begin, end, s, factor)
-        sums[:] = 0.0
+        for i in range(end - begin):
+            store(sums, (i,), splat(0.0))
         for o in range(state.n_outer):
             w, slope0, slope1 = load(weights, (o,)), splat(0.0), splat(0.0)
             for i in range(end - begin):

@@ -21,6 +21,7 @@ from skhbm._likelihood.quadrature_state import (
     REST,
     SCORES,
     STATE,
+    aligned,
     ask,
     lanes_at,
 )
@@ -69,10 +70,10 @@ def _no_term(table_, inputs_, outputs_, with_gradient):
     _, dispersion, coef = split_inputs(inputs, 0, n_within)
     _, d_dispersion, d_coef = split_inputs(outputs[1:], 0, n_within)
     states = np.zeros(1, STATE)
-    room, longest = np.zeros((4, n, LANES)), np.zeros((7, n, LANES))
-    sheet = np.zeros((5, 1, LANES))
+    room, longest, sheet = zeros(4, n), zeros(7, n), zeros(5, 1)
     state = states[0]
-    outputs[:] = 0.0
+    for i in range(len(outputs)):
+        outputs[i] = 0.0
     begin(table, states, room, longest, sheet, dispersion, d_dispersion)
     outputs[0] = state.rest
     predict(lanes_of_terms(table.fixed, k, n), coef, room[0])
@@ -109,22 +110,24 @@ def _one_term(table_, inputs_, outputs_, with_gradient):
     first = carray(as_pointer(table.first), (table.n_groups + 1,), np.int64)
     fixed, varying = lanes_of_terms(table.fixed, k, n), lanes_of_terms(table.varying, 1, n)
     states = np.zeros(1, STATE)
-    room, longest = np.zeros((4, n, LANES)), np.zeros((7, table.n_longest, LANES))
-    sheet, nodes, place = np.zeros((1, 1, LANES)), np.empty((4, CAPACITY, LANES)), np.empty(4)
-    outputs[:] = 0.0
+    room, longest, sheet = zeros(4, n), zeros(7, table.n_longest), zeros(1, 1)
+    nodes, about, place = aligned(4, CAPACITY), np.empty(6), np.empty(4)
+    for i in range(len(outputs)):
+        outputs[i] = 0.0
     begin(table, states, room, longest, sheet, dispersion, d_dispersion)
     predict(fixed, coef, room[0])
-    L = np.empty((1, 1))
-    L[0, 0] = np.sqrt(max(cov[0, 0], 0.0))
+    scale, d_scale = np.sqrt(max(cov[0, 0], 0.0)), 0.0
     logp = states[0].rest
     for j in range(table.n_groups):
         set_group(table, states, room, j, first[j], first[j + 1])
-        eta, z = room[0, first[j] : first[j + 1]], varying[:, first[j] : first[j + 1]]
-        logp += integrate_one(table, states[0], eta, z, L, nodes, place)
+        eta, z = room[0, first[j] : first[j + 1]], varying[0, first[j] : first[j + 1]]
+        logp += integrate_one(table, states[0], eta, z, scale, nodes, about, place)
         if with_gradient == 1:
-            gradient_one(table, states[0], L, nodes, place, d_cov)
+            d_scale += gradient_one(table, states[0], nodes, about, place)
     outputs[0] = logp
     if with_gradient == 1:
+        # The variance is the square of the scale.
+        d_cov[0, 0] = 0.5 * d_scale / scale if scale > 0.0 else 0.0
         coefficient_gradient(fixed, room[3], d_coef)
 
 
@@ -132,6 +135,16 @@ def _one_term(table_, inputs_, outputs_, with_gradient):
 def lanes_of_terms(address, k, n):
     """Return a view of k columns of n vectors of lanes."""
     return carray(as_pointer(address), (k, n, LANES), np.float64)
+
+
+@njit(**JIT_INNER)
+def zeros(k, n):
+    """Return (k, n) aligned vectors of zeros."""
+    out = aligned(k, n)
+    for a in range(k):
+        for i in range(n):
+            store(out, (a, i), splat(0.0))
+    return out
 
 
 @njit(**JIT_INNER)

@@ -12,26 +12,14 @@ from skhbm._likelihood.quadrature_mode import largest
 from skhbm._likelihood.quadrature_state import ask, lanes_at, numbers_at
 from skhbm._numba.elementary import exp
 from skhbm._numba.jit import JIT_INNER, njit
-from skhbm._numba.lanes import LANES, load, splat, store, total
+from skhbm._numba.lanes import LANES, at_least, load, splat, store, total
 
-__all__ = ["describe_rows", "normalize", "on_sheet", "slopes_along", "tail"]
+__all__ = ["describe_rows", "normalize", "on_sheet", "tail"]
 
 #: Vectors of lanes take exp of what lies within this of zero; scalars do for more.
 LARGEST = 600.0
 #: One logarithm is taken of the product of so many 1 + s, if log s is below this.
 FACTORS, SMALL = 16, 34.0
-
-
-@njit(**JIT_INNER)
-def slopes_along(address, z, direction):
-    """Fill what the predictors of rows change by along a direction of effects (q,)."""
-    q, n, _ = z.shape
-    slopes = lanes_at(address, n)
-    for i in range(n):
-        s = splat(0.0)
-        for k in range(q):
-            s += load(z, (k, i)) * direction[k]
-        store(slopes, (i,), s)
 
 
 @njit(**JIT_INNER)
@@ -84,17 +72,23 @@ def on_sheet(table, state, op, about):
 
 
 @njit(**JIT_INNER)
-def normalize(logs, weights):
-    """Fill weights (n, LANES) with exp(logs), over their largest; return that and the sum."""
-    top = -np.inf
-    for o in range(len(logs)):
-        for l in range(LANES):
-            top = max(top, logs[o, l])
-    if top == -np.inf or not np.isfinite(top):
-        weights[:] = 1.0
-        return top, 8.0 * len(logs)
+def normalize(logs, first, last, weights):
+    """Fill weights with exp(logs) over their largest, of the vectors first to last.
+
+    Return the largest log and the sum of the weights.
+    """
+    most = load(logs, (first,))
+    for o in range(first + 1, last):
+        most = at_least(load(logs, (o,)), most)
+    out = np.empty((1, LANES))
+    store(out, (0,), most)
+    top = out[0, 0]
+    for l in range(1, LANES):
+        top = max(top, out[0, l])
+    if not np.isfinite(top):
+        top = 0.0
     every = splat(0.0)
-    for o in range(len(logs)):
+    for o in range(first, last):
         weight = exp(load(logs, (o,)) - top)
         store(weights, (o,), weight)
         every += weight

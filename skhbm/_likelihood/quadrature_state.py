@@ -33,7 +33,7 @@ from skhbm._numba.lanes import LANES
 from skhbm._numba.pointers import as_pointer, call_rows
 from skhbm._numba.records import fields
 
-__all__ = ["CHUNK", "EVALUATE", "PREPARE", "REST", "SCORES", "SLOPES", "STATE", "ask", "lanes_at"]
+__all__ = ["CHUNK", "EVALUATE", "PREPARE", "REST", "SCORES", "SLOPES", "STATE", "aligned", "ask", "lanes_at"]
 __all__ += ["numbers_at"]
 
 PREPARE, SLOPES, EVALUATE, SCORES, REST = range(5)
@@ -61,6 +61,14 @@ def ask(rows, state, op):
     """Call a kernel of rows at the address `rows`."""
     state.op = op
     call_rows(rows, state.address)
+
+
+@njit(**JIT_INNER)
+def aligned(k, n):
+    """Return memory for (k, n) vectors of lanes, none of which lies across two cache lines."""
+    flat = np.empty(LANES * (k * n + 1))
+    skip = (-(flat.ctypes.data >> 3)) & (LANES - 1)
+    return flat[skip : skip + LANES * k * n].reshape((k, n, LANES))
 
 
 @njit(**JIT_INNER)

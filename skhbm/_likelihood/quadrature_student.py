@@ -20,6 +20,7 @@ from skhbm._likelihood.quadrature_state import (
     SCORES,
     SLOPES,
     STATE,
+    aligned,
     lanes_at,
     numbers_at,
 )
@@ -88,7 +89,7 @@ def student_values(state):
     values, c = lanes_at(state.values, state.n_outer), numbers_at(state.c, state.n)
     sigma, nu = numbers_at(state.dispersion, 2)
     precision, half = 1.0 / (nu * sigma * sigma), -0.5 * (nu + 1.0)
-    r, change = np.empty((CHUNK, LANES)), np.empty(CHUNK)
+    r, change = aligned(1, CHUNK)[0], np.empty(CHUNK)
     for begin in range(0, state.n, CHUNK):
         end = min(begin + CHUNK, state.n)
         fill_residuals(state, begin, end, r, change)
@@ -121,12 +122,13 @@ def student_scores(state):
     sigma, nu = numbers_at(state.dispersion, 2)
     precision = 1.0 / (nu * sigma * sigma)
     gain = (nu + 1.0) * precision
-    r, change, sums = np.empty((CHUNK, LANES)), np.empty(CHUNK), np.empty((CHUNK, LANES))
+    r, sums, change = aligned(1, CHUNK)[0], aligned(1, CHUNK)[0], np.empty(CHUNK)
     shares, mean_value = 0.0, 0.0
     for begin in range(0, n, CHUNK):
         end = min(begin + CHUNK, n)
         fill_residuals(state, begin, end, r, change)
-        sums[:] = 0.0
+        for i in range(end - begin):
+            store(sums, (i,), splat(0.0))
         for o in range(state.n_outer):
             w, share = load(weights, (o,)), splat(0.0)
             slope0, slope1 = splat(0.0), splat(0.0)

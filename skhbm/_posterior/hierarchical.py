@@ -10,6 +10,8 @@ import numpy as np
 from skhbm._posterior.effects import covariance_roots
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from skhbm._types import Float
 
 
@@ -79,6 +81,14 @@ class HierarchicalDraws:
     coef: Float
     working: Float
     seed: int
+
+    def response_variables(self) -> tuple[dict[str, Any], dict[str, list[str]]]:
+        """Return draws (n_chains, n_draws, ...) of what only this response has, and dims."""
+        raise NotImplementedError
+
+    def taken(self, take: Callable[[Any], Any]) -> Self:
+        """Return the posterior of some draws; `take` chooses them from an array."""
+        raise NotImplementedError
 
     def scales_at_zero(self, factor: int) -> Scales:
         """Return the draws of the scales of a factor's effects at x = 0: derivation (13)."""

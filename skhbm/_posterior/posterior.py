@@ -14,6 +14,8 @@ from skhbm._posterior.effects_one_factor import OneFactorEffects
 from skhbm._posterior.hierarchical import HierarchicalDraws, Scales, flat
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from skhbm._posterior.points import Points
     from skhbm._types import Float
 
@@ -54,16 +56,22 @@ class Posterior(HierarchicalDraws):
 
     def thinned(self, step: int) -> Posterior:
         """Return the posterior with the first of each `step` draws of a chain."""
-        log_sigma = self.log_sigma
+        return self.taken(lambda draws: draws[:, ::step])
+
+    def taken(self, take: Callable[[Any], Any]) -> Posterior:
+        """Return the posterior of some draws; `take` chooses them from an array."""
+        points = self.points
+        if points is not None:
+            points = replace(points, index=take(points.index), sampled=take(points.sampled))
         return replace(
             self,
-            scales=tuple(Scales(s.tau[:, ::step], s.corr[:, ::step]) for s in self.scales),
-            sigma=self.sigma[:, ::step],
-            sigma_new=self.sigma_new[:, ::step],
-            log_sigma=None if log_sigma is None else log_sigma[:, ::step],
-            coef=self.coef[:, ::step],
-            working=self.working[:, ::step],
-            points=None if self.points is None else self.points.thinned(step),
+            scales=tuple(Scales(take(s.tau), take(s.corr)) for s in self.scales),
+            sigma=take(self.sigma),
+            sigma_new=take(self.sigma_new),
+            log_sigma=None if self.log_sigma is None else take(self.log_sigma),
+            coef=take(self.coef),
+            working=take(self.working),
+            points=points,
         )
 
     def response_variables(self) -> tuple[dict[str, Any], dict[str, list[str]]]:

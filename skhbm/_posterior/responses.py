@@ -10,7 +10,8 @@ import numpy as np
 from skhbm._posterior.hierarchical import HierarchicalDraws, Scales, flat
 
 if TYPE_CHECKING:
-    from skhbm._density.hyperparameters import HyperparameterDensity
+    from collections.abc import Callable
+
     from skhbm._design.responses import ResponseDesign
     from skhbm._sampling.draws import Draws
     from skhbm._types import Float
@@ -27,8 +28,6 @@ class ResponsePosterior(HierarchicalDraws):
     design, scales, coef, working, seed
         As in `HierarchicalDraws`, with a `ResponseDesign`. Working coefficients are those of
         standardised features.
-    given : ndarray of shape (n_chains, n_draws, n_fixed)
-        Natural coefficients, the intercept where its prior holds.
     dispersion : ndarray of shape (n_chains, n_draws, n_dispersion)
         Other parameters of the response, in the order of its family.
     effects : tuple of ndarray of shape (n_chains, n_draws, n_groups, q), or None
@@ -36,7 +35,6 @@ class ResponsePosterior(HierarchicalDraws):
         given the rest when they are asked for.
     """
 
-    given: Float
     dispersion: Float
     effects: tuple[Float, ...] | None = None
 
@@ -51,32 +49,38 @@ class ResponsePosterior(HierarchicalDraws):
 
     def thinned(self, step: int) -> ResponsePosterior:
         """Return the posterior with the first of each `step` draws of a chain."""
-        effects = self.effects
+        return self.taken(lambda draws: draws[:, ::step])
+
+    def taken(self, take: Callable[[Any], Any]) -> ResponsePosterior:
+        """Return the posterior of some draws; `take` chooses them from an array."""
         return replace(
             self,
-            scales=tuple(Scales(s.tau[:, ::step], s.corr[:, ::step]) for s in self.scales),
-            coef=self.coef[:, ::step],
-            working=self.working[:, ::step],
-            given=self.given[:, ::step],
-            dispersion=self.dispersion[:, ::step],
-            effects=None if effects is None else tuple(u[:, ::step] for u in effects),
+            scales=tuple(Scales(take(s.tau), take(s.corr)) for s in self.scales),
+            coef=take(self.coef),
+            working=take(self.working),
+            dispersion=take(self.dispersion),
+            effects=None if self.effects is None else tuple(map(take, self.effects)),
         )
 
 
 def make_response_posterior(
     design: ResponseDesign,
-    density: HyperparameterDensity,
+    density: Any,
     to_working: Float,
     draws: Draws,
     seed: int,
+    effects: tuple[Float, ...] | None = None,
 ) -> ResponsePosterior:
     """Tell apart the natural values of the draws.
 
-    `to_working` (n_fixed, n_fixed) is the map from natural to working coefficients.
+    `to_working` (n_fixed, n_fixed) is the map from natural to working coefficients. `effects`
+    are those that were sampled, if they were.
     """
+    # Sampled effects come after the coefficients.
+    sizes = density.sizes[: 2 * len(design.factors) + 2]
     *of_factors, dispersion, given = (
         np.ascontiguousarray(part)
-        for part in np.split(draws.values, np.cumsum(density.sizes)[:-1], axis=2)
+        for part in np.split(draws.values, np.cumsum(sizes), axis=2)[: len(sizes)]
     )
     scales = tuple(
         Scales(*pair) for pair in zip(of_factors[::2], of_factors[1::2], strict=True)
@@ -88,6 +92,6 @@ def make_response_posterior(
         coef=design.scaling.natural(working, design.terms),
         working=working,
         seed=seed,
-        given=given,
         dispersion=dispersion,
+        effects=effects,
     )

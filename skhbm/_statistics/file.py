@@ -23,10 +23,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from skhbm._inputs.archive import Arrays
+    from skhbm._types import Int
 
 __all__ = [
+    "as_names",
+    "check_codes",
+    "pack_factors",
     "pack_statistics",
     "read_statistics_file",
+    "unpack_factors",
     "unpack_statistics",
     "write_statistics_file",
 ]
@@ -59,40 +64,64 @@ def pack_statistics(fields: dict[str, Any]) -> tuple[dict[str, Any], Arrays]:
     TypeError
         If labels are of a type that JSON does not keep apart.
     """
-    arrays = {name: fields[name] for name in ARRAYS}
-    factors: list[dict[str, Any]] = []
-    for i, levels in enumerate(fields["factors"]):
-        labels = levels.labels
-        if labels.dtype.kind in ARRAY_KINDS:
-            arrays[f"labels{i}"] = labels
-            factors.append({"name": levels.name})
-        else:
-            factors.append({"name": levels.name, "labels": _as_json(labels, levels.name)})
+    factors, labels = pack_factors(fields["factors"])
     names = fields["feature_names"]
     about = {
         "factors": factors,
         "feature_names": names if names is None else list(names),
         "known_errors": fields["known_errors"],
     }
-    return about, arrays
+    return about, {name: fields[name] for name in ARRAYS} | labels
+
+
+def pack_factors(factors: tuple[Levels, ...]) -> tuple[list[dict[str, Any]], Arrays]:
+    """Return a description of each factor, and arrays of labels by name.
+
+    Raises
+    ------
+    TypeError
+        If labels are of a type that JSON does not keep apart.
+    """
+    arrays: Arrays = {}
+    described: list[dict[str, Any]] = []
+    for i, levels in enumerate(factors):
+        labels = levels.labels
+        if labels.dtype.kind in ARRAY_KINDS:
+            arrays[f"labels{i}"] = labels
+            described.append({"name": levels.name})
+        else:
+            described.append({"name": levels.name, "labels": _as_json(labels, levels.name)})
+    return described, arrays
 
 
 def unpack_statistics(about: dict[str, Any], arrays: Arrays) -> dict[str, Any]:
     """Return the fields of the statistics, checked; take what is used from the arrays."""
     taken = {name: arrays.pop(name) for name in ARRAYS}
-    described = about["factors"]
+    factors = unpack_factors(about["factors"], arrays)
+    known = about["known_errors"]
+    require(isinstance(known, bool), "known_errors")
+    first = check_codes(taken["codes"], factors)
+    require(bool(np.all(first > 0)) and (bool(factors) or len(first) == 0), "order of cells")
+    _check_moments(*(taken[name] for name in ARRAYS), known_errors=known)
+    names = as_names(about["feature_names"], taken["mean"].shape[1] - 1)
+    return {"factors": factors, **taken, "feature_names": names, "known_errors": known}
+
+
+def unpack_factors(described: Any, arrays: Arrays) -> tuple[Levels, ...]:
+    """Return the levels of factors, checked; take their labels from the arrays."""
     require(isinstance(described, list), "its factors")
     factors = tuple(_as_levels(f, arrays, i) for i, f in enumerate(described))
     require(len({levels.name for levels in factors}) == len(factors), "names of factors")
-    known, names = about["known_errors"], about["feature_names"]
-    require(isinstance(known, bool), "known_errors")
-    _check_codes(taken["codes"], factors)
-    _check_moments(*(taken[name] for name in ARRAYS), known_errors=known)
-    if names is not None:
-        require(isinstance(names, list) and all(type(n) is str for n in names), "names")
-        require(len(names) == taken["mean"].shape[1] - 1, "the number of feature names")
-        names = tuple(names)
-    return {"factors": factors, **taken, "feature_names": names, "known_errors": known}
+    return factors
+
+
+def as_names(names: Any, n_features: int) -> tuple[str, ...] | None:
+    """Return the names of features, checked."""
+    if names is None:
+        return None
+    require(isinstance(names, list) and all(type(n) is str for n in names), "names")
+    require(len(names) == n_features, "the number of feature names")
+    return tuple(names)
 
 
 def _as_levels(described: Any, arrays: Arrays, i: int) -> Levels:
@@ -113,17 +142,23 @@ def _as_levels(described: Any, arrays: Arrays, i: int) -> Levels:
     return levels
 
 
-def _check_codes(codes: NDArray[Any], factors: tuple[Levels, ...]) -> None:
-    """Check that cells differ, are in order, and are of all levels and no other."""
+def check_codes(codes: NDArray[Any], factors: tuple[Levels, ...]) -> Int:
+    """Check that codes are of all levels and no other, in lexicographic order.
+
+    Return the first step between neighbours that is not zero, (n - 1,): it is zero where they
+    are of the same combination.
+    """
     require(codes.dtype == np.int64 and codes.ndim == 2, "codes")
     require(codes.shape[1] == len(factors), "the number of factors")
-    require(len(codes) == 1 if not factors else len(codes) > 0, "the number of cells")
+    require(len(codes) > 0, "the number of codes")
     for code, levels in zip(codes.T, factors, strict=True):
         require(bool(code.min() >= 0 and code.max() < len(levels)), "the range of codes")
-        require(bool(np.all(np.bincount(code, minlength=len(levels)))), "levels without cells")
-    step = np.diff(codes, axis=0)
-    first = np.argmax(step != 0, axis=1) if factors else np.empty(0, dtype=np.int64)
-    require(bool(np.all(step[np.arange(len(step)), first] > 0)), "the order of cells")
+        require(bool(np.all(np.bincount(code, minlength=len(levels)))), "levels without rows")
+    first = np.zeros(len(codes) - 1, dtype=np.int64)
+    for code in codes.T:
+        np.copyto(first, np.diff(code), where=first == 0)
+    require(bool(np.all(first >= 0)), "the order of codes")
+    return first
 
 
 def _check_moments(

@@ -31,7 +31,13 @@ if TYPE_CHECKING:
     from skhbm._types import Float, Int
 
 
-__all__ = ["GroupedStatistics", "check_alike", "statistics_of_rows"]
+__all__ = [
+    "GroupedStatistics",
+    "check_alike",
+    "check_same_columns",
+    "recode",
+    "statistics_of_rows",
+]
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -243,7 +249,7 @@ class GroupedStatistics:
             return NotImplemented
         check_alike(self, other)
         factors = tuple(a.union(b) for a, b in zip(self.factors, other.factors, strict=True))
-        ours, theirs = (_recode(statistics, factors) for statistics in (self, other))
+        ours, theirs = (recode(s.codes, s.factors, factors) for s in (self, other))
         codes, where = distinct(np.concatenate([ours, theirs]))
         d = self.mean.shape[1]
         total = (np.zeros(len(codes)), np.zeros((len(codes), d)), np.zeros((len(codes), d, d)))
@@ -443,6 +449,17 @@ def statistics_of_rows(rows: FitRows) -> GroupedStatistics:
 
 
 def check_alike(first: GroupedStatistics, second: GroupedStatistics) -> None:
+    """Raise ValueError if two statistics cannot be merged."""
+    check_same_columns(first, second)
+    if first.known_errors != second.known_errors:
+        msg = (
+            "Statistics with known errors (`y_err`) cannot be merged with statistics without. "
+            "Give `y_err` for all rows or for none."
+        )
+        raise ValueError(msg)
+
+
+def check_same_columns(first: Any, second: Any) -> None:
     """Raise ValueError if two statistics are not of the same features and factors."""
     if first.n_features != second.n_features:
         msg = (
@@ -465,18 +482,10 @@ def check_alike(first: GroupedStatistics, second: GroupedStatistics) -> None:
             f"Got {ours} and {theirs}. Pass `groups` with the same columns, named alike."
         )
         raise ValueError(msg)
-    if first.known_errors != second.known_errors:
-        msg = (
-            "Statistics with known errors (`y_err`) cannot be merged with statistics without. "
-            "Give `y_err` for all rows or for none."
-        )
-        raise ValueError(msg)
 
 
-def _recode(statistics: GroupedStatistics, factors: tuple[Levels, ...]) -> Int:
-    """Return the codes of the cells among more levels (n_cells, n_factors)."""
-    tables = [
-        old.codes_among(new) for old, new in zip(statistics.factors, factors, strict=True)
-    ]
-    columns = [table[code] for table, code in zip(tables, statistics.codes.T, strict=True)]
-    return np.array(columns, dtype=np.int64).reshape(-1, len(statistics.n)).T
+def recode(codes: Int, before: tuple[Levels, ...], after: tuple[Levels, ...]) -> Int:
+    """Return codes (n, n_factors) among more levels of each factor."""
+    tables = [old.codes_among(new) for old, new in zip(before, after, strict=True)]
+    columns = [table[code] for table, code in zip(tables, codes.T, strict=True)]
+    return np.array(columns, dtype=np.int64).reshape(-1, len(codes)).T
