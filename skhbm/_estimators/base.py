@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from skhbm._comparison.conditioning import Origin
+    from skhbm._estimators.file import Format
     from skhbm._priors.prior import Priors
     from skhbm._sampling.draws import Draws, Watcher
     from skhbm._sampling.solvers import Settings
@@ -77,6 +78,9 @@ class BaseHierarchicalEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     _origin: Origin | None
     #: Results that were computed when they were asked for, by name.
     _lazy: dict[str, Any]
+
+    # What `save` writes.
+    _format: ClassVar[Format]
 
     # The link in the HTML representation is made of this name.
     _doc_link_module = "skhbm"
