@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from skhbm._comparison.conditioning import Origin
-    from skhbm._estimators.file import Format
     from skhbm._priors.prior import Priors
     from skhbm._sampling.draws import Draws, Watcher
     from skhbm._sampling.solvers import Settings
@@ -80,7 +79,7 @@ class BaseHierarchicalEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     _lazy: dict[str, Any]
 
     # What `save` writes.
-    _format: ClassVar[Format]
+    _format: ClassVar[Any]
 
     # The link in the HTML representation is made of this name.
     _doc_link_module = "skhbm"

@@ -137,6 +137,7 @@ def _describe(estimator: Any) -> dict[str, Any]:
         "requests": _requests(estimator),
         "n_features_in": int(estimator.n_features_in_),
         "feature_names_in": names if names is None else list(map(str, names)),
+        "classes": _describe_classes(getattr(estimator, "classes_", None)),
         "seed": int(estimator._posterior.seed),
         "priors": encode_priors(estimator._priors),
         "diagnostics": {k: encode_scalar(v) for k, v in estimator.diagnostics_.items()},
@@ -161,6 +162,8 @@ def _unpack(kind: type[Any], about: dict[str, Any], arrays: Arrays) -> Any:
     sample_stats = _sample_stats(about["sample_stats"], members, posterior)
     estimator = _construct(kind, about["parameters"], about["class"])
     _set_columns(estimator, about["n_features_in"], about["feature_names_in"], statistics)
+    if "classes_" in kind.__annotations__:
+        estimator.classes_ = _read_classes(about["classes"])
     origin = _origin(about["origin"], arrays, posterior, priors, form)
     estimator._set_fitted(posterior, statistics, priors, sample_stats, origin)
     # Files of versions before there was a choice do not name the solver.
@@ -168,6 +171,20 @@ def _unpack(kind: type[Any], about: dict[str, Any], arrays: Arrays) -> Any:
     estimator.diagnostics_ = {"solver": solver, **_diagnostics(about["diagnostics"])}
     _set_requests(estimator, about["requests"])
     return estimator
+
+
+def _describe_classes(classes: Any) -> Any:
+    """Return the labels of classes as JSON has them, None if there are none."""
+    return None if classes is None else [encode_scalar(label) for label in classes.tolist()]
+
+
+def _read_classes(content: Any) -> Any:
+    """Return the labels of two classes, in order."""
+    require(isinstance(content, list) and len(content) == 2, "classes")
+    require(all(type(label) in JSON_TYPES for label in content), "classes")
+    classes = np.array(content)
+    require(classes.dtype.kind in "biufU" and bool(classes[0] < classes[1]), "classes")
+    return classes
 
 
 def _construct(kind: type[Any], parameters: Any, name: Any) -> Any:
