@@ -18,7 +18,7 @@ from skhbm._density.effects_density import EffectsDensity
 from skhbm._density.effects_gaussian import EffectRows
 from skhbm._density.effects_likelihood import make_effects_likelihood
 from skhbm._density.effects_reference import find_reference
-from skhbm._density.family_rows import FamilyRows
+from skhbm._density.family_rows import make_family_rows
 from skhbm._density.spreads import elbows_of
 from skhbm._density.start import START
 from skhbm._likelihood.quadrature import MOST_TERMS
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from skhbm._density.effects_likelihood import EffectsLikelihood
     from skhbm._density.effects_reference import Reference
+    from skhbm._density.family_rows import FamilyRows
     from skhbm._density.hyperparameters import HyperparameterDensity
     from skhbm._design.responses import ResponseDesign
     from skhbm._priors.prior import Priors
@@ -92,7 +93,7 @@ def _rows(design: ResponseDesign, priors: Priors, order: Int) -> tuple[EffectRow
         np.ascontiguousarray(patterns.codes[by_level][:, order]),
         tuple(design.factors[f].n_groups for f in order),
     )
-    response = FamilyRows(
+    response = make_family_rows(
         design.family, *(a[by_level] for a in (patterns.y, patterns.size, patterns.weight))
     )
     return rows, response

@@ -8,8 +8,8 @@ Factors are in the order of elimination, the one with the most effects first. Gi
 coefficients and the factors after it, the effects of a factor are placed at the mean of a normal
 approximation (`skhbm._density.effects_reference`) plus their coordinates. For the first factor
 this is a weighted regression of working responses on the varying terms, level by level, for
-the others a linear map of what is given. Within each of the other factors coordinates are
-rotated, so that they are uncorrelated in the approximation.
+the others a linear map of what is given. Within a factor coordinates are stretched along the
+axes in which their covariance is far from the identity in the approximation.
 """
 
 from __future__ import annotations
@@ -20,35 +20,35 @@ from typing import Any
 import numpy as np
 from numba import carray
 
-from skhbm._density.effects_levels_kernel import place_level, place_level_backward
+from skhbm._density.effects_levels_kernel import place_levels, place_levels_backward
 from skhbm._density.small_matrices import factorise, factorise_backward
 from skhbm._numba.jit import JIT_INNER, c_callback, njit
+from skhbm._numba.lanes import LANES, load, splat, store, total
 from skhbm._numba.pointers import as_pointer, call_marginal
 from skhbm._numba.records import fields
 
-__all__ = ["EFFECTS", "MAP", "PLACED", "effects_callback", "place_effects", "room"]
+__all__ = ["EFFECTS", "PLACED", "effects_callback", "place_effects", "room"]
 
-#: A sparse matrix, row by row: addresses of the starts of rows, of columns, and of values.
-MAP = ("start", "column", "value")
 #: What is read of a factor: its numbers of levels and of terms, where its covariance begins
 #: among the inputs, where its effects begin among all effects, and where its G begin; addresses
-#: of the information and the scores of its levels; a map of coefficients and effects to
-#: scores, and one of rotated coordinates to coordinates.
+#: of positions (n_rows,) among all effects, of its varying terms (n_terms, n_rows), of the
+#: information and the scores of its levels; those of a sparse matrix that maps coefficients and
+#: effects to scores, its starts of rows, columns and values; and of axes (n_turns, n) along
+#: which coordinates are stretched, with gains (n_turns,).
 PLACED = fields(
-    *("n_levels", "n_terms", "first_entry", "first", "first_root", "information", "scores"),
-    *(f"score_{name}" for name in MAP),
-    *(f"turn_{name}" for name in MAP),
+    *("n_levels", "n_terms", "first_entry", "first", "first_root", "n_turns"),
+    *("where", "terms", "information", "scores"),
+    *("map_start", "map_column", "map_value", "turns", "gains"),
 )
-#: What the callback reads. `where` (n_rows, n_factors) are positions among all effects, `terms`
-#: (n_rows, n_terms) the varying terms, factor by factor, `fixed` (n_rows, n_coef) the columns
-#: of the coefficients. Rows are in the order of the levels of the first factor. `weight` and
-#: `working` (n_rows,) are weights and working responses of the normal approximation. `rows` is
-#: the address of a callback of `skhbm._density.family_rows`, `rows_table` of its table. `z` and
-#: `d_z` are the addresses of coordinates, and of where their derivatives go.
+#: What the callback reads. `fixed` (n_blocks, n_coef, LANES) are the columns of the coefficients
+#: in rows that are filled up to whole blocks. Rows are in the order of the levels of the first
+#: factor. `weight` and `working` (n_rows,) are weights and working responses of the normal
+#: approximation. `rows` is the address of a callback of `skhbm._density.family_rows`,
+#: `rows_table` of its table. `z` and `d_z` are the addresses of coordinates, and of where their
+#: derivatives go.
 EFFECTS = fields(
-    *("n_rows", "n_factors", "n_terms", "n_coef", "n_dispersion", "n_entries", "n_effects"),
-    *("n_roots", "factors", "where", "terms", "fixed", "weight", "working"),
-    *("rows", "rows_table", "z", "d_z"),
+    *("n_rows", "n_blocks", "n_factors", "n_coef", "n_dispersion", "n_entries", "n_effects"),
+    *("n_roots", "factors", "fixed", "weight", "working", "rows", "rows_table", "z", "d_z"),
 )
 
 
@@ -61,7 +61,7 @@ def effects_callback() -> Any:
 def _effects(table_, inputs_, outputs_, with_gradient):
     """Evaluate the log density, in the form of the callbacks of marginal likelihoods."""
     table = carray(as_pointer(table_), (1,), EFFECTS)[0]
-    n, n_entries, k = table.n_rows, table.n_entries, table.n_coef
+    n, n_entries, k = table.n_blocks * LANES, table.n_entries, table.n_coef
     n_inputs = n_entries + table.n_dispersion + k
     inputs = carray(as_pointer(inputs_), (n_inputs,), np.float64)
     outputs = carray(as_pointer(outputs_), (1 + n_inputs,), np.float64)
@@ -95,7 +95,7 @@ def room(table):
         np.empty(table.n_effects),
         np.empty((3, table.n_effects)),
         np.empty(table.n_entries + table.n_roots),
-        np.empty(table.n_rows + table.n_dispersion),
+        np.empty(table.n_blocks * LANES + table.n_dispersion),
     )
 
 
@@ -118,24 +118,20 @@ def place_effects(table, inputs, effects, state, roots, eta):
         state[0, some] = scores
         if f == 0:
             predict_others(table, coef, effects, eta)
-            add_scores(table, eta, state[0])
-            turned[some] = z[some]
+            add_scores(table, factor, eta, state[0])
         else:
             start, column, value = score_map(factor)
             apply_map(start, column, value, coef, effects, state[0, some])
-            turned[some] = 0.0
-            start, column, value = turn_map(factor)
-            apply_map(start, column, value, z[some], z[:0], turned[some])
-        s, a, w = state[0, some], state[1, some], state[2, some]
+        turn(factor, z[some], turned[some])
+        shape = J, q
         H = carray(as_pointer(factor.information), (J, q, q), np.float64)
-        G = roots[factor.first_root : factor.first_root + J * q * q].reshape((J, q, q))
-        shape = (J, q)
-        for j in range(J):
-            logp += place_level(
-                j, L, H, s.reshape(shape), turned[some].reshape(shape), G,
-                a.reshape(shape), w.reshape(shape), effects[some].reshape(shape),
-            )  # fmt: skip
-    add_first(table, effects, eta)
+        logp += place_levels(
+            L, H, state[0, some].reshape(shape), turned[some].reshape(shape),
+            roots[factor.first_root : factor.first_root + J * q * q].reshape((J, q, q)),
+            state[1, some].reshape(shape), state[2, some].reshape(shape),
+            effects[some].reshape(shape),
+        )  # fmt: skip
+    add_effects(table, factors[0], effects, eta)
     return logp
 
 
@@ -147,32 +143,28 @@ def backward(table, inputs, d_inputs, d_eta, effects, state, roots):
     d_coef = d_inputs[table.n_entries + table.n_dispersion :]
     d_effects, d_s = np.zeros(table.n_effects), np.empty(table.n_effects)
     d_turned = np.empty(table.n_effects)
-    add_first_backward(table, d_eta, d_effects)
+    add_effects_backward(table, factors[0], d_eta, d_effects)
     for f in range(table.n_factors):
         factor = factors[f]
         J, q, first = factor.n_levels, factor.n_terms, factor.first
         some, shape = slice(first, first + J * q), (J, q)
         H = carray(as_pointer(factor.information), (J, q, q), np.float64)
         L, d_L = square(roots, factor.first_entry, q), np.zeros((q, q))
-        G = roots[factor.first_root : factor.first_root + J * q * q].reshape((J, q, q))
-        s, a, w = state[0, some], state[1, some], state[2, some]
-        work = np.empty((3, q, q))
-        for j in range(J):
-            place_level_backward(
-                j, L, H, s.reshape(shape), G, a.reshape(shape), w.reshape(shape),
-                d_effects[some].reshape(shape), d_turned[some].reshape(shape),
-                d_s[some].reshape(shape), d_L, work,
-            )  # fmt: skip
+        place_levels_backward(
+            L, H, state[0, some].reshape(shape),
+            roots[factor.first_root : factor.first_root + J * q * q].reshape((J, q, q)),
+            state[1, some].reshape(shape), state[2, some].reshape(shape),
+            d_effects[some].reshape(shape), d_turned[some].reshape(shape),
+            d_s[some].reshape(shape), d_L,
+        )  # fmt: skip
         factorise_backward(L, d_L, square(d_inputs, factor.first_entry, q))
         if f == 0:
-            d_z[some] = d_turned[some]
-            others_backward(table, d_eta, d_s, d_coef, d_effects)
+            add_scores_backward(table, factor, d_s, d_eta)
+            predict_others_backward(table, d_eta, d_coef, d_effects)
         else:
             start, column, value = score_map(factor)
             apply_transposed(start, column, value, d_s[some], d_coef, d_effects)
-            d_z[some] = 0.0
-            start, column, value = turn_map(factor)
-            apply_transposed(start, column, value, d_turned[some], d_z[some], d_z[:0])
+        turn(factor, d_turned[some], d_z[some])
 
 
 @njit(**JIT_INNER)
@@ -183,33 +175,28 @@ def square(values, first, q):
 
 @njit(**JIT_INNER)
 def score_map(factor):
-    """Return the map of coefficients and effects to scores."""
-    return as_map(
-        factor.n_levels * factor.n_terms,
-        factor.score_start,
-        factor.score_column,
-        factor.score_value,
-    )
-
-
-@njit(**JIT_INNER)
-def turn_map(factor):
-    """Return the map of rotated coordinates to coordinates."""
-    return as_map(
-        factor.n_levels * factor.n_terms,
-        factor.turn_start,
-        factor.turn_column,
-        factor.turn_value,
-    )
-
-
-@njit(**JIT_INNER)
-def as_map(n, start_, column_, value_):
-    """Return starts of rows, columns and values of a sparse matrix of n rows."""
-    start = carray(as_pointer(start_), (n + 1,), np.int64)
-    column = carray(as_pointer(column_), (start[n],), np.int64)
-    value = carray(as_pointer(value_), (start[n],), np.float64)
+    """Return starts of rows, columns and values of the map to scores."""
+    n = factor.n_levels * factor.n_terms
+    start = carray(as_pointer(factor.map_start), (n + 1,), np.int64)
+    column = carray(as_pointer(factor.map_column), (start[n],), np.int64)
+    value = carray(as_pointer(factor.map_value), (start[n],), np.float64)
     return start, column, value
+
+
+@njit(**JIT_INNER)
+def turn(factor, z, out):
+    """Fill out with (I + U diag(d) U') z, which is symmetric."""
+    n, r = len(z), factor.n_turns
+    U = carray(as_pointer(factor.turns), (r, n), np.float64)
+    d = carray(as_pointer(factor.gains), (r,), np.float64)
+    out[:] = z
+    for k in range(r):
+        share, axis = 0.0, U[k]
+        for i in range(n):
+            share += axis[i] * z[i]
+        share *= d[k]
+        for i in range(n):
+            out[i] += share * axis[i]
 
 
 @njit(**JIT_INNER)
@@ -238,83 +225,85 @@ def apply_transposed(start, column, value, x, head, tail):
 
 
 @njit(**JIT_INNER)
-def arrays_of_rows(table):
-    """Return where, terms and fixed terms of the rows."""
-    n, n_factors, k = table.n_rows, table.n_factors, table.n_coef
-    where = carray(as_pointer(table.where), (n, n_factors), np.int64)
-    terms = carray(as_pointer(table.terms), (n, table.n_terms), np.float64)
-    fixed = carray(as_pointer(table.fixed), (n, k), np.float64)
-    return where, terms, fixed
-
-
-@njit(**JIT_INNER)
 def predict_others(table, coef, effects, eta):
     """Fill the predictors of rows without the effects of the first factor."""
+    n_blocks, k = table.n_blocks, len(coef)
+    fixed = carray(as_pointer(table.fixed), (n_blocks, k, LANES), np.float64)
+    blocks = eta[: n_blocks * LANES].reshape((n_blocks, LANES))
+    for b in range(n_blocks):
+        total = splat(0.0)
+        for c in range(k):
+            total += load(fixed, (b, c)) * coef[c]
+        store(blocks, (b,), total)
     factors = carray(as_pointer(table.factors), (table.n_factors,), PLACED)
-    where, terms, fixed = arrays_of_rows(table)
-    for i in range(table.n_rows):
-        total = 0.0
-        for c in range(len(coef)):
-            total += fixed[i, c] * coef[c]
-        at = factors[0].n_terms
-        for f in range(1, len(factors)):
-            for c in range(factors[f].n_terms):
-                total += terms[i, at] * effects[where[i, f] + c]
-                at += 1
-        eta[i] = total
+    for f in range(1, len(factors)):
+        add_effects(table, factors[f], effects, eta)
 
 
 @njit(**JIT_INNER)
-def add_scores(table, eta, s):
-    """Add the scores of the levels of the first factor, given predictors without it."""
+def predict_others_backward(table, d_eta, d_coef, d_effects):
+    """Add derivatives in coefficients and effects of the other factors."""
+    n_blocks, k = table.n_blocks, len(d_coef)
+    fixed = carray(as_pointer(table.fixed), (n_blocks, k, LANES), np.float64)
+    blocks = d_eta.reshape((n_blocks, LANES))
+    totals = np.zeros((k, LANES))
+    for b in range(n_blocks):
+        d = load(blocks, (b,))
+        for c in range(k):
+            store(totals, (c,), load(totals, (c,)) + load(fixed, (b, c)) * d)
+    for c in range(k):
+        d_coef[c] += total(load(totals, (c,)))
     factors = carray(as_pointer(table.factors), (table.n_factors,), PLACED)
-    where, terms, _ = arrays_of_rows(table)
+    for f in range(1, len(factors)):
+        add_effects_backward(table, factors[f], d_eta, d_effects)
+
+
+@njit(**JIT_INNER)
+def rows_of(table, factor):
+    """Return where the effects of the rows are (n,), and their varying terms (q, n)."""
+    shape = factor.n_terms, table.n_rows
+    where = carray(as_pointer(factor.where), (table.n_rows,), np.int64)
+    return where, carray(as_pointer(factor.terms), shape, np.float64)
+
+
+@njit(**JIT_INNER)
+def add_effects(table, factor, effects, eta):
+    """Add the effects of a factor to the predictors of rows."""
+    where, terms = rows_of(table, factor)
+    for c in range(len(terms)):
+        z = terms[c]
+        for i in range(len(where)):
+            eta[i] += z[i] * effects[where[i] + c]
+
+
+@njit(**JIT_INNER)
+def add_effects_backward(table, factor, d_eta, d_effects):
+    """Add derivatives in the effects of a factor."""
+    where, terms = rows_of(table, factor)
+    for c in range(len(terms)):
+        z = terms[c]
+        for i in range(len(where)):
+            d_effects[where[i] + c] += z[i] * d_eta[i]
+
+
+@njit(**JIT_INNER)
+def add_scores(table, factor, eta, s):
+    """Add the scores of the levels of the first factor, given predictors without it."""
+    where, terms = rows_of(table, factor)
     weight = carray(as_pointer(table.weight), (table.n_rows,), np.float64)
     working = carray(as_pointer(table.working), (table.n_rows,), np.float64)
-    for i in range(table.n_rows):
-        scaled = weight[i] * (working[i] - eta[i])
-        for c in range(factors[0].n_terms):
-            s[where[i, 0] + c] += terms[i, c] * scaled
+    for c in range(len(terms)):
+        z = terms[c]
+        for i in range(len(where)):
+            s[where[i] + c] += z[i] * (weight[i] * (working[i] - eta[i]))
 
 
 @njit(**JIT_INNER)
-def add_first(table, effects, eta):
-    """Add the effects of the first factor to the predictors."""
-    factors = carray(as_pointer(table.factors), (table.n_factors,), PLACED)
-    where, terms, _ = arrays_of_rows(table)
-    for i in range(table.n_rows):
-        for c in range(factors[0].n_terms):
-            eta[i] += terms[i, c] * effects[where[i, 0] + c]
-
-
-@njit(**JIT_INNER)
-def add_first_backward(table, d_eta, d_effects):
-    """Add derivatives in the effects of the first factor."""
-    factors = carray(as_pointer(table.factors), (table.n_factors,), PLACED)
-    where, terms, _ = arrays_of_rows(table)
-    for i in range(table.n_rows):
-        for c in range(factors[0].n_terms):
-            d_effects[where[i, 0] + c] += terms[i, c] * d_eta[i]
-
-
-@njit(**JIT_INNER)
-def others_backward(table, d_eta, d_s, d_coef, d_effects):
-    """Add derivatives in coefficients and effects of the other factors.
-
-    They change the predictors, and through the scores the effects of the first factor.
-    """
-    factors = carray(as_pointer(table.factors), (table.n_factors,), PLACED)
-    where, terms, fixed = arrays_of_rows(table)
+def add_scores_backward(table, factor, d_s, d_eta):
+    """Add derivatives in the predictors without the first factor through the scores."""
+    where, terms = rows_of(table, factor)
     weight = carray(as_pointer(table.weight), (table.n_rows,), np.float64)
-    for i in range(table.n_rows):
-        through = 0.0
-        for c in range(factors[0].n_terms):
-            through += terms[i, c] * d_s[where[i, 0] + c]
-        d = d_eta[i] - weight[i] * through
-        for c in range(len(d_coef)):
-            d_coef[c] += fixed[i, c] * d
-        at = factors[0].n_terms
-        for f in range(1, len(factors)):
-            for c in range(factors[f].n_terms):
-                d_effects[where[i, f] + c] += terms[i, at] * d
-                at += 1
+    for c in range(len(terms)):
+        z = terms[c]
+        for i in range(len(where)):
+            d_eta[i] -= weight[i] * (z[i] * d_s[where[i] + c])

@@ -18,15 +18,63 @@ import numpy as np
 from skhbm._density.small_matrices import factorise, factorise_backward
 from skhbm._numba.jit import JIT_INNER, njit
 
-__all__ = ["place_level", "place_level_backward"]
+#: Above this the log of a product is taken: another factor cannot overflow.
+LARGE = 1e150
+
+__all__ = ["place_levels", "place_levels_backward"]
+
+
+@njit(**JIT_INNER)
+def place_levels(L, H, s, z, G, a, w, v):
+    """Fill G, a = G^-1 L's, w and v of all levels; return the log density of z given v.
+
+    H and G are of shape (n_levels, q, q), s, z, a, w and v (n_levels, q), L is (q, q).
+    """
+    logp = 0.0
+    if len(L) == 1:
+        L_ = L[0, 0]
+        # A product of roots in place of a sum of their logs.
+        product = 1.0
+        for j in range(len(v)):
+            M = 1.0 + L_ * H[j, 0, 0] * L_
+            G[j, 0, 0] = np.sqrt(M)
+            a[j, 0] = L_ * s[j, 0] / G[j, 0, 0]
+            w[j, 0] = (z[j, 0] + a[j, 0]) / G[j, 0, 0]
+            v[j, 0] = L_ * w[j, 0]
+            logp -= 0.5 * w[j, 0] * w[j, 0]
+            product *= M
+            if product > LARGE:
+                logp -= 0.5 * np.log(product)
+                product = 1.0
+        return logp - 0.5 * np.log(product)
+    for j in range(len(v)):
+        logp += place_level(j, L, H, s, z, G, a, w, v)
+    return logp
+
+
+@njit(**JIT_INNER)
+def place_levels_backward(L, H, s, G, a, w, d_v, d_z, d_s, d_L):
+    """Fill derivatives in z and s of all levels from those in v, and add those in L."""
+    q = len(L)
+    if q == 1:
+        L_, d_L_ = L[0, 0], 0.0
+        for j in range(len(d_v)):
+            inverse = 1.0 / G[j, 0, 0]
+            d_z[j, 0] = (d_v[j, 0] * L_ - w[j, 0]) * inverse
+            t = d_z[j, 0] * inverse
+            d_s[j, 0] = L_ * t
+            d_M = 0.5 * inverse * (-w[j, 0] * d_z[j, 0] - t * a[j, 0] - inverse)
+            d_L_ += d_v[j, 0] * w[j, 0] + s[j, 0] * t + 2.0 * H[j, 0, 0] * L_ * d_M
+        d_L[0, 0] += d_L_
+        return
+    work = np.empty((3, q, q))
+    for j in range(len(d_v)):
+        place_level_backward(j, L, H, s, G, a, w, d_v, d_z, d_s, d_L, work)
 
 
 @njit(**JIT_INNER)
 def place_level(j, L, H, s, z, G, a, w, v):
-    """Fill G, a = G^-1 L's, w and v of level j; return the log density of z given v.
-
-    H and G are of shape (n_levels, q, q), s, z, a, w and v (n_levels, q), L is (q, q).
-    """
+    """Fill G, a = G^-1 L's, w and v of level j; return the log density of z given v."""
     q = len(L)
     fill_precision(L, H[j], G[j])
     if not factorise(G[j], G[j]):

@@ -10,6 +10,7 @@ from scipy import linalg
 
 from skhbm._density.effects_kernel import EFFECTS, PLACED, effects_callback
 from skhbm._density.effects_reference import diagonal_blocks
+from skhbm._density.family_rows import in_lanes
 from skhbm._numba.records import make_record
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ __all__ = ["EffectsLikelihood", "make_effects_likelihood"]
 
 #: Entries of maps below this share of the largest are rounding.
 NEGLIGIBLE = 1e-12
+#: Axes are stretched if their variances are not within this factor of 1, so many at most.
+NEAR, MOST = 1.25, 200
 
 
 class Csr(NamedTuple):
@@ -45,14 +48,16 @@ class Placed(NamedTuple):
     score_map : Csr of shape (J q, k + n_effects)
         Scores are ``scores + score_map @ [coefficients, effects]``. Those of the first factor
         are found from the rows.
-    turn : Csr of shape (J q, J q)
-        Coordinates of the levels are ``turn @ z``. Those of the first factor are z.
+    axes : ndarray of shape (r, J q)
+    gains : ndarray of shape (r,)
+        Coordinates of the levels are ``z + axes.T @ (gains * (axes @ z))``.
     """
 
     information: Float
     scores: Float
     score_map: Csr
-    turn: Csr
+    axes: Float
+    gains: Float
 
     @property
     def n_roots(self) -> int:
@@ -116,8 +121,8 @@ class EffectsLikelihood:
         return make_record(
             EFFECTS,
             n_rows=len(rows.fixed),
+            n_blocks=self.response.n_blocks,
             n_factors=len(self.placed),
-            n_terms=sum(z.shape[1] for z in rows.terms),
             n_coef=rows.fixed.shape[1],
             n_dispersion=self.n_within,
             n_entries=sum(z.shape[1] ** 2 for z in rows.terms),
@@ -125,7 +130,6 @@ class EffectsLikelihood:
             n_roots=sum(factor.n_roots for factor in self.placed),
             weight=self.weight,
             working=self.working,
-            fixed=rows.fixed,
             rows=self.response.address,
             **kept,
         )
@@ -154,7 +158,8 @@ def make_effects_likelihood(
     position = np.concatenate([k + np.arange(n_effects), np.arange(k)])
     J, q, _ = gaussian.information.shape
     nothing = _as_csr(np.empty((J * q, 0)))
-    placed = [Placed(gaussian.information, np.zeros(J * q), nothing, nothing)]
+    axes = np.empty((0, J * q)), np.empty(0)
+    placed = [Placed(gaussian.information, np.zeros(J * q), nothing, *axes)]
     left, at = gaussian.left, J * q
     for size, cov in zip(rows.sizes[1:], reference.covariances[1:], strict=True):
         factor, left = _place(left, size, cov, gaussian.mode[at:], position[at:])
@@ -193,11 +198,23 @@ def _place(
     information = blocks - np.linalg.inv(cov)
     G = np.linalg.cholesky(np.eye(q) + L.T @ information @ L)
     to_standard = linalg.block_diag(*np.swapaxes(G, 1, 2) @ np.linalg.inv(L))
-    turn = np.linalg.cholesky(to_standard @ covariance @ to_standard.T)
+    axes = _far_from_one(to_standard @ covariance @ to_standard.T)
     score_map = _as_csr(-inverse @ gain)
     score_map = score_map._replace(column=position[size:][score_map.column])
-    factor = Placed(information, scores, score_map, _as_csr(turn))
+    factor = Placed(information, scores, score_map, *axes)
     return factor, precision[size:, size:] - rest.T @ gain
+
+
+def _far_from_one(covariance: Float) -> tuple[Float, Float]:
+    """Return axes (r, n) whose variances are far from 1, and gains of standard deviation."""
+    n = len(covariance)
+    if np.abs(covariance - np.eye(n)).max(initial=0.0) < NEAR - 1.0:
+        return np.empty((0, n)), np.empty(0)
+    values, vectors = np.linalg.eigh(covariance)
+    distance = np.abs(np.log(values))
+    chosen = np.argsort(distance)[::-1][:MOST]
+    chosen = chosen[distance[chosen] > np.log(NEAR)]
+    return np.ascontiguousarray(vectors[:, chosen].T), np.sqrt(values[chosen]) - 1.0
 
 
 def _as_csr(matrix: Float) -> Csr:
@@ -216,20 +233,21 @@ def _collect(
     factors = np.zeros(len(placed), PLACED)
     alive: list[Any] = []
     first, first_root = 0, n_entries
-    where = np.empty(rows.codes.shape, dtype=np.int64)
     for f, factor in enumerate(placed):
         J, q, _ = factor.information.shape
-        where[:, f] = first + q * rows.codes[:, f]
         arrays = {
+            "where": first + q * rows.codes[:, f],
+            "terms": np.ascontiguousarray(rows.terms[f].T),
             "information": np.ascontiguousarray(factor.information),
             "scores": factor.scores,
-            **{f"score_{name}": array for name, array in factor.score_map._asdict().items()},
-            **{f"turn_{name}": array for name, array in factor.turn._asdict().items()},
+            "turns": factor.axes,
+            "gains": factor.gains,
+            **{f"map_{name}": array for name, array in factor.score_map._asdict().items()},
         }
         alive.append(arrays)
         numbers = {
             "n_levels": J, "n_terms": q, "first_entry": first_entry[f], "first": first,
-            "first_root": first_root,
+            "first_root": first_root, "n_turns": len(factor.gains),
         }  # fmt: skip
         for name, number in numbers.items():
             factors[f][name] = number
@@ -239,8 +257,7 @@ def _collect(
         first_root += factor.n_roots
     kept = {
         "factors": factors,
-        "where": where,
-        "terms": np.ascontiguousarray(np.hstack(rows.terms)),
+        "fixed": in_lanes(rows.fixed),
         "rows_table": response.table(),
     }
     return kept, alive

@@ -1,8 +1,4 @@
-"""Log densities of rows and their derivatives in predictors and dispersion, as C callbacks.
-
-There is a callback for each family, compiled from the functions of one row. The names of these
-are part of what numba looks compiled code up by: see `skhbm._numba.jit.Kernel`.
-"""
+"""Rows of a response: their log density and its derivatives, given linear predictors."""
 
 from __future__ import annotations
 
@@ -10,21 +6,18 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numba import carray
 
+from skhbm._density.family_rows_kernel import IN_LANES, ROWS, row_by_row
 from skhbm._families.table import FAMILIES
 from skhbm._numba.jit import c_callback
-from skhbm._numba.pointers import as_pointer
-from skhbm._numba.records import fields, make_record
+from skhbm._numba.lanes import LANES
+from skhbm._numba.records import make_record
 
 if TYPE_CHECKING:
     from skhbm._families.family import Family
     from skhbm._types import Float
 
-__all__ = ["FamilyRows"]
-
-#: What the callbacks read.
-ROWS = fields("n_rows", "n_dispersion", "y", "size", "weight")
+__all__ = ["FamilyRows", "in_lanes", "make_family_rows"]
 
 
 class FamilyRows(NamedTuple):
@@ -34,41 +27,55 @@ class FamilyRows(NamedTuple):
     ----------
     family : Family
     y, size, weight : ndarray of shape (n,)
+    blocks : tuple of ndarray of shape (n_blocks, LANES)
+        The same, filled up with rows of weight 0.
+    values, counts : ndarray of shape (n_values,)
+        Values of y, and the weights of their rows. There is a single one for all rows if y is
+        not discrete.
     """
 
     family: Family
     y: Float
     size: Float
     weight: Float
+    blocks: tuple[Float, Float, Float]
+    values: Float
+    counts: Float
+
+    @property
+    def n_blocks(self) -> int:
+        """Number of blocks of rows."""
+        return len(self.blocks[0])
 
     @property
     def address(self) -> int:
-        """Address of the callback.
-
-        It is called as a marginal likelihood is: see `skhbm._likelihood.interface`. Inputs are
-        the predictors (n,) and the dispersion parameters. Outputs are the log density and its
-        derivatives in the inputs.
-        """
+        """Address of the callback of `skhbm._density.family_rows_kernel`."""
         return int(_callback(self.family.name).address)
 
     def table(self) -> Any:
         """Return what the callback reads, valid as long as the arrays live."""
+        y, size, weight = self.blocks
         return make_record(
             ROWS,
-            n_rows=len(self.y),
+            n_blocks=self.n_blocks,
             n_dispersion=len(self.family.dispersion),
-            y=self.y,
-            size=self.size,
-            weight=self.weight,
+            n_values=len(self.values),
+            y=y,
+            size=size,
+            weight=weight,
+            values=self.values,
+            counts=self.counts,
         )
 
     def derivatives(self, eta: Float, dispersion: Float) -> tuple[float, Float, Float]:
         """Return the log density, and its derivatives in eta and in the dispersion."""
-        inputs, table = np.concatenate([eta, dispersion]), self.table()
+        n = self.n_blocks * LANES
+        inputs, table = np.zeros(n + len(dispersion)), self.table()
+        inputs[: len(eta)], inputs[n:] = eta, dispersion
         out = np.empty(1 + len(inputs))
         addresses = table.ctypes.data, inputs.ctypes.data, out.ctypes.data
         _callback(self.family.name).ctypes(*addresses, 1)
-        return float(out[0]), out[1 : 1 + len(eta)], out[1 + len(eta) :]
+        return float(out[0]), out[1 : 1 + len(eta)], out[1 + n :]
 
     def information(self, eta: Float, dispersion: Float) -> Float:
         """Return minus the second derivative in the predictor of each row (n,)."""
@@ -76,37 +83,29 @@ class FamilyRows(NamedTuple):
         return self.weight * np.asarray(observed)
 
 
+def make_family_rows(family: Family, y: Float, size: Float, weight: Float) -> FamilyRows:
+    """Return the rows of a response."""
+    values, counts = np.zeros(1), np.array([weight.sum()])
+    if family.discrete:
+        values, which = np.unique(y, return_inverse=True)
+        counts = np.bincount(which, weight)
+    blocks = in_lanes(y), in_lanes(size, filled=1.0), in_lanes(weight)
+    return FamilyRows(family, y, size, weight, blocks, values.astype(float), counts)
+
+
+def in_lanes(values: Float, filled: float = 0.0) -> Float:
+    """Return rows (n, ...) in lanes (n_blocks, ..., LANES), filled up to whole blocks."""
+    n_blocks = -(-len(values) // LANES)
+    out = np.full((n_blocks * LANES, *values.shape[1:]), filled)
+    out[: len(values)] = values
+    out = out.reshape(n_blocks, LANES, *values.shape[1:])
+    return np.ascontiguousarray(np.moveaxis(out, 1, -1))
+
+
 @cache
 def _callback(name: str) -> Any:
     """Return the callback of a family, compiled once and cached on disk."""
-    family = FAMILIES[name]
-    function = _make(family.derivatives, family.dispersion_gradient)
-    return c_callback("void(int64, int64, int64, int64)", function)
-
-
-def _make(derivatives: Any, dispersion_gradient: Any) -> Any:
-    """Return the function of all rows."""
-
-    def rows(table_, inputs_, outputs_, with_gradient):
-        table = carray(as_pointer(table_), (1,), ROWS)[0]
-        n, m = table.n_rows, table.n_dispersion
-        inputs = carray(as_pointer(inputs_), (n + m,), np.float64)
-        outputs = carray(as_pointer(outputs_), (1 + n + m,), np.float64)
-        y = carray(as_pointer(table.y), (n,), np.float64)
-        size = carray(as_pointer(table.size), (n,), np.float64)
-        weight = carray(as_pointer(table.weight), (n,), np.float64)
-        dispersion, d_dispersion = inputs[n:], outputs[1 + n :]
-        of_row = np.empty(m)
-        d_dispersion[:] = 0.0
-        total = 0.0
-        for i in range(n):
-            value, slope, _ = derivatives(y[i], size[i], inputs[i], dispersion)
-            total += weight[i] * value
-            outputs[1 + i] = weight[i] * slope
-            if m > 0 and with_gradient:
-                dispersion_gradient(y[i], size[i], inputs[i], dispersion, of_row)
-                for k in range(m):
-                    d_dispersion[k] += weight[i] * of_row[k]
-        outputs[0] = total
-
-    return rows
+    family, signature = FAMILIES[name], "void(int64, int64, int64, int64)"
+    if name in IN_LANES:
+        return c_callback(signature, IN_LANES[name])
+    return c_callback(signature, row_by_row(family.derivatives, family.dispersion_gradient))
