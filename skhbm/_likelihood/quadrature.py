@@ -33,6 +33,7 @@ from skhbm._likelihood.quadrature_kernels import (
     TABLE,
     no_term_callback,
     one_term_callback,
+    two_terms_callback,
 )
 from skhbm._likelihood.quadrature_student import student_t_rows
 from skhbm._numba.jit import c_callback
@@ -177,7 +178,7 @@ class QuadratureLikelihood:
 
     def callback(self) -> Any:
         """Return the callback that reads the table."""
-        return no_term_callback() if self.n_terms == 0 else one_term_callback()
+        return (no_term_callback, one_term_callback, two_terms_callback)[self.n_terms]()
 
     def value_and_gradient(
         self, cov: Float, dispersion: Float, coef: Float

@@ -15,6 +15,12 @@ from numba import carray
 from skhbm._likelihood.quadrature_mode import move
 from skhbm._likelihood.quadrature_nodes import describe_rows, on_sheet
 from skhbm._likelihood.quadrature_one_term import CAPACITY, gradient_one, integrate_one
+from skhbm._likelihood.quadrature_two_terms import (
+    GRID,
+    MOST_VECTORS,
+    gradient_two,
+    integrate_two,
+)
 from skhbm._likelihood.quadrature_state import (
     EVALUATE,
     PREPARE,
@@ -30,7 +36,7 @@ from skhbm._numba.lanes import LANES, load, splat, store, total
 from skhbm._numba.pointers import as_pointer
 from skhbm._numba.records import fields
 
-__all__ = ["TABLE", "no_term_callback", "one_term_callback"]
+__all__ = ["TABLE", "no_term_callback", "one_term_callback", "two_terms_callback"]
 
 #: What the callbacks read: arrays of `skhbm._likelihood.quadrature.QuadratureLikelihood`, sizes,
 #: and the addresses of the kernel of vectors and of the general one. `n_blocks` and `n_longest`
@@ -53,6 +59,12 @@ TABLE = np.dtype(
 def no_term_callback() -> Any:
     """Return `_no_term` as a C callback, compiled once and cached on disk."""
     return c_callback("void(int64, int64, int64, int64)", _no_term)
+
+
+@cache
+def two_terms_callback() -> Any:
+    """Return `_two_terms` as a C callback, compiled once and cached on disk."""
+    return c_callback("void(int64, int64, int64, int64)", _two_terms)
 
 
 @cache
@@ -93,6 +105,64 @@ def _one_term(table_, inputs_, outputs_, with_gradient):
         # The variance is the square of the scale.
         outputs[1] = 0.5 * d_scale / scale if scale > 0.0 else 0.0
         coefficient_gradient(table, room, outputs)
+
+
+def _two_terms(table_, inputs_, outputs_, with_gradient):
+    """Evaluate the likelihood with two varying terms.
+
+    Inputs: covariance (2, 2), dispersion (n_within,), coefficients (k,), one after another.
+    Outputs: the log density, and its gradient in the order of the inputs.
+    """
+    table = carray(as_pointer(table_), (1,), TABLE)[0]
+    inputs = carray(as_pointer(inputs_), (4 + table.n_within + table.n_fixed,), np.float64)
+    outputs = carray(as_pointer(outputs_), (1 + len(inputs),), np.float64)
+    states, n = np.zeros(1, STATE), table.n_blocks
+    room, longest, sheet = zeros(4, n), zeros(7, table.n_longest), zeros(1, 1)
+    begin(table, states, inputs, outputs, room, longest, sheet)
+    L, M = np.zeros((2, 2)), np.zeros((2, 2))
+    triangle(inputs, L)
+    logp = two_terms_groups(table, states, room, longest, sheet, L, M, with_gradient)
+    outputs[0] = states[0].rest + logp
+    if with_gradient == 1:
+        covariance_gradient(L, M, outputs)
+        coefficient_gradient(table, room, outputs)
+
+
+@njit(**JIT_INNER)
+def two_terms_groups(table, states, room, longest, sheet, L, M, with_gradient):
+    """Return the log density of all groups; fill M (2, 2) with the sums of E[v g']."""
+    n = table.n_blocks
+    first = carray(as_pointer(table.first), (table.n_groups + 1,), np.int64)
+    varying = carray(as_pointer(table.varying), (2, n, LANES), np.float64)
+    nodes, about, grids = aligned(5, 2 * MOST_VECTORS), np.empty(6), np.empty(1, GRID)
+    logp = 0.0
+    for j in range(table.n_groups):
+        set_group(table, states, room, j, first[j], first[j + 1])
+        eta, z = room[0, first[j] : first[j + 1]], varying[:, first[j] : first[j + 1]]
+        logp += integrate_two(table, states[0], eta, z, L, nodes, about, grids[0])
+        if with_gradient == 1:
+            gradient_two(table, states[0], nodes, about, grids[0], M)
+    return logp
+
+
+@njit(**JIT_INNER)
+def triangle(cov, L):
+    """Fill the lower triangle L with L L' = cov, which may be singular."""
+    L[0, 0] = np.sqrt(max(cov[0], 0.0))
+    L[1, 0] = cov[2] / L[0, 0] if L[0, 0] > 0.0 else 0.0
+    L[1, 1] = np.sqrt(max(cov[3] - L[1, 0] * L[1, 0], 0.0))
+
+
+@njit(**JIT_INNER)
+def covariance_gradient(L, M, outputs):
+    """Fill the derivatives in the covariance, L^-T E[v g'] / 2."""
+    low0 = M[1, 0] / L[1, 1] if L[1, 1] > 0.0 else 0.0
+    low1 = M[1, 1] / L[1, 1] if L[1, 1] > 0.0 else 0.0
+    top0 = (M[0, 0] - L[1, 0] * low0) / L[0, 0] if L[0, 0] > 0.0 else 0.0
+    top1 = (M[0, 1] - L[1, 0] * low1) / L[0, 0] if L[0, 0] > 0.0 else 0.0
+    outputs[1], outputs[4] = 0.5 * top0, 0.5 * low1
+    outputs[2] = 0.25 * (top1 + low0)
+    outputs[3] = outputs[2]
 
 
 @njit(**JIT_INNER)
