@@ -10,9 +10,9 @@ from skhbm._density.assemble import lay_out, places
 from skhbm._density.hyperparameters import HyperparameterDensity
 from skhbm._density.hyperparameters_kernel import INDEPENDENT, KNOWN, SHARED
 from skhbm._density.residual_scales_kernel import LOG_RESIDUAL
-from skhbm._density.spreads import no_elbows
+from skhbm._density.spreads import elbows_of, no_elbows
 from skhbm._density.start import START
-from skhbm._density.whitening import WeightedRows, whiten
+from skhbm._density.whitening import Rough, WeightedRows, whiten
 from skhbm._likelihood.quadrature import make_quadrature
 from skhbm._likelihood.response_rows import rows_of_groups
 from skhbm._numba.threads import COMPILING
@@ -71,10 +71,14 @@ def assemble(design: ResponseDesign, priors: Priors, likelihood: Any) -> Hyperpa
     factors = lay_out([factor.terms for factor in design.factors])
     address, parameters = as_table([*tau, *priors.dispersion, *coefs])
     typical = typical_dispersion(design)
-    center, rotation = _whitening(design, priors, coefs, typical)
+    units = [design.scaling.effect_units(factor.terms) for factor in design.factors]
+    center, rotation, information = _whitening(design, priors, coefs, typical)
+    # A density of all effects of several factors finds its own elbows.
+    elbows = no_elbows(len(tau))
+    if len(information) == len(tau):
+        elbows = elbows_of(information, np.concatenate(units), tau)
     residuals = np.zeros(len(typical), LOG_RESIDUAL)
     residuals["variance"] = 1.0
-    units = [design.scaling.effect_units(factor.terms) for factor in design.factors]
     return HyperparameterDensity(
         KINDS[len(typical)],
         factors,
@@ -87,7 +91,7 @@ def assemble(design: ResponseDesign, priors: Priors, likelihood: Any) -> Hyperpa
         parameters,
         places(factors, len(typical)),
         residuals,
-        no_elbows(len(tau)),
+        elbows,
         center,
         rotation,
         tau,
@@ -109,16 +113,14 @@ def typical_dispersion(design: ResponseDesign) -> Float:
 
 def _whitening(
     design: ResponseDesign, priors: Priors, coefs: list[Prior], typical: Float
-) -> tuple[Float, Float]:
-    """Return where the coefficients are, and a root of their covariance.
+) -> Rough:
+    """Return where the coefficients are, a root of their covariance, and what rows tell of tau.
 
     Coefficients with a transform (of positive priors, say) are left as they are.
     """
     center, rotation = np.zeros(len(coefs)), np.eye(len(coefs))
     transforms = [compiled_prior(prior).transform for prior in coefs]
     real = np.array([transform == "identity" for transform in transforms], dtype=bool)
-    if not real.any():
-        return center, rotation
     patterns, factor = design.patterns, design.factors[0]
     varying = design.scaling.features(patterns.X, factor.terms)[1]
     fixed = fixed_columns(design, priors)[:, real]
@@ -132,10 +134,10 @@ def _whitening(
         factor.n_groups,
     )
     start = np.zeros(int(real.sum()))
-    if design.terms.intercept and real[0]:
+    if len(real) and design.terms.intercept and real[0]:
         start[0] = design.location
     variance = np.full(varying.shape[1], (START * design.spread) ** 2)
-    found, root = whiten(design.family, rows, typical, variance, start)
-    center[real] = found
-    rotation[np.ix_(real, real)] = root
-    return center, rotation
+    rough = whiten(design.family, rows, typical, variance, start)
+    center[real] = rough.center
+    rotation[np.ix_(real, real)] = rough.root
+    return Rough(center, rotation, rough.information)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from skhbm._families.family import Family
     from skhbm._types import Float, Int
 
-__all__ = ["WeightedRows", "whiten"]
+__all__ = ["Rough", "WeightedRows", "whiten"]
 
 #: Iterations of Fisher's scoring; an exact solution is not needed.
 ITERATIONS = 8
@@ -53,10 +53,28 @@ class WeightedRows(NamedTuple):
     n_groups: int
 
 
+class Rough(NamedTuple):
+    """What is known before sampling.
+
+    Attributes
+    ----------
+    center : ndarray of shape (k,)
+        Of the coefficients.
+    root : ndarray of shape (k, k)
+        A root of their covariance.
+    information : ndarray of shape (q,)
+        Fisher information on each tau^2 at zero.
+    """
+
+    center: Float
+    root: Float
+    information: Float
+
+
 def whiten(
     family: Family, rows: WeightedRows, dispersion: Float, variance: Float, start: Float
-) -> tuple[Float, Float]:
-    """Return a center (k,) of the coefficients, and a root of their covariance (k, k).
+) -> Rough:
+    """Return where coefficients are, roughly, and what the rows tell of tau.
 
     `variance` (q,) is that of independent effects of the factor, `dispersion` (n_dispersion,)
     what the other parameters of the response are taken for, `start` (k,) where to begin.
@@ -72,7 +90,10 @@ def whiten(
         information += np.diag(RIDGE * np.maximum(diagonal, diagonal.max(initial=0.0)) + 1e-12)
         center += np.linalg.solve(information, score)
     root = np.linalg.cholesky(np.linalg.inv(information))
-    return center, root
+    eta = np.clip(rows.fixed @ center, location - REACH, location + REACH)
+    weight, _ = _working_rows(family, rows, eta, dispersion)
+    squares = sum_by_group(rows.codes, weight[:, None] * rows.varying**2, rows.n_groups)
+    return Rough(center, root, 0.5 * np.sum(squares**2, axis=0))
 
 
 def _working_rows(

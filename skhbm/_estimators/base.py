@@ -78,6 +78,9 @@ class BaseHierarchicalEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     #: Results that were computed when they were asked for, by name.
     _lazy: dict[str, Any]
 
+    # What `save` writes.
+    _format: ClassVar[Any]
+
     # The link in the HTML representation is made of this name.
     _doc_link_module = "skhbm"
 

@@ -13,6 +13,7 @@ from skhbm._design.identifiability import warn_of_columns, warn_of_far_slopes
 from skhbm._design.specification import make_terms
 from skhbm._estimators.comparing import Comparing
 from skhbm._estimators.fitting import Fitting
+from skhbm._estimators.formats import NORMAL
 from skhbm._estimators.predicting import Predicting
 from skhbm._estimators.saving import Saving
 from skhbm._estimators.tables import OnTables
@@ -241,6 +242,8 @@ class HierarchicalNormalRegressor(
     >>> print(f"{model.intercept_:.1f} {model.coef_[0]:.1f} {model.group_scale_[0]:.1f}")
     1.5 -0.7 0.3
     """
+
+    _format = NORMAL
 
     def __init__(
         self,

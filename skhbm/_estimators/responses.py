@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from sklearn.base import BaseEstimator
 
 from skhbm._estimators.base import ROUTED
+from skhbm._estimators.formats import format_of_response
 from skhbm._estimators.named_size import name_sizes
 from skhbm._estimators.response_comparing import ResponseComparing
 from skhbm._estimators.response_docs import complete
@@ -16,6 +17,7 @@ from skhbm._estimators.saving import Saving
 from skhbm._families.table import FAMILIES
 
 if TYPE_CHECKING:
+    from skhbm._estimators.file import Format
     from skhbm._families.family import Family
 
 __all__ = ["HierarchicalResponse"]
@@ -26,11 +28,13 @@ class HierarchicalResponse(
 ):
     """An estimator of a response that is not normal; a final class names its family."""
 
+    _format: ClassVar[Format]
     _family: ClassVar[Family]  # type: ignore[misc]  # roles read it from an instance
 
     def __init_subclass__(cls, *, family: str, **kwargs: Any) -> None:
         """Give a final class its family, the names of its sizes, and its documentation."""
         cls._family = FAMILIES[family]
+        cls._format = format_of_response(cls.__name__)
         size = cls._family.size_name
         name_sizes(cls, size)
         requested = {"groups": True} if size is None else {"groups": True, size: True}

@@ -47,6 +47,7 @@ BERNOULLI = Family(
     draw=logit_link.draw,
     observed_information=logit_link.observed_information,
     expected_information=logit_link.expected_information,
+    panjer=logit_link.panjer,
     derivatives=logit_link.derivatives,
     dispersion_gradient=no_dispersion.dispersion_gradient,
     eta_derivatives=logit_link.derivatives,

@@ -77,6 +77,10 @@ class Family:
         ``(y, size, eta, dispersion)``: minus the second derivative of the log density in eta.
     expected_information : callable
         ``(size, eta, dispersion)``: the expectation of the former over y.
+    panjer : callable or None
+        ``(size, eta, dispersion) -> (a, b)``, if p(y) / p(y - 1) = a + b / y for y = 1, 2, ...,
+        as for all counts here (Panjer 1981, https://doi.org/10.1017/S0515036100006796).
+        None for a continuous y.
     derivatives : compiled function
         ``(y, size, eta, d) -> (log density, first, second)``: the log density without terms
         that depend on neither eta nor d, and its first and second derivative in eta.
@@ -107,6 +111,7 @@ class Family:
     draw: Callable[[np.random.Generator, Any, Any, Dispersion], Any]
     observed_information: Callable[[Any, Any, Any, Dispersion], Any]
     expected_information: Callable[[Any, Any, Dispersion], Any]
+    panjer: Callable[[Any, Any, Dispersion], tuple[Any, Any]] | None
     derivatives: Callable[..., Any]
     dispersion_gradient: Callable[..., Any]
     eta_derivatives: Callable[..., Any]

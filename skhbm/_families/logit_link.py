@@ -21,6 +21,7 @@ __all__ = [
     "log_likelihood",
     "mean",
     "observed_information",
+    "panjer",
     "variance",
 ]
 
@@ -67,6 +68,12 @@ def observed_information(y: Any, size: Any, eta: Any, dispersion: tuple[Any, ...
 
 #: The information in eta is the variance of the number of successes.
 expected_information = variance
+
+
+def panjer(size: Any, eta: Any, dispersion: tuple[Any, ...]) -> tuple[Any, Any]:
+    """Return a and b of p(y) / p(y - 1) = a + b / y."""
+    odds = np.exp(np.minimum(eta, 600.0))
+    return -odds, (size + 1.0) * odds
 
 
 @njit(**JIT_INNER)

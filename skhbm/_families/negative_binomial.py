@@ -75,6 +75,11 @@ def _expected_information(size: Any, eta: Any, dispersion: tuple[Any, ...]) -> A
     return dispersion[0] * _share(size, eta, dispersion)
 
 
+def _panjer(size: Any, eta: Any, dispersion: tuple[Any, ...]) -> tuple[Any, Any]:
+    share = _share(size, eta, dispersion)
+    return share, (dispersion[0] - 1.0) * share
+
+
 @njit(**JIT_INNER)
 def _ratio(size, eta, alpha):
     """Return mu, log(1 + mu / alpha) and mu / (alpha + mu)."""
@@ -138,6 +143,7 @@ NEGATIVE_BINOMIAL = Family(
     draw=_draw,
     observed_information=_observed_information,
     expected_information=_expected_information,
+    panjer=_panjer,
     derivatives=_derivatives,
     dispersion_gradient=_dispersion_gradient,
     eta_derivatives=_eta_derivatives,

@@ -42,6 +42,11 @@ def _observed_information(y: Any, size: Any, eta: Any, dispersion: tuple[Any, ..
     return mean(size, eta, dispersion) + 0.0 * y
 
 
+def _panjer(size: Any, eta: Any, dispersion: tuple[Any, ...]) -> tuple[Any, Any]:
+    expected = mean(size, eta, dispersion)
+    return np.zeros_like(expected), expected
+
+
 @njit(**JIT_INNER)
 def _derivatives(y, size, eta, d):
     expected = expected_count(size, eta)
@@ -63,6 +68,7 @@ POISSON = Family(
     draw=_draw,
     observed_information=_observed_information,
     expected_information=mean,
+    panjer=_panjer,
     derivatives=_derivatives,
     dispersion_gradient=no_dispersion.dispersion_gradient,
     eta_derivatives=_derivatives,

@@ -131,6 +131,7 @@ STUDENT_T = Family(
     draw=_draw,
     observed_information=_observed_information,
     expected_information=_expected_information,
+    panjer=None,
     derivatives=_derivatives,
     dispersion_gradient=_dispersion_gradient,
     eta_derivatives=_eta_derivatives,

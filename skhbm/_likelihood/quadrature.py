@@ -33,6 +33,7 @@ from skhbm._likelihood.quadrature_kernels import (
     TABLE,
     no_term_callback,
     one_term_callback,
+    two_terms_callback,
 )
 from skhbm._likelihood.quadrature_student import student_t_rows
 from skhbm._numba.jit import c_callback
@@ -65,12 +66,15 @@ class Vectors(NamedTuple):
         Whether it takes squares of residuals, and not exp(eta).
     rest_of_rows : bool
         Whether `Family.rest` depends on y.
+    uniform : bool
+        Whether all rows of size and weight 1 have the same c.
     """
 
     rows: Callable[[Any], None]
     linear: bool = True
     squares: bool = False
     rest_of_rows: bool = True
+    uniform: bool = True
 
 
 #: Kernels of vectors by the name of the family. A family needs none.
@@ -78,7 +82,7 @@ VECTORS = {
     "bernoulli": Vectors(logit_rows),
     "binomial": Vectors(logit_rows),
     "poisson": Vectors(poisson_rows),
-    "negative_binomial": Vectors(negative_binomial_rows),
+    "negative_binomial": Vectors(negative_binomial_rows, uniform=False),
     "student_t": Vectors(student_t_rows, linear=False, squares=True, rest_of_rows=False),
 }
 #: The log density of these is concave in eta.
@@ -148,8 +152,8 @@ class QuadratureLikelihood:
         general = _general(self.family.name)
         rows = _vectors(self.family.name) if vectors else general
         ones = self.varying[0].ravel()[self.weight.ravel() > 0]
-        one_c = self.weight if self.n_within else self.weight * self.size
-        same = one_c[self.weight > 0]
+        c = self.weight if vectors and vectors.squares else self.weight * self.size
+        same = c[self.weight > 0] if not vectors or vectors.uniform else np.zeros(1)
         return make_record(
             TABLE,
             n_terms=self.n_terms,
@@ -174,7 +178,7 @@ class QuadratureLikelihood:
 
     def callback(self) -> Any:
         """Return the callback that reads the table."""
-        return no_term_callback() if self.n_terms == 0 else one_term_callback()
+        return (no_term_callback, one_term_callback, two_terms_callback)[self.n_terms]()
 
     def value_and_gradient(
         self, cov: Float, dispersion: Float, coef: Float
@@ -249,7 +253,7 @@ def _levels(family: Family, rows: GroupedRows) -> Float:
         return np.array([[0.0], [1.0], [np.sum(rows.weight)]])
     pairs = np.stack([rows.y, rows.size], axis=1)
     levels, which = np.unique(pairs, axis=0, return_inverse=True)
-    return np.vstack([levels.T, np.bincount(which.ravel(), rows.weight)])
+    return np.ascontiguousarray(np.vstack([levels.T, np.bincount(which.ravel(), rows.weight)]))
 
 
 @cache

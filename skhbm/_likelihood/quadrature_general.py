@@ -13,7 +13,6 @@ from numba import carray
 
 from skhbm._likelihood.quadrature_state import (
     EVALUATE,
-    PREPARE,
     REST,
     SCORES,
     SLOPES,
@@ -21,7 +20,7 @@ from skhbm._likelihood.quadrature_state import (
     lanes_at,
     numbers_at,
 )
-from skhbm._numba.jit import c_callback, njit
+from skhbm._numba.jit import JIT_INNER, c_callback, njit
 from skhbm._numba.lanes import LANES
 from skhbm._numba.pointers import as_pointer
 
@@ -30,114 +29,125 @@ if TYPE_CHECKING:
 
 __all__ = ["make_general_rows"]
 
-#: Functions that take functions are compiled into each of their callers, and cached with these.
-JIT_GENERIC: dict[str, Any] = {
-    "nogil": True,
-    "error_model": "numpy",
-    "no_cpython_wrapper": True,
-    "no_cfunc_wrapper": True,
-}
-
-
 def make_general_rows(family: Family) -> Any:
     """Return the kernel of a family as a C callback, cached on disk."""
-    derivatives, dispersion_gradient = family.eta_derivatives, family.eta_dispersion_gradient
-    rest, rest_gradient = family.rest, family.rest_gradient
+    slopes = _make_slopes(family.eta_derivatives)
+    values = _make_values(family.eta_derivatives)
+    scores = _make_scores(family.eta_derivatives, family.eta_dispersion_gradient)
+    rest = _make_rest(family.rest, family.rest_gradient)
 
     def general_rows(state_):
         state = carray(as_pointer(state_), (1,), STATE)[0]
-        if state.op == PREPARE:
-            pass
-        elif state.op == SLOPES:
-            general_slopes(state, derivatives)
+        if state.op == SLOPES:
+            slopes(state)
         elif state.op == EVALUATE:
-            general_values(state, derivatives)
+            values(state)
         elif state.op == SCORES:
-            general_scores(state, derivatives, dispersion_gradient)
+            scores(state)
         elif state.op == REST:
-            general_rest(state, rest, rest_gradient)
+            rest(state)
 
     return c_callback("void(int64)", general_rows)
 
 
-@njit(**JIT_GENERIC)
-def general_slopes(state, derivatives):
-    """Fill the derivatives; the curvature of the wrong sign is turned."""
-    n = LANES * state.n_blocks
-    y, size, weight = (
-        numbers_at(state.y, n), numbers_at(state.size, n), numbers_at(state.weight, n)
-    )  # fmt: skip
-    eta, d = numbers_at(state.eta, n), numbers_at(state.dispersion, state.n_dispersion)
-    first, second = numbers_at(state.first, n), numbers_at(state.second, n)
-    major = numbers_at(state.major, n)
-    first[:] = 0.0
-    second[:] = 0.0
-    major[:] = 0.0
-    for i in range(state.n):
-        _, slope, curvature = derivatives(y[i], size[i], eta[i], d)
-        first[i] = weight[i] * slope
-        second[i] = -weight[i] * curvature
-        major[i] = abs(second[i])
+def _make_slopes(derivatives: Any) -> Any:
+    """Return the part of the kernel that has this name, for a family."""
+
+    @njit(**JIT_INNER)
+    def fill_slopes(state):
+        """Fill the derivatives; the curvature of the wrong sign is turned."""
+        n = LANES * state.n_blocks
+        y, size, weight = (
+            numbers_at(state.y, n), numbers_at(state.size, n), numbers_at(state.weight, n)
+        )  # fmt: skip
+        eta, d = numbers_at(state.eta, n), numbers_at(state.dispersion, state.n_dispersion)
+        first, second = numbers_at(state.first, n), numbers_at(state.second, n)
+        major = numbers_at(state.major, n)
+        first[:] = 0.0
+        second[:] = 0.0
+        major[:] = 0.0
+        for i in range(state.n):
+            _, slope, curvature = derivatives(y[i], size[i], eta[i], d)
+            first[i] = weight[i] * slope
+            second[i] = -weight[i] * curvature
+            major[i] = abs(second[i])
+
+    return fill_slopes
 
 
-@njit(**JIT_GENERIC)
-def general_values(state, derivatives):
-    """Add the log densities."""
-    n = state.n
-    y, size, weight = (
-        numbers_at(state.y, n), numbers_at(state.size, n), numbers_at(state.weight, n)
-    )  # fmt: skip
-    eta, a, b = numbers_at(state.eta, n), numbers_at(state.a, n), numbers_at(state.b, n)
-    d = numbers_at(state.dispersion, state.n_dispersion)
-    offsets = lanes_at(state.offsets, 1)
-    values = lanes_at(state.values, state.n_outer)
-    for o in range(state.n_outer):
-        place = state.start + o * state.step
-        for i in range(n):
-            for l in range(LANES):
-                at = eta[i] + a[i] * place + b[i] * offsets[0, l]
-                values[o, l] += weight[i] * derivatives(y[i], size[i], at, d)[0]
+def _make_values(derivatives: Any) -> Any:
+    """Return the part of the kernel that has this name, for a family."""
+
+    @njit(**JIT_INNER)
+    def add_values(state):
+        """Add the log densities."""
+        n = state.n
+        y, size, weight = (
+            numbers_at(state.y, n), numbers_at(state.size, n), numbers_at(state.weight, n)
+        )  # fmt: skip
+        eta, a, b = numbers_at(state.eta, n), numbers_at(state.a, n), numbers_at(state.b, n)
+        d = numbers_at(state.dispersion, state.n_dispersion)
+        offsets = lanes_at(state.offsets, 1)
+        values = lanes_at(state.values, state.n_outer)
+        for o in range(state.n_outer):
+            place = state.start + o * state.step
+            for i in range(n):
+                for l in range(LANES):
+                    at = eta[i] + a[i] * place + b[i] * offsets[0, l]
+                    values[o, l] += weight[i] * derivatives(y[i], size[i], at, d)[0]
+
+    return add_values
 
 
-@njit(**JIT_GENERIC)
-def general_scores(state, derivatives, dispersion_gradient):
-    """Add the expected derivatives."""
-    n, q = state.n, state.q
-    y, size, weight = (
-        numbers_at(state.y, n), numbers_at(state.size, n), numbers_at(state.weight, n)
-    )  # fmt: skip
-    eta, a, b = numbers_at(state.eta, n), numbers_at(state.a, n), numbers_at(state.b, n)
-    d = numbers_at(state.dispersion, state.n_dispersion)
-    offsets, score = lanes_at(state.offsets, 1), numbers_at(state.score, n)
-    z0, z1 = numbers_at(state.z, n), numbers_at(state.z + 8 * state.stride, n)
-    weights = lanes_at(state.weights, state.n_outer)
-    slopes = lanes_at(state.slopes, state.n_outer * q)
-    d_dispersion = numbers_at(state.d_dispersion, state.n_dispersion)
-    out = np.zeros(state.n_dispersion)
-    for o in range(state.n_outer):
-        place = state.start + o * state.step
-        for i in range(n):
-            for l in range(LANES):
-                at = eta[i] + a[i] * place + b[i] * offsets[0, l]
-                slope = weight[i] * derivatives(y[i], size[i], at, d)[1]
-                score[i] += weights[o, l] * slope
-                slopes[o * q, l] += slope * z0[i]
-                if q > 1:
-                    slopes[o * q + 1, l] += slope * z1[i]
-                dispersion_gradient(y[i], size[i], at, d, out)
-                for k in range(len(out)):
-                    d_dispersion[k] += weights[o, l] * weight[i] * out[k]
+def _make_scores(derivatives: Any, dispersion_gradient: Any) -> Any:
+    """Return the part of the kernel that has this name, for a family."""
+
+    @njit(**JIT_INNER)
+    def add_scores(state):
+        """Add the expected derivatives."""
+        n, q = state.n, state.q
+        y, size, weight = (
+            numbers_at(state.y, n), numbers_at(state.size, n), numbers_at(state.weight, n)
+        )  # fmt: skip
+        eta, a, b = numbers_at(state.eta, n), numbers_at(state.a, n), numbers_at(state.b, n)
+        d = numbers_at(state.dispersion, state.n_dispersion)
+        offsets, score = lanes_at(state.offsets, 1), numbers_at(state.score, n)
+        z0, z1 = numbers_at(state.z, n), numbers_at(state.z + 8 * state.stride, n)
+        weights = lanes_at(state.weights, state.n_outer)
+        slopes = lanes_at(state.slopes, state.n_outer * q)
+        d_dispersion = numbers_at(state.d_dispersion, state.n_dispersion)
+        out = np.zeros(state.n_dispersion)
+        for o in range(state.n_outer):
+            place = state.start + o * state.step
+            for i in range(n):
+                for l in range(LANES):
+                    at = eta[i] + a[i] * place + b[i] * offsets[0, l]
+                    slope = weight[i] * derivatives(y[i], size[i], at, d)[1]
+                    score[i] += weights[o, l] * slope
+                    slopes[o * q, l] += slope * z0[i]
+                    if q > 1:
+                        slopes[o * q + 1, l] += slope * z1[i]
+                    dispersion_gradient(y[i], size[i], at, d, out)
+                    for k in range(len(out)):
+                        d_dispersion[k] += weights[o, l] * weight[i] * out[k]
+
+    return add_scores
 
 
-@njit(**JIT_GENERIC)
-def general_rest(state, rest, rest_gradient):
-    """Add what depends on the dispersion alone, of each distinct (y, size)."""
-    levels = carray(as_pointer(state.levels), (3, state.n_levels), np.float64)
-    d = numbers_at(state.dispersion, state.n_dispersion)
-    d_dispersion = numbers_at(state.d_dispersion, state.n_dispersion)
-    out = np.zeros(state.n_dispersion)
-    for i in range(state.n_levels):
-        state.rest += levels[2, i] * rest(levels[0, i], levels[1, i], d)
-        rest_gradient(levels[0, i], levels[1, i], d, out)
-        for k in range(len(out)):
-            d_dispersion[k] += levels[2, i] * out[k]
+def _make_rest(rest: Any, rest_gradient: Any) -> Any:
+    """Return the part of the kernel that has this name, for a family."""
+
+    @njit(**JIT_INNER)
+    def add_rest(state):
+        """Add what depends on the dispersion alone, of each distinct (y, size)."""
+        levels = carray(as_pointer(state.levels), (3, state.n_levels), np.float64)
+        d = numbers_at(state.dispersion, state.n_dispersion)
+        d_dispersion = numbers_at(state.d_dispersion, state.n_dispersion)
+        out = np.zeros(state.n_dispersion)
+        for i in range(state.n_levels):
+            state.rest += levels[2, i] * rest(levels[0, i], levels[1, i], d)
+            rest_gradient(levels[0, i], levels[1, i], d, out)
+            for k in range(len(out)):
+                d_dispersion[k] += levels[2, i] * out[k]
+
+    return add_rest

@@ -12,9 +12,15 @@ from typing import Any
 import numpy as np
 from numba import carray
 
-from skhbm._likelihood.marginal import split_inputs
-from skhbm._likelihood.quadrature_one_term import CAPACITY, gradient_one, integrate_one
+from skhbm._likelihood.quadrature_mode import move
 from skhbm._likelihood.quadrature_nodes import describe_rows, on_sheet
+from skhbm._likelihood.quadrature_one_term import CAPACITY, gradient_one, integrate_one
+from skhbm._likelihood.quadrature_two_terms import (
+    GRID,
+    MOST_VECTORS,
+    gradient_two,
+    integrate_two,
+)
 from skhbm._likelihood.quadrature_state import (
     EVALUATE,
     PREPARE,
@@ -30,7 +36,7 @@ from skhbm._numba.lanes import LANES, load, splat, store, total
 from skhbm._numba.pointers import as_pointer
 from skhbm._numba.records import fields
 
-__all__ = ["TABLE", "no_term_callback", "one_term_callback"]
+__all__ = ["TABLE", "no_term_callback", "one_term_callback", "two_terms_callback"]
 
 #: What the callbacks read: arrays of `skhbm._likelihood.quadrature.QuadratureLikelihood`, sizes,
 #: and the addresses of the kernel of vectors and of the general one. `n_blocks` and `n_longest`
@@ -56,6 +62,12 @@ def no_term_callback() -> Any:
 
 
 @cache
+def two_terms_callback() -> Any:
+    """Return `_two_terms` as a C callback, compiled once and cached on disk."""
+    return c_callback("void(int64, int64, int64, int64)", _two_terms)
+
+
+@cache
 def one_term_callback() -> Any:
     """Return `_one_term` as a C callback, compiled once and cached on disk."""
     return c_callback("void(int64, int64, int64, int64)", _one_term)
@@ -64,35 +76,14 @@ def one_term_callback() -> Any:
 def _no_term(table_, inputs_, outputs_, with_gradient):
     """Evaluate the likelihood without effects: all rows are one group."""
     table = carray(as_pointer(table_), (1,), TABLE)[0]
-    k, n_within, n = table.n_fixed, table.n_within, table.n_blocks
-    inputs = carray(as_pointer(inputs_), (n_within + k,), np.float64)
-    outputs = carray(as_pointer(outputs_), (1 + n_within + k,), np.float64)
-    _, dispersion, coef = split_inputs(inputs, 0, n_within)
-    _, d_dispersion, d_coef = split_inputs(outputs[1:], 0, n_within)
-    states = np.zeros(1, STATE)
-    room, longest, sheet = zeros(4, n), zeros(7, n), zeros(5, 1)
-    state = states[0]
-    for i in range(len(outputs)):
-        outputs[i] = 0.0
-    begin(table, states, room, longest, sheet, dispersion, d_dispersion)
-    outputs[0] = state.rest
-    predict(lanes_of_terms(table.fixed, k, n), coef, room[0])
-    set_group(table, states, room, 0, 0, n)
-    base, shift = lanes_at(state.eta, n), lanes_at(state.shift, n)
-    for i in range(n):
-        store(base, (i,), load(room[0], (i,)) + load(shift, (i,)))
-    about = np.empty(6)
-    describe_rows(state, table.linear, about)
-    state.constant, state.n_outer, state.start, state.step = 1, 1, 0.0, 0.0
-    state.values, state.weights = sheet[1].ctypes.data, sheet[2].ctypes.data
-    state.slopes = sheet[3].ctypes.data
-    vectors = on_sheet(table, state, EVALUATE, about)
-    outputs[0] += sheet[1, 0, 0] + (about[0] if vectors else 0.0)
-    if with_gradient == 0:
-        return
-    sheet[2, 0, 0] = 1.0
-    on_sheet(table, state, SCORES, about)
-    coefficient_gradient(lanes_of_terms(table.fixed, k, n), room[3], d_coef)
+    inputs = carray(as_pointer(inputs_), (table.n_within + table.n_fixed,), np.float64)
+    outputs = carray(as_pointer(outputs_), (1 + len(inputs),), np.float64)
+    states, n = np.zeros(1, STATE), table.n_blocks
+    room, longest, sheet = zeros(4, n), zeros(7, n), zeros(4, 1)
+    begin(table, states, inputs, outputs, room, longest, sheet)
+    outputs[0] = states[0].rest + all_rows(table, states, room, longest, sheet, with_gradient)
+    if with_gradient == 1:
+        coefficient_gradient(table, room, outputs)
 
 
 def _one_term(table_, inputs_, outputs_, with_gradient):
@@ -102,39 +93,113 @@ def _one_term(table_, inputs_, outputs_, with_gradient):
     Outputs: the log density, and its gradient in the order of the inputs.
     """
     table = carray(as_pointer(table_), (1,), TABLE)[0]
-    k, n_within, n = table.n_fixed, table.n_within, table.n_blocks
-    inputs = carray(as_pointer(inputs_), (1 + n_within + k,), np.float64)
-    outputs = carray(as_pointer(outputs_), (2 + n_within + k,), np.float64)
-    cov, dispersion, coef = split_inputs(inputs, 1, n_within)
-    d_cov, d_dispersion, d_coef = split_inputs(outputs[1:], 1, n_within)
-    first = carray(as_pointer(table.first), (table.n_groups + 1,), np.int64)
-    fixed, varying = lanes_of_terms(table.fixed, k, n), lanes_of_terms(table.varying, 1, n)
-    states = np.zeros(1, STATE)
+    inputs = carray(as_pointer(inputs_), (1 + table.n_within + table.n_fixed,), np.float64)
+    outputs = carray(as_pointer(outputs_), (1 + len(inputs),), np.float64)
+    states, n = np.zeros(1, STATE), table.n_blocks
     room, longest, sheet = zeros(4, n), zeros(7, table.n_longest), zeros(1, 1)
-    nodes, about, place = aligned(4, CAPACITY), np.empty(6), np.empty(4)
-    for i in range(len(outputs)):
-        outputs[i] = 0.0
-    begin(table, states, room, longest, sheet, dispersion, d_dispersion)
-    predict(fixed, coef, room[0])
-    scale, d_scale = np.sqrt(max(cov[0, 0], 0.0)), 0.0
-    logp = states[0].rest
-    for j in range(table.n_groups):
-        set_group(table, states, room, j, first[j], first[j + 1])
-        eta, z = room[0, first[j] : first[j + 1]], varying[0, first[j] : first[j + 1]]
-        logp += integrate_one(table, states[0], eta, z, scale, nodes, about, place)
-        if with_gradient == 1:
-            d_scale += gradient_one(table, states[0], nodes, about, place)
-    outputs[0] = logp
+    begin(table, states, inputs, outputs, room, longest, sheet)
+    scale = np.sqrt(max(inputs[0], 0.0))
+    logp, d_scale = one_term_groups(table, states, room, longest, sheet, scale, with_gradient)
+    outputs[0] = states[0].rest + logp
     if with_gradient == 1:
         # The variance is the square of the scale.
-        d_cov[0, 0] = 0.5 * d_scale / scale if scale > 0.0 else 0.0
-        coefficient_gradient(fixed, room[3], d_coef)
+        outputs[1] = 0.5 * d_scale / scale if scale > 0.0 else 0.0
+        coefficient_gradient(table, room, outputs)
+
+
+def _two_terms(table_, inputs_, outputs_, with_gradient):
+    """Evaluate the likelihood with two varying terms.
+
+    Inputs: covariance (2, 2), dispersion (n_within,), coefficients (k,), one after another.
+    Outputs: the log density, and its gradient in the order of the inputs.
+    """
+    table = carray(as_pointer(table_), (1,), TABLE)[0]
+    inputs = carray(as_pointer(inputs_), (4 + table.n_within + table.n_fixed,), np.float64)
+    outputs = carray(as_pointer(outputs_), (1 + len(inputs),), np.float64)
+    states, n = np.zeros(1, STATE), table.n_blocks
+    room, longest, sheet = zeros(4, n), zeros(7, table.n_longest), zeros(1, 1)
+    begin(table, states, inputs, outputs, room, longest, sheet)
+    L, M = np.zeros((2, 2)), np.zeros((2, 2))
+    triangle(inputs, L)
+    logp = two_terms_groups(table, states, room, longest, sheet, L, M, with_gradient)
+    outputs[0] = states[0].rest + logp
+    if with_gradient == 1:
+        covariance_gradient(L, M, outputs)
+        coefficient_gradient(table, room, outputs)
 
 
 @njit(**JIT_INNER)
-def lanes_of_terms(address, k, n):
-    """Return a view of k columns of n vectors of lanes."""
-    return carray(as_pointer(address), (k, n, LANES), np.float64)
+def two_terms_groups(table, states, room, longest, sheet, L, M, with_gradient):
+    """Return the log density of all groups; fill M (2, 2) with the sums of E[v g']."""
+    n = table.n_blocks
+    first = carray(as_pointer(table.first), (table.n_groups + 1,), np.int64)
+    varying = carray(as_pointer(table.varying), (2, n, LANES), np.float64)
+    nodes, about, grids = aligned(5, 2 * MOST_VECTORS), np.empty(6), np.empty(1, GRID)
+    logp = 0.0
+    for j in range(table.n_groups):
+        set_group(table, states, room, j, first[j], first[j + 1])
+        eta, z = room[0, first[j] : first[j + 1]], varying[:, first[j] : first[j + 1]]
+        logp += integrate_two(table, states[0], eta, z, L, nodes, about, grids[0])
+        if with_gradient == 1:
+            gradient_two(table, states[0], nodes, about, grids[0], M)
+    return logp
+
+
+@njit(**JIT_INNER)
+def triangle(cov, L):
+    """Fill the lower triangle L with L L' = cov, which may be singular."""
+    L[0, 0] = np.sqrt(max(cov[0], 0.0))
+    L[1, 0] = cov[2] / L[0, 0] if L[0, 0] > 0.0 else 0.0
+    L[1, 1] = np.sqrt(max(cov[3] - L[1, 0] * L[1, 0], 0.0))
+
+
+@njit(**JIT_INNER)
+def covariance_gradient(L, M, outputs):
+    """Fill the derivatives in the covariance, L^-T E[v g'] / 2."""
+    low0 = M[1, 0] / L[1, 1] if L[1, 1] > 0.0 else 0.0
+    low1 = M[1, 1] / L[1, 1] if L[1, 1] > 0.0 else 0.0
+    top0 = (M[0, 0] - L[1, 0] * low0) / L[0, 0] if L[0, 0] > 0.0 else 0.0
+    top1 = (M[0, 1] - L[1, 0] * low1) / L[0, 0] if L[0, 0] > 0.0 else 0.0
+    outputs[1], outputs[4] = 0.5 * top0, 0.5 * low1
+    outputs[2] = 0.25 * (top1 + low0)
+    outputs[3] = outputs[2]
+
+
+@njit(**JIT_INNER)
+def all_rows(table, states, room, longest, sheet, with_gradient):
+    """Return the log density of all rows without effects; fill the scores."""
+    state = states[0]
+    set_group(table, states, room, 0, 0, len(room[0]))
+    move(state, room[0], longest[1], 0.0)
+    about = np.empty(6)
+    describe_rows(state, table.linear, about)
+    state.constant, state.n_outer, state.start, state.step = 1, 1, 0.0, 0.0
+    state.values, state.weights = sheet[1].ctypes.data, sheet[2].ctypes.data
+    state.slopes = sheet[3].ctypes.data
+    vectors = on_sheet(table, state, EVALUATE, about)
+    if with_gradient == 1:
+        sheet[2, 0, 0] = 1.0
+        on_sheet(table, state, SCORES, about)
+    return sheet[1, 0, 0] + (about[0] if vectors else 0.0)
+
+
+@njit(**JIT_INNER)
+def one_term_groups(table, states, room, longest, sheet, scale, with_gradient):
+    """Return the log density of all groups, and its derivative in the scale.
+
+    The state has the addresses of the arrays that are given, which live as long as this runs.
+    """
+    first = carray(as_pointer(table.first), (table.n_groups + 1,), np.int64)
+    varying = lanes_at(table.varying, table.n_blocks)
+    nodes, about, place = aligned(4, CAPACITY), np.empty(6), np.empty(4)
+    logp, d_scale = 0.0, 0.0
+    for j in range(table.n_groups):
+        set_group(table, states, room, j, first[j], first[j + 1])
+        eta, z = room[0, first[j] : first[j + 1]], varying[first[j] : first[j + 1]]
+        logp += integrate_one(table, states[0], eta, z, scale, nodes, about, place)
+        if with_gradient == 1:
+            d_scale += gradient_one(table, states[0], nodes, about, place)
+    return logp, d_scale
 
 
 @njit(**JIT_INNER)
@@ -148,14 +213,18 @@ def zeros(k, n):
 
 
 @njit(**JIT_INNER)
-def begin(table, states, room, longest, sheet, dispersion, d_dispersion):
+def begin(table, states, inputs, outputs, room, longest, sheet):
     """Fill what all groups share, and have the kernels prepare all rows.
 
     `room` are eta, c, shift and score of all rows; `longest` what is needed of one group.
     """
-    state = states[0]
-    state.address, state.n, state.n_blocks = states.ctypes.data, table.n_blocks * LANES, len(room[0])
-    state.q, state.n_dispersion, state.n_levels = max(table.n_terms, 1), len(dispersion), table.n_levels
+    state, q, n_within = states[0], table.n_terms, table.n_within
+    for i in range(len(outputs)):
+        outputs[i] = 0.0
+    state.address, state.n, state.n_blocks = (
+        states.ctypes.data, table.n_blocks * LANES, table.n_blocks
+    )  # fmt: skip
+    state.q, state.n_dispersion, state.n_levels = max(q, 1), n_within, table.n_levels
     state.stride, state.constant, state.uniform = state.n, table.constant, table.uniform
     state.size, state.log_size, state.weight = table.size, table.log_size, table.weight
     state.weighted_y, state.y, state.levels = table.weighted_y, table.y, table.levels
@@ -167,10 +236,12 @@ def begin(table, states, room, longest, sheet, dispersion, d_dispersion):
         longest[3].ctypes.data, longest[4].ctypes.data, longest[5].ctypes.data
     )  # fmt: skip
     state.offsets = sheet[0].ctypes.data
-    state.dispersion, state.d_dispersion = dispersion.ctypes.data, d_dispersion.ctypes.data
+    state.dispersion = inputs.ctypes.data + 8 * q * q
+    state.d_dispersion = outputs.ctypes.data + 8 * (1 + q * q)
     ask(table.rows, state, PREPARE)
-    if len(dispersion) > 0:
+    if n_within > 0:
         ask(table.general, state, REST)
+    predict(table, inputs[q * q + n_within :], room[0])
 
 
 @njit(**JIT_INNER)
@@ -187,20 +258,24 @@ def set_group(table, states, room, j, first, last):
 
 
 @njit(**JIT_INNER)
-def predict(fixed, coef, eta):
+def predict(table, coef, eta):
     """Fill the linear predictors of all rows without effects."""
-    for i in range(len(eta)):
+    n = table.n_blocks
+    fixed = lanes_at(table.fixed, len(coef) * n)
+    for i in range(n):
         s = splat(0.0)
         for c in range(len(coef)):
-            s += load(fixed, (c, i)) * coef[c]
+            s += load(fixed, (c * n + i,)) * coef[c]
         store(eta, (i,), s)
 
 
 @njit(**JIT_INNER)
-def coefficient_gradient(fixed, score, d_coef):
-    """Fill the derivatives in the coefficients."""
-    for c in range(len(d_coef)):
+def coefficient_gradient(table, room, outputs):
+    """Fill the derivatives in the coefficients from the scores of rows."""
+    n, k = table.n_blocks, table.n_fixed
+    fixed, score = lanes_at(table.fixed, k * n), room[3]
+    for c in range(k):
         s = splat(0.0)
-        for i in range(len(score)):
-            s += load(fixed, (c, i)) * load(score, (i,))
-        d_coef[c] = total(s)
+        for i in range(n):
+            s += load(fixed, (c * n + i,)) * load(score, (i,))
+        outputs[len(outputs) - k + c] = total(s)

@@ -41,8 +41,12 @@ class Kernel:
         update_wrapper(self, function)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Be known by name, so that compiled code that encloses this function has a cache."""
-        return import_kernel, (self.function.__module__, self.function.__qualname__)
+        """Be known by name, so that compiled code that encloses this function has a cache.
+
+        The functions that this one encloses, if any, are part of its name.
+        """
+        enclosed = tuple(cell.cell_contents for cell in self.function.__closure__ or ())
+        return import_kernel, (self.function.__module__, self.function.__qualname__, *enclosed)
 
     def __call__(self, *arguments: Any) -> Any:
         return self.compiled(*arguments)
@@ -64,8 +68,8 @@ class Kernel:
         return self.compiled._numba_type_
 
 
-def import_kernel(module: str, name: str) -> Any:
-    """Return a function of a module by its name."""
+def import_kernel(module: str, name: str, *enclosed: Any) -> Any:
+    """Return a function of a module by its name, if it encloses no other."""
     return getattr(import_module(module), name)
 
 

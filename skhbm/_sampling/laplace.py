@@ -55,7 +55,7 @@ LARGEST = 2000
 #: how their number falls as it takes longer: a faster one makes for more points and less time.
 POINTS, DRAWS, SECONDS, FALL = 620, 4000, 0.0227, 0.36
 #: Points at most, and seconds of CPU that they may take, for so many draws.
-MOST, PATIENCE = 3000, 60.0
+MOST, PATIENCE = 4000, 60.0
 #: Seconds of CPU of all points up to which rounds are as many as if they cost nothing, and
 #: beyond which the proposal at the mode is left as it is if it is good enough.
 BRIEF, LONG = 1.0, 20.0
