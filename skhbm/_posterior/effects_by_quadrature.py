@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from skhbm._likelihood.quadrature_constants import group_constants
 from skhbm._likelihood.quadrature_visits import VISIT, VISITING
 from skhbm._numba.records import make_record
 from skhbm._numba.threads import in_slices
@@ -69,7 +70,7 @@ def log_group_densities(
     """Return log p(y_j | theta) (n_draws, n_codes) of groups, with all constants."""
     out = np.zeros((len(given.cov), len(codes)))
     _visit(likelihood, given, codes, density_visitor(), out, out, threads)
-    return out + likelihood.constants(codes, given.dispersion)
+    return out + group_constants(likelihood, codes, given.dispersion)
 
 
 def _visit(
