@@ -13,18 +13,20 @@ from typing import Any
 import numpy as np
 from numba import carray
 
-from skhbm._likelihood.quadrature_state import EVALUATE, PREPARE, STATE, ask, lanes_at
-from skhbm._likelihood.quadrature_state import numbers_at
 from skhbm._likelihood.quadrature_kernels import TABLE
+from skhbm._likelihood.quadrature_nodes import on_sheet
+from skhbm._likelihood.quadrature_state import EVALUATE, PREPARE, STATE, ask, numbers_at
 from skhbm._likelihood.quadrature_visits import VISIT
 from skhbm._numba.jit import JIT_INNER, c_callback, njit
 from skhbm._numba.lanes import LANES
 from skhbm._numba.pointers import as_pointer
 
-__all__ = ["density_visitor", "draw_visitor"]
+__all__ = ["density_visitor", "draw_visitor", "left_out_visitor"]
 
 #: Parts of the distance between two nodes, an even number.
 PARTS = 4
+#: Without a row the outermost nodes have no more than this part of the sum over all.
+EDGE = 1e-5
 
 
 @cache
@@ -37,6 +39,12 @@ def density_visitor() -> Any:
 def draw_visitor() -> Any:
     """Return the visitor that draws effects as a C callback, cached on disk."""
     return c_callback("void(int64)", _draw)
+
+
+@cache
+def left_out_visitor() -> Any:
+    """Return the visitor that leaves rows out as a C callback, cached on disk."""
+    return c_callback("void(int64)", _leave_out)
 
 
 def _note_density(visit_):
@@ -71,6 +79,100 @@ def _draw(visit_):
     v1 = visit.mode1 + visit.c11 * x1
     answers[0] = visit.l00 * v0
     answers[1] = visit.l10 * v0 + visit.l11 * v1
+
+
+def _leave_out(visit_):
+    """Fill answers (n_rows,) with -log E[1 / p(y_i | u)] of the rows of the group.
+
+    Constants are left out. A row whose nodes do not reach far enough, which would do if it were
+    not among the group's, has an answer that is not a number.
+    """
+    visit = carray(as_pointer(visit_), (1,), VISIT)[0]
+    table = carray(as_pointer(visit.table), (1,), TABLE)[0]
+    starts = carray(as_pointer(visit.row_starts), (visit.n_answers + 1,), np.int64)
+    n_outer, n_wide, n_rows = visit.n_outer, visit.n_wide, visit.n_rows
+    answers = numbers_at(visit.answers, n_rows)
+    states, about, values = np.zeros(1, STATE), np.zeros(6), np.empty((n_outer, LANES))
+    room = np.zeros((6, LANES))
+    states[0] = carray(as_pointer(visit.state), (1,), STATE)[0]
+    states[0].address = states.ctypes.data
+    point_to_row(states[0], room, values, n_outer)
+    for i in range(starts[visit.slot], starts[visit.slot + 1]):
+        answers[i] = log_left_out(visit, table, states[0], about, values, room, i)
+
+
+@njit(**JIT_INNER)
+def point_to_row(state, room, values, n_outer):
+    """Point a state to memory for a single row."""
+    at = room.ctypes.data
+    line = 8 * LANES
+    state.eta, state.a, state.b = at, at + line, at + 2 * line
+    state.c, state.shift, state.offsets = at + 3 * line, at + 4 * line, at + 5 * line
+    state.values, state.n_outer = values.ctypes.data, n_outer
+    state.n, state.n_blocks, state.constant, state.uniform = 1, 1, 0, 0
+
+
+@njit(**JIT_INNER)
+def log_left_out(visit, table, state, about, values, room, i):
+    """Return -log E[1 / p(y_i | u)] without constants."""
+    n_rows, n_outer, n_wide = visit.n_rows, visit.n_outer, visit.n_wide
+    at = 8 * i
+    state.y, state.size, state.log_size = visit.y + at, visit.size + at, visit.log_size + at
+    state.weight, state.weighted_y = visit.ones + at, visit.y + at
+    ask(table.rows, state, PREPARE)
+    z = numbers_at(visit.z, 2 * n_rows)
+    z0, z1 = z[i], z[n_rows + i]
+    along0, along1 = z0 * visit.l00 + z1 * visit.l10, z1 * visit.l11
+    eta = numbers_at(visit.eta, n_rows)[i] + along0 * visit.mode0 + along1 * visit.mode1
+    a, b = along0, along0
+    if visit.n_terms == 2:
+        a, b = along0 * visit.c00, along0 * visit.c01 + along1 * visit.c11
+    room[0, 0], room[1, 0], room[2, 0] = eta + room[4, 0], a, b
+    about[3], about[4], about[5] = abs(room[0, 0]), abs(a), abs(b)
+    y = numbers_at(visit.y, n_rows)[i] if table.linear == 1 else 0.0
+    logs = carray(as_pointer(visit.logs), (n_wide, n_outer, LANES), np.float64)
+    top, top_without = -np.inf, -np.inf
+    every, without, edge = 0.0, 0.0, 0.0
+    state.start, state.step = visit.first, visit.step
+    if visit.n_terms == 1:
+        state.step = visit.step * LANES
+    for w in range(n_wide):
+        for l in range(LANES):
+            room[5, l] = visit.step * l
+            if visit.n_terms == 2:
+                room[5, l] = visit.first_wide + visit.step_wide * (LANES * w + l)
+        for o in range(n_outer):
+            for l in range(LANES):
+                values[o, l] = 0.0
+        vectors = on_sheet(table, state, EVALUATE, about)
+        slope = y if vectors else 0.0
+        for o in range(n_outer):
+            for l in range(LANES):
+                log = logs[w, o, l]
+                place = state.start + state.step * o
+                density = values[o, l] + slope * (eta + a * place + b * room[5, l])
+                rest = log - density
+                if log > top:
+                    every *= np.exp(top - log)
+                    top = log
+                every += np.exp(log - top)
+                if rest > top_without:
+                    without *= np.exp(top_without - rest)
+                    edge *= np.exp(top_without - rest)
+                    top_without = rest
+                term = np.exp(rest - top_without)
+                without += term
+                first = (w == 0 and l == 0) if visit.n_terms == 2 else (o == 0 and l == 0)
+                last = w == n_wide - 1 and l == LANES - 1
+                if visit.n_terms == 2:
+                    last = last or o == 0 or o == n_outer - 1
+                else:
+                    last = last and o == n_outer - 1
+                if first or last:
+                    edge += term
+    if edge > EDGE * without:
+        return np.nan
+    return top + np.log(every) - top_without - np.log(without)
 
 
 @njit(**JIT_INNER)
