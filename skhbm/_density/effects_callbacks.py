@@ -19,12 +19,12 @@ from skhbm._density.hyperparameters_kernel import (
     likelihood_inputs,
     natural_values,
 )
-from skhbm._numba.jit import JIT_INNER, c_callback, njit
+from skhbm._numba.jit import c_callback
 from skhbm._numba.pointers import as_pointer, call_density
 from skhbm._numba.records import fields
 from skhbm._priors.prior import SCALAR
 
-__all__ = ["WITH_EFFECTS", "density_with_effects", "expand_with_effects", "inputs_at"]
+__all__ = ["WITH_EFFECTS", "density_with_effects", "expand_with_effects"]
 
 #: What the callbacks read: addresses of the callback of the density of the hyperparameters, of
 #: its table, and of the table of the likelihood given effects, and `order` (n_effects,), the
@@ -87,12 +87,18 @@ def _expand(n_dim, n_natural, x_, natural_, table_):
     table = carray(table_, (1,), WITH_EFFECTS)[0]
     d, n_effects = table.n_hyper, table.n_effects
     x, natural = carray(x_, (n_dim,)), carray(natural_, (n_natural,))
-    inputs, z = inputs_at(table, x, natural)
-    copy = carray(as_pointer(table.likelihood), (1,), EFFECTS).copy()
+    hyper = carray(as_pointer(table.hyperparameters), (1,), TABLE)[0]
+    scalars, C = np.empty(hyper.n_scalars, SCALAR), np.zeros(hyper.n_entries)
+    natural_values(x[:d], hyper, natural[:d], scalars, C)
+    inputs = np.empty(hyper.n_entries + hyper.n_within + hyper.n_sampled)
+    likelihood_inputs(hyper, natural[:d], scalars, C, inputs)
+    order = carray(as_pointer(table.order), (n_effects,), np.int64)
+    z, copy = np.empty(n_effects), carray(as_pointer(table.likelihood), (1,), EFFECTS).copy()
+    for i in range(n_effects):
+        z[i] = x[d + order[i]]
     copy[0].z = z.ctypes.data
     effects, state, roots, eta = room(copy[0])
-    logp = place_effects(copy[0], inputs, effects, state, roots, eta, True)
-    order = carray(as_pointer(table.order), (n_effects,), np.int64)
+    logp = place_effects(copy[0], inputs, effects, state, roots, eta)
     for i in range(n_effects):
         natural[d + order[i]] = effects[i]
     last = n_natural - 1
@@ -100,19 +106,3 @@ def _expand(n_dim, n_natural, x_, natural_, table_):
     for i in range(last, n_dim):
         natural[last] -= 0.5 * x[i] * x[i]
     return 0 if np.isfinite(logp) else 1
-
-
-@njit(**JIT_INNER)
-def inputs_at(table, x, natural):
-    """Fill natural hyperparameters; return the inputs of the likelihood, and coordinates."""
-    d, n_effects = table.n_hyper, table.n_effects
-    hyper = carray(as_pointer(table.hyperparameters), (1,), TABLE)[0]
-    scalars, C = np.empty(hyper.n_scalars, SCALAR), np.zeros(hyper.n_entries)
-    natural_values(x[:d], hyper, natural[:d], scalars, C)
-    inputs = np.empty(hyper.n_entries + hyper.n_within + hyper.n_sampled)
-    likelihood_inputs(hyper, natural[:d], scalars, C, inputs)
-    order = carray(as_pointer(table.order), (n_effects,), np.int64)
-    z = np.empty(n_effects)
-    for i in range(n_effects):
-        z[i] = x[d + order[i]]
-    return inputs, z

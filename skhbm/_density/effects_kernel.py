@@ -45,11 +45,10 @@ PLACED = fields(
 #: factor. `weight` and `working` (n_rows,) are weights and working responses of the normal
 #: approximation. `rows` is the address of a callback of `skhbm._density.family_rows_kernel`,
 #: `rows_table` of its table. `z` and `d_z` are the addresses of coordinates, and of where their
-#: derivatives go. The others are for `skhbm._density.effects_in_part_kernel`.
+#: derivatives go.
 EFFECTS = fields(
     *("n_rows", "n_blocks", "n_factors", "n_coef", "n_dispersion", "n_entries", "n_effects"),
     *("n_roots", "factors", "fixed", "weight", "working", "rows", "rows_table", "z", "d_z"),
-    *("quadrature", "quadrature_table", "places", "n_places"),
 )
 
 
@@ -68,7 +67,7 @@ def _effects(table_, inputs_, outputs_, with_gradient):
     outputs = carray(as_pointer(outputs_), (1 + n_inputs,), np.float64)
     outputs[:] = 0.0
     effects, state, roots, eta = room(table)
-    logp = place_effects(table, inputs, effects, state, roots, eta, True)
+    logp = place_effects(table, inputs, effects, state, roots, eta)
     if not np.isfinite(logp):
         outputs[0] = -np.inf
         return
@@ -101,11 +100,8 @@ def room(table):
 
 
 @njit(**JIT_INNER)
-def place_effects(table, inputs, effects, state, roots, eta, first_too):
-    """Fill effects, state, roots and predictors; return the log density of z given effects.
-
-    The first factor can be left out.
-    """
+def place_effects(table, inputs, effects, state, roots, eta):
+    """Fill effects, state, roots and predictors; return the log density of z given effects."""
     factors = carray(as_pointer(table.factors), (table.n_factors,), PLACED)
     z = carray(as_pointer(table.z), (table.n_effects,), np.float64)
     coef = inputs[table.n_entries + table.n_dispersion :]
@@ -122,8 +118,6 @@ def place_effects(table, inputs, effects, state, roots, eta, first_too):
         state[0, some] = scores
         if f == 0:
             predict_others(table, coef, effects, eta)
-            if not first_too:
-                return logp
             add_scores(table, factor, eta, state[0])
         else:
             start, column, value = score_map(factor)
