@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 
 from skhbm._prediction import mixtures
 from skhbm._prediction.count_mixtures import CountDistribution
@@ -75,10 +75,10 @@ class ResponsePredictive:
         if not self.family.discrete:
             scores = ndtri(probabilities)
             return self._of_normals(
-                lambda mean, sd, rows: mixtures.quantiles(mean, sd, probabilities, scores),
+                lambda mean, sd, _: mixtures.quantiles(mean, sd, probabilities, scores),
                 len(probabilities),
             )
-        return self._of_counts(lambda count, i: count.quantiles(probabilities), probabilities)
+        return self._of_counts(lambda count, _: count.quantiles(probabilities), probabilities)
 
     def _expectation_quantiles(self, probabilities: Float) -> Float:
         """Return the quantiles of expectations: of the linear predictors, transformed."""
@@ -119,14 +119,12 @@ class ResponsePredictive:
 
     def cdf(self, y: Float) -> Float:
         """Return the probability (n,) of no more than y (n,)."""
-        out = np.empty(len(y))
-
-        def fill(block: Block) -> None:
-            for i, eta, dispersion in self._components(block):
-                out[i] = np.mean(self.family.cdf(y[i], self.size[i], eta, dispersion))
-
-        self.predictors.for_each(fill)
-        return out
+        if self.family.discrete:
+            of_count: Callable[..., Any] = lambda count, i: count.cdf(y[i])  # noqa: E731
+            return self._of_counts(of_count, np.empty(1))[:, 0]
+        return self._of_normals(
+            lambda mean, sd, rows: ndtr((y[rows, None] - mean) / sd).mean(axis=1)[:, None], 1
+        )[:, 0]
 
     def ranked_score(self, y: Float) -> Float:
         """Return the continuous ranked probability score (n,) at y (n,)."""
