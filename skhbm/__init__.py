@@ -1,4 +1,4 @@
-"""Hierarchical Bayesian normal regression for scikit-learn.
+"""Hierarchical Bayesian regression for scikit-learn.
 
 Names are imported when they are first used: ``import skhbm`` loads neither PyMC, ArviZ,
 pandas nor matplotlib.
@@ -19,7 +19,12 @@ if TYPE_CHECKING:
     from skhbm._displays.group_effects import GroupEffectsDisplay
     from skhbm._displays.posterior_predictive import PosteriorPredictiveDisplay
     from skhbm._displays.shrinkage import ShrinkageDisplay
+    from skhbm._estimators.binomial import HierarchicalBinomialRegressor
+    from skhbm._estimators.logistic import HierarchicalLogisticRegression
+    from skhbm._estimators.negative_binomial import HierarchicalNegativeBinomialRegressor
     from skhbm._estimators.normal import HierarchicalNormalRegressor
+    from skhbm._estimators.poisson import HierarchicalPoissonRegressor
+    from skhbm._estimators.student_t import HierarchicalStudentTRegressor
     from skhbm._inputs.warning import DataWarning
     from skhbm._priors.prior import Prior
     from skhbm._statistics.grouped import GroupedStatistics
@@ -30,7 +35,12 @@ __all__ = [
     "FittedLinesDisplay",
     "GroupEffectsDisplay",
     "GroupedStatistics",
+    "HierarchicalBinomialRegressor",
+    "HierarchicalLogisticRegression",
+    "HierarchicalNegativeBinomialRegressor",
     "HierarchicalNormalRegressor",
+    "HierarchicalPoissonRegressor",
+    "HierarchicalStudentTRegressor",
     "PosteriorPredictiveDisplay",
     "Prior",
     "ShrinkageDisplay",
@@ -45,6 +55,11 @@ _HOMES = {
     "FittedLinesDisplay": "skhbm._displays.fitted_lines",
     "GroupEffectsDisplay": "skhbm._displays.group_effects",
     "GroupedStatistics": "skhbm._statistics.grouped",
+    "HierarchicalBinomialRegressor": "skhbm._estimators.binomial",
+    "HierarchicalLogisticRegression": "skhbm._estimators.logistic",
+    "HierarchicalNegativeBinomialRegressor": "skhbm._estimators.negative_binomial",
+    "HierarchicalPoissonRegressor": "skhbm._estimators.poisson",
+    "HierarchicalStudentTRegressor": "skhbm._estimators.student_t",
     "HierarchicalNormalRegressor": "skhbm._estimators.normal",
     "PosteriorPredictiveDisplay": "skhbm._displays.posterior_predictive",
     "Prior": "skhbm._priors.prior",

@@ -18,13 +18,11 @@ from sklearn.exceptions import ConvergenceWarning
 from skhbm._comparison.reweight_one_factor import add_to_groups
 from skhbm._comparison.reweight_several_factors import add_cells
 from skhbm._inputs.warning import warn
-from skhbm._posterior.posterior import Scales
 from skhbm._sampling.psis import good_k, pareto_smooth, systematic, told_apart
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from skhbm._posterior.posterior import Posterior
     from skhbm._priors.prior import Priors
     from skhbm._statistics.grouped import GroupedStatistics
     from skhbm._types import Float
@@ -39,7 +37,7 @@ class Origin:
 
     Parameters
     ----------
-    posterior : Posterior
+    posterior : Posterior or ResponsePosterior
         The draws as they were sampled, with the design of all rows.
     log_weights : ndarray of shape (n_draws,)
         Log density of the rows that came later, given each draw and the rows of fit.
@@ -49,7 +47,7 @@ class Origin:
         Effective sample size of the draws over their number.
     """
 
-    posterior: Posterior
+    posterior: Any
     log_weights: Float
     sample_stats: Mapping[str, Any]
     efficiency: float
@@ -60,7 +58,7 @@ class Resampled(NamedTuple):
 
     Attributes
     ----------
-    posterior : Posterior
+    posterior : Posterior or ResponsePosterior
     sample_stats : dict of ndarray of shape (n_chains, n_draws)
         Statistics of the sampler for the chosen draws, without their log density, which
         refers to the old posterior.
@@ -70,7 +68,7 @@ class Resampled(NamedTuple):
         Effective number of draws over their number, of weights and chains together.
     """
 
-    posterior: Posterior
+    posterior: Any
     sample_stats: dict[str, Any]
     k: float
     efficiency: float
@@ -109,17 +107,10 @@ def resample(origin: Origin) -> Resampled:
     def take(draws: Any) -> Any:
         return draws.reshape(n, *draws.shape[2:])[chosen].reshape(draws.shape)
 
-    names = ("sigma", "sigma_new", "log_sigma", "coef", "working")
-    fields = {name: getattr(posterior, name) for name in names}
-    drawn = {name: take(a) for name, a in fields.items() if a is not None}
-    drawn["scales"] = tuple(Scales(take(s.tau), take(s.corr)) for s in posterior.scales)
-    if posterior.points is not None:
-        index, sampled = take(posterior.points.index), take(posterior.points.sampled)
-        drawn["points"] = replace(posterior.points, index=index, sampled=sampled)
     stats = {name: take(a) for name, a in origin.sample_stats.items() if name != "logp"}
     # Kish's effective sample size. Resampling may lose what chains gain by alternating.
     efficiency = min(origin.efficiency, 1.0) / (n * float(np.sum(weights**2)))
-    return Resampled(replace(posterior, **drawn), stats, float(k[0]), efficiency)
+    return Resampled(posterior.taken(take), stats, float(k[0]), efficiency)
 
 
 def warn_if_unreliable(k: float, n_draws: int) -> None:

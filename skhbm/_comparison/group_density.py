@@ -21,7 +21,7 @@ import numpy as np
 
 from skhbm._numba.jit import JIT, njit
 from skhbm._posterior.effects import add_outer_product, scale_of
-from skhbm._posterior.posterior import flat
+from skhbm._posterior.hierarchical import flat
 
 if TYPE_CHECKING:
     from skhbm._design.roots import Parts

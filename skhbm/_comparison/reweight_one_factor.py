@@ -15,7 +15,7 @@ from skhbm._comparison.group_density import group_log_densities
 from skhbm._design.design import add_rows
 from skhbm._design.roots import Parts, make_parts
 from skhbm._inputs.levels import hashables
-from skhbm._posterior.posterior import flat
+from skhbm._posterior.hierarchical import flat
 from skhbm._sampling.psis import log_mean_exp
 
 if TYPE_CHECKING:

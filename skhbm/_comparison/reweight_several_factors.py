@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skhbm._design.design import make_design
+from skhbm._posterior.hierarchical import flat
 from skhbm._posterior.joint_draws import draw_jointly, joint_densities
 from skhbm._posterior.points import make_points
-from skhbm._posterior.posterior import flat, innovations
+from skhbm._posterior.posterior import innovations
 
 if TYPE_CHECKING:
     from skhbm._posterior.posterior import Posterior

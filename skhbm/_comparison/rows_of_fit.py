@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from skhbm._statistics.grouped import GroupedStatistics
     from skhbm._types import Float
 
-__all__ = ["check_same_rows", "read_rows_again"]
+__all__ = ["ADVICE", "check_same_labels", "check_same_rows", "read_rows_again"]
 
 #: Relative accuracy to which the means of the same rows agree, in whatever order they come.
 ROUNDING = 1e-8
@@ -73,14 +73,19 @@ def check_same_rows(fitted: GroupedStatistics, given: GroupedStatistics) -> None
             raise ValueError(msg)
 
 
-def _check_same_groups(fitted: GroupedStatistics, given: GroupedStatistics) -> None:
-    """Raise an error if labels or their combinations differ."""
+def check_same_labels(fitted: Any, given: Any) -> None:
+    """Raise an error if the labels of a factor differ."""
     for ours, theirs in zip(fitted.factors, given.factors, strict=True):
         other = set(hashables(ours.labels)) ^ set(hashables(theirs.labels))
         if other:
             some = sorted(other, key=str)[:5]
             msg = f"The groups are not those of fit: {some} are in one of the two. {ADVICE}"
             raise ValueError(msg)
+
+
+def _check_same_groups(fitted: GroupedStatistics, given: GroupedStatistics) -> None:
+    """Raise an error if labels or their combinations differ."""
+    check_same_labels(fitted, given)
     # The same labels have the same codes, and cells are in order.
     if not np.array_equal(fitted.codes, given.codes):
         msg = f"The combinations of groups are not those of fit. {ADVICE}"

@@ -18,6 +18,7 @@ from skhbm._density.hyperparameters_kernel import (
 )
 from skhbm._density.residual_scales_kernel import LOG_RESIDUAL
 from skhbm._density.spreads import find_elbows, no_elbows
+from skhbm._density.start import START
 from skhbm._likelihood.blocked import make_blocked
 from skhbm._likelihood.equal_groups import share_equal_work
 from skhbm._likelihood.marginal import make_marginal
@@ -70,7 +71,7 @@ def _make_hyperparameters(
         KNOWN: [],
     }[kind]
     tau = tuple(prior for of_factor in priors.tau for prior in of_factor)
-    factors = _lay_out([factor.terms for factor in design.factors])
+    factors = lay_out([factor.terms for factor in design.factors])
     address, parameters = as_table([*tau, *scales, *coefficients.priors])
     transforms = [compiled_prior(prior).transform for prior in coefficients.priors]
     center, rotation = _whitening(design, coefficients, transforms)
@@ -85,12 +86,15 @@ def _make_hyperparameters(
         scaling.y_scale,
         address,
         parameters,
-        _places(factors, len(scales)),
+        places(factors, len(scales)),
         _log_residuals(design, basis),
         no_elbows(len(tau)) if design.others else find_elbows(design, basis, tau),
         center,
         rotation,
         tau,
+        tuple(scales) if kind in (SHARED, INDEPENDENT) else (),
+        np.array([START * scaling.y_scale]),
+        START,
         likelihood,
         likelihood.table(),
         basis,
@@ -98,7 +102,7 @@ def _make_hyperparameters(
     )
 
 
-def _lay_out(terms: Sequence[Terms]) -> Any:
+def lay_out(terms: Sequence[Terms]) -> Any:
     """Return where the parameters of each factor are (n_factors,), one factor after another."""
     out = np.zeros(len(terms), FACTOR)
     out["n_terms"] = [len(of_factor.varying) for of_factor in terms]
@@ -133,7 +137,7 @@ def _log_residuals(design: Design, basis: Basis) -> Any:
     return out
 
 
-def _places(factors: Any, n_scales: int) -> Int:
+def places(factors: Any, n_scales: int) -> Int:
     """Return the positions of the standard deviations, and of as many residual scales."""
     ends = factors["first"] + factors["n_terms"]
     of_factors = [np.arange(*pair) for pair in zip(factors["first"], ends, strict=True)]

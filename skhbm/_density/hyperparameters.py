@@ -26,7 +26,6 @@ from skhbm._numba.records import make_record
 from skhbm._priors.compiled import compiled_prior
 
 if TYPE_CHECKING:
-    from skhbm._density.basis import Basis
     from skhbm._density.target import PointDensity
     from skhbm._priors.prior import Prior, Priors
     from skhbm._types import Float, Int
@@ -70,11 +69,18 @@ class HyperparameterDensity(TargetDensity):
         Sampled coefficients are ``center + rotation @ x``, before their transforms.
     tau : tuple of Prior
         Priors of the standard deviations, factor by factor.
+    residual : tuple of Prior
+        Priors of the residual scales that are independent, or of other parameters of the
+        response in their place.
+    typical : ndarray of shape (1,) or (n_scales,)
+        Natural values of these at which chains start.
+    start_tau : float
+        Where standard deviations of effects start, in working units.
     likelihood : MarginalLikelihood
     likelihood_table : ndarray
         The table of the likelihood, kept alive.
-    basis : Basis
-        Coordinates of the coefficients.
+    basis : Basis or None
+        Coordinates of the coefficients, if some are integrated out.
     priors : Priors
     """
 
@@ -93,9 +99,12 @@ class HyperparameterDensity(TargetDensity):
     center: Float
     rotation: Float
     tau: tuple[Prior, ...]
+    residual: tuple[Prior, ...]
+    typical: Float
+    start_tau: float
     likelihood: Any
     likelihood_table: Any
-    basis: Basis
+    basis: Any
     priors: Priors
 
     @property
@@ -140,28 +149,28 @@ class HyperparameterDensity(TargetDensity):
     def start(self) -> Float:
         """Unconstrained point about which chains start (n_dim,)."""
         if len(self.factors) == 1:
-            return self._plain_start
+            return self.plain_start
         # Of many groups and rows the posterior is narrow, and far from a start without data.
         logs = [prior.transform == "log" for prior in map(compiled_prior, self._scale_priors)]
         scales = self.places[: len(logs)][logs]
-        return toward_mode(self, self._plain_start, scales)
+        return toward_mode(self, self.plain_start, scales)
 
     @property
     def _scale_priors(self) -> tuple[Prior, ...]:
         """Priors of the standard deviations and of a shared residual scale."""
-        return (*self.tau, *[self.priors.sigma] * (self.kind == SHARED))
+        return (*self.tau, *self.residual[: int(self.kind == SHARED)])
 
     @property
-    def _plain_start(self) -> Float:
+    def plain_start(self) -> Float:
         """The point where working scales are START (n_dim,)."""
         x = np.zeros(self.n_dim)
-        x[self.places[: self.n_tau]] = start_of_scales(self.tau, self.units, START)
+        x[self.places[: self.n_tau]] = start_of_scales(self.tau, self.units, self.start_tau)
         scales = x[self.n_effects :][: self.n_scales]
         if self.kind == HIERARCHICAL:
             # The mean of the log sigma_j and they themselves have coordinates that begin at 0.
             scales[SPREAD] = np.log(START)
         elif self.kind != KNOWN:
-            scales[:] = start_of_scales([self.priors.sigma], self.response_unit, START)
+            scales[:] = start_of_scales(self.residual, 1.0, self.typical)
         return x
 
     @property
@@ -194,8 +203,8 @@ class HyperparameterDensity(TargetDensity):
 
     @property
     def seconds(self) -> float:
-        """Seconds that a value takes with several factors; with one it is next to none."""
-        return 1e-9 * float(self.likelihood.work) if len(self.factors) > 1 else 0.0
+        """Seconds that a value takes, 0 if next to none."""
+        return 1e-9 * float(self.likelihood.work)
 
     def points_about(self, mode: Float) -> PointDensity:
         """Return the density for points; with several factors sigma is integrated out."""

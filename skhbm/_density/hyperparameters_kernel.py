@@ -52,6 +52,7 @@ __all__ = [
     "density_callback",
     "expand_callback",
     "fill_covariances",
+    "likelihood_inputs",
     "natural_values",
 ]
 

@@ -20,18 +20,18 @@ from skhbm._priors.distributions import find_distribution
 from skhbm._priors.prior import hierarchical_priors
 
 if TYPE_CHECKING:
-    from skhbm._design.design import Design, OtherFactor
+    from skhbm._design.design import Design
     from skhbm._design.terms import Terms
     from skhbm._priors.prior import Priors
     from skhbm._statistics.grouped import GroupedStatistics
 
-__all__ = ["build_model"]
+__all__ = ["build_model", "coords_of", "population", "scales_of_effects", "variable"]
 
 
 def build_model(design: Design, priors: Priors, statistics: GroupedStatistics) -> pm.Model:
     """Build the model of the statistics, with the effects of all groups integrated out."""
-    with pm.Model(coords=_coords(design)) as model:
-        natural = _population(design, priors)
+    with pm.Model(coords=coords_of(design)) as model:
+        natural = population(design, priors)
         sigma = pt.atleast_1d(_residual_scale(design, priors)) / design.scaling.y_scale
         covs = [
             _covariance(design, factor, tau, priors.eta)
@@ -46,7 +46,8 @@ def build_model(design: Design, priors: Priors, statistics: GroupedStatistics) -
     return model
 
 
-def _coords(design: Design) -> dict[str, Any]:
+def coords_of(design: Any) -> dict[str, Any]:
+    """Return the labels of all dims of a design."""
     coords: dict[str, Any] = {"feature": list(design.terms.features)}
     for factor in design.factors:
         f, names = factor.levels.name, list(factor.terms.varying)
@@ -54,7 +55,7 @@ def _coords(design: Design) -> dict[str, Any]:
     return coords
 
 
-def _population(design: Design, priors: Priors) -> Any:
+def population(design: Any, priors: Priors) -> Any:
     """Return the natural coefficients, the intercept first and where its prior is."""
     terms = design.terms
     parts = []
@@ -65,14 +66,15 @@ def _population(design: Design, priors: Priors) -> Any:
     if terms.intercept:
         shifted = priors.intercept_at_mean and coef is not None
         name = "intercept_at_mean" if shifted else "intercept"
-        intercept = _rv(name, priors.intercept)
+        intercept = variable(name, priors.intercept)
         if shifted:
             pm.Deterministic("intercept", intercept - (coef * design.scaling.x_mean).sum())
         parts.insert(0, intercept[None])
     return pt.concatenate(parts) if parts else pt.zeros(0)
 
 
-def _rv(name: str, prior: Any, **kwargs: Any) -> Any:
+def variable(name: str, prior: Any, **kwargs: Any) -> Any:
+    """Make the random variable of a prior."""
     parameters = {**prior.parameters, **kwargs}
     return find_distribution(name, prior)(name, **parameters)
 
@@ -84,23 +86,23 @@ def _vector(name: str, priors: tuple[Any, ...], entries: tuple[str, ...], dim: s
         first = priors[0].parameters
         values = {key: np.array([float(p.parameters[key]) for p in priors]) for key in first}
         return find_distribution(name, priors[0])(name, **values, dims=dim)
-    scalars = [_rv(f"{name}[{entry}]", p) for entry, p in zip(entries, priors, strict=True)]
+    scalars = [
+        variable(f"{name}[{entry}]", p) for entry, p in zip(entries, priors, strict=True)
+    ]
     return pm.Deterministic(name, pt.stack(scalars), dims=dim)
 
 
-def _covariance(
-    design: Design, factor: Design | OtherFactor, tau: tuple[Any, ...], eta: float
-) -> Any:
+def _covariance(design: Any, factor: Any, tau: tuple[Any, ...], eta: float) -> Any:
     """Return the covariance (q, q) of the effects of a factor, in working units."""
     if not factor.terms.varying:
         return pt.zeros((0, 0))
-    sds, root = _scales(design, factor, tau, eta)
+    sds, root = scales_of_effects(design, factor, tau, eta)
     scaled = sds / design.scaling.effect_units(factor.terms)
     return root @ root.T * pt.outer(scaled, scaled)
 
 
-def _scales(
-    design: Design, factor: Design | OtherFactor, priors: tuple[Any, ...], eta: float
+def scales_of_effects(
+    design: Any, factor: Any, priors: tuple[Any, ...], eta: float
 ) -> tuple[Any, Any]:
     """Return tau (q,) and the Cholesky factor of the correlations (q, q) of a factor.
 
@@ -139,7 +141,7 @@ def _residual_scale(design: Design, priors: Priors) -> Any:
     f = design.levels.name
     dims = f if design.terms.by_group else None
     if priors.sigma is not None:
-        return _rv("sigma", priors.sigma, dims=dims)
+        return variable("sigma", priors.sigma, dims=dims)
     mean, spread = hierarchical_priors(design)
-    mu = _rv("log_sigma_mean", mean)
-    return pm.LogNormal("sigma", mu=mu, sigma=_rv("log_sigma_sd", spread), dims=f)
+    mu = variable("log_sigma_mean", mean)
+    return pm.LogNormal("sigma", mu=mu, sigma=variable("log_sigma_sd", spread), dims=f)

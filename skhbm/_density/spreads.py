@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from skhbm._priors.prior import Prior
     from skhbm._types import Float
 
-__all__ = ["find_elbows", "log_of_spread", "no_elbows"]
+__all__ = ["elbows_of", "find_elbows", "log_of_spread", "no_elbows"]
 
 #: Priors that are finite and positive at zero, and the parameter that is their scale.
 FLAT = {
@@ -52,10 +52,15 @@ def find_elbows(design: Design, basis: Basis, priors: Sequence[Prior]) -> Float:
     if not design.terms.known:
         variance = basis.within[:, -1, -1].sum() / max(design.degrees.sum(), 1.0)
     information = 0.5 * np.sum((squares / variance) ** 2, axis=0)
+    return elbows_of(information, design.scaling.effect_units(design.terms), priors)
+
+
+def elbows_of(information: Float, units: Float, priors: Sequence[Prior]) -> Float:
+    """Return the elbows (q,), given the information on tau^2 at zero in working units."""
     found = (information > 0) & np.isfinite(information)
-    elbows = np.full(q, np.inf)
+    elbows = np.full(len(information), np.inf)
     elbows[found] = -0.25 * np.log(information[found])
-    elbows += np.log(design.scaling.effect_units(design.terms))
+    elbows += np.log(units)
     elbows = np.minimum(elbows, [_log_scale(prior) for prior in priors])
     return np.where(np.isfinite(elbows), elbows, -np.inf)
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from skhbm._design.design import Design
     from skhbm._design.scaling import Scaling
     from skhbm._design.terms import Terms
+    from skhbm._families.family import Family
     from skhbm._statistics.grouped import GroupedStatistics
     from skhbm._types import Float, Int
 
@@ -37,15 +38,29 @@ __all__ = [
 FAR = 5.0
 #: Eigenvalues of correlations below this, times their number, are rounding.
 DEPENDENT = 1e-13
+#: Families whose rows have a scale that is estimated.
+SCALED = ("student_t",)
 #: Columns with less than this share in a linear relation are not part of it.
 SHARED = 1e-5
 
 
 def check_identified(
-    statistics: GroupedStatistics, terms: Sequence[Terms], *, more_to_come: bool
+    statistics: GroupedStatistics,
+    terms: Sequence[Terms],
+    family: Family | None = None,
+    *,
+    more_to_come: bool,
 ) -> None:
-    """Refuse factors whose variances the data cannot tell; warn if there is more to come."""
-    problems = [_unidentified(statistics, f, varying) for f, varying in enumerate(terms)]
+    """Refuse factors whose variances the data cannot tell; warn if there is more to come.
+
+    The response is normal if there is no `family`.
+    """
+    problems = [_one_level(statistics, f) for f in range(len(terms))]
+    # The number of a row, of trials or of events, has a spread that is known: its excess tells.
+    if family is None or family.name in SCALED:
+        problems += [_one_row_each(statistics, f, varying) for f, varying in enumerate(terms)]
+    if family is not None and family.name == "bernoulli":
+        problems += [_one_event_each(statistics, f, terms[f]) for f in range(len(terms))]
     for problem in [*problems, _aliased(statistics)]:
         if problem and not more_to_come:
             raise ValueError(problem)
@@ -160,16 +175,35 @@ def _listed(names: NDArray[Any]) -> str:
     return f"The column{'s' * (len(names) != 1)} {shown}{rest}"
 
 
-def _unidentified(statistics: GroupedStatistics, f: int, terms: Terms) -> str | None:
+def _one_level(statistics: GroupedStatistics, f: int) -> str | None:
+    """Say that one of several factors has one level only, if it has."""
+    levels = statistics.factors[f]
+    if len(levels) > 1 or len(statistics.factors) == 1:
+        return None
+    return (
+        f"The grouping factor {levels.name!r} has one level only "
+        f"({hashables(levels.labels)[0]!r}), so the standard deviation between its groups "
+        f"(tau_{levels.name}) is not identified: nothing tells it from the intercept. Leave "
+        "this factor out."
+    )
+
+
+def _one_event_each(statistics: GroupedStatistics, f: int, terms: Terms) -> str | None:
+    """Say that each group has one row only, of two values, if it has."""
+    levels = statistics.factors[f]
+    if not terms.varying_intercept or len(levels) == 1 or len(levels) < statistics.n.sum():
+        return None
+    return (
+        f"The grouping factor {levels.name!r} has as many levels as there are rows "
+        f"({len(levels)}), so the standard deviation between its groups (tau_{levels.name}) is "
+        "not identified: one event says nothing of how groups differ. Leave this factor out."
+    )
+
+
+def _one_row_each(statistics: GroupedStatistics, f: int, terms: Terms) -> str | None:
     """Say why the variance between the groups of a factor is not identified, if it is not."""
     levels = statistics.factors[f]
     tau = f"the standard deviation between its groups (tau_{levels.name})"
-    if len(levels) == 1 and len(statistics.factors) > 1:
-        return (
-            f"The grouping factor {levels.name!r} has one level only "
-            f"({hashables(levels.labels)[0]!r}), so {tau} is not identified: nothing tells it "
-            "from the intercept. Leave this factor out."
-        )
     if not terms.varying_intercept or terms.known or len(levels) == 1:
         return None
     n = statistics.n.sum()

@@ -16,12 +16,14 @@ import numpy as np
 from skhbm._inputs.numbers import LARGEST
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from skhbm._design.terms import Terms
     from skhbm._statistics.grouped import GroupedStatistics
     from skhbm._types import Float
 
 
-__all__ = ["Scaling", "check_range", "make_scaling", "spread_between"]
+__all__ = ["Scaling", "check_range", "feature_units", "make_scaling", "spread_between"]
 
 #: A column whose standard deviation is less than this share of its mean is constant.
 CONSTANT = 1e-14
@@ -95,6 +97,29 @@ class Scaling:
 
 def make_scaling(statistics: GroupedStatistics, *, centred: bool) -> Scaling:
     """Find the overall means and standard deviations (about zero if not centred)."""
+    origin, scale, constant = _column_units(statistics, centred=centred)
+    if constant[-1]:
+        msg = (
+            f"`y` is constant ({statistics.mean[0, -1]:g} in all rows), so there is no "
+            "residual scale to estimate. Check that this is the target you mean."
+        )
+        raise ValueError(msg)
+    return Scaling(origin[:-1], scale[:-1], float(origin[-1]), float(scale[-1]))
+
+
+def feature_units(statistics: GroupedStatistics, *, centred: bool) -> tuple[Float, Float]:
+    """Return the origins and scales of the features (p,), which those of y do not matter to."""
+    origin, scale, _ = _column_units(statistics, centred=centred)
+    return origin[:-1], scale[:-1]
+
+
+def _column_units(
+    statistics: GroupedStatistics, *, centred: bool
+) -> tuple[Float, Float, NDArray[np.bool_]]:
+    """Return origin and scale of the features and y (p + 1,), and which of them are constant.
+
+    A constant column has no spread, and its size becomes its unit.
+    """
     share = statistics.weight / statistics.weight.sum()
     origin = share @ statistics.mean
     size = np.abs(origin)
@@ -103,16 +128,8 @@ def make_scaling(statistics: GroupedStatistics, *, centred: bool) -> Scaling:
     shift = statistics.mean - origin
     within = np.einsum("jkk->k", statistics.cross) / statistics.weight.sum()
     scale = np.sqrt(within + share @ shift**2)
-    # A constant feature has no spread, and its size becomes its unit.
     constant = scale <= CONSTANT * size
-    if constant[-1]:
-        msg = (
-            f"`y` is constant ({statistics.mean[0, -1]:g} in all rows), so there is no "
-            "residual scale to estimate. Check that this is the target you mean."
-        )
-        raise ValueError(msg)
-    scale = np.where(constant, np.where(size > 0, size, 1.0), scale)
-    return Scaling(origin[:-1], scale[:-1], float(origin[-1]), float(scale[-1]))
+    return origin, np.where(constant, np.where(size > 0, size, 1.0), scale), constant
 
 
 def spread_between(means: Float, noise: Float, *, centred: bool) -> float:

@@ -21,6 +21,7 @@ from skhbm._inputs.parameters import for_factor
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from skhbm._families.family import Family
     from skhbm._statistics.grouped import GroupedStatistics
     from skhbm._types import Int
 
@@ -28,11 +29,16 @@ __all__ = ["make_terms", "terms_of_names"]
 
 
 def make_terms(
-    estimator: Any, statistics: GroupedStatistics, *, more_to_come: bool = False
+    estimator: Any,
+    statistics: GroupedStatistics,
+    family: Family | None = None,
+    *,
+    more_to_come: bool = False,
 ) -> tuple[Terms, ...]:
     """Return the terms of each grouping factor, or terms that do not vary if there is none.
 
     A variance that is not identified is an error, or a warning if there is more data to come.
+    The response is normal if there is no `family`.
 
     Raises
     ------
@@ -46,7 +52,7 @@ def make_terms(
         warn_ungrouped()
         return terms
     warn_of_one_group(statistics)
-    check_identified(statistics, terms, more_to_come=more_to_come)
+    check_identified(statistics, terms, family, more_to_come=more_to_come)
     warn_of_implicit_nesting(statistics)
     warn_of_features(statistics)
     return terms

@@ -19,16 +19,10 @@ from sklearn.base import BaseEstimator
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils.validation import check_is_fitted
 
-from skhbm._design.specification import terms_of_names
 from skhbm._estimators.doc_link import page_template
-from skhbm._estimators.given_statistics import check_statistics
 from skhbm._estimators.progress import ChainTasks, ProgressLine
 from skhbm._estimators.selectors import Coefficients
-from skhbm._inputs.fit_rows import read_fit_rows
-from skhbm._inputs.new_rows import read_more_rows
 from skhbm._inputs.parameters import as_random_state, check_parameters
-from skhbm._inputs.third_argument import warns_of_weights
-from skhbm._statistics.grouped import statistics_of_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,16 +30,15 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from skhbm._comparison.conditioning import Origin
-    from skhbm._design.design import Design
-    from skhbm._posterior.posterior import Posterior
     from skhbm._priors.prior import Priors
     from skhbm._sampling.draws import Draws, Watcher
     from skhbm._sampling.solvers import Settings
-    from skhbm._statistics.grouped import GroupedStatistics
-    from skhbm._types import Float
 
 
 __all__ = ["ROUTED", "BaseHierarchicalEstimator"]
+
+#: X, y, groups, sample_weight and what else the response asks for, as a user gives them.
+type Rows = tuple[Any, Any, Any, Any, Any]
 
 #: Methods that scikit-learn hands group labels to.
 ROUTED = ("fit", "partial_fit", "predict", "score")
@@ -77,13 +70,16 @@ class BaseHierarchicalEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     feature_names_in_: NDArray[Any]
     coef_ = Coefficients()
     diagnostics_: dict[str, Any]
-    _posterior: Posterior
-    _statistics: GroupedStatistics
+    _posterior: Any
+    _statistics: Any
     _priors: Priors
     _sample_stats: dict[str, Any]
     _origin: Origin | None
     #: Results that were computed when they were asked for, by name.
     _lazy: dict[str, Any]
+
+    # What `save` writes.
+    _format: ClassVar[Any]
 
     # The link in the HTML representation is made of this name.
     _doc_link_module = "skhbm"
@@ -107,204 +103,39 @@ class BaseHierarchicalEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         """Predict the target; see `Predicting`."""
 
     @abstractmethod
-    def _check_target(self, y: Float) -> None:
-        """Warn of a target (n_samples,) that the response is not meant for."""
+    def _reduce(self, fitted: Self, rows: Rows, before: Any = None) -> Any:
+        """Check rows, and return what is kept of them; it adds with ``+``.
+
+        `rows` are X, y, groups, sample_weight, and what else the response asks for of each row.
+        `before` is what is kept of rows that they are to be added to.
+        """
 
     @abstractmethod
-    def _make_design(
-        self, fitted: Self, statistics: GroupedStatistics, *, more_to_come: bool
-    ) -> Design:
+    def _make_design(self, fitted: Self, statistics: Any, *, more_to_come: bool) -> Any:
         """Return what varies by which factor; the unfitted copy has the columns of X."""
 
     @abstractmethod
-    def _make_priors(self, design: Design) -> Priors:
+    def _make_priors(self, design: Any) -> Priors:
         """Return the prior of each parameter."""
 
     @abstractmethod
-    def _infer(
-        self, design: Design, priors: Priors, settings: Settings
-    ) -> tuple[Posterior, Draws]:
+    def _infer(self, design: Any, priors: Priors, settings: Settings) -> tuple[Any, Draws]:
         """Draw the posterior; return it with the draws of the hyperparameters."""
 
     @abstractmethod
-    def _set_response(self, posterior: Posterior) -> None:
+    def _set_response(self, posterior: Any) -> None:
         """Set the fitted attributes that only this response has."""
 
-    @warns_of_weights
-    def fit(
-        self,
-        X: ArrayLike | None,
-        y: ArrayLike,
-        groups: Any = None,
-        sample_weight: ArrayLike | None = None,
-        y_err: ArrayLike | None = None,
+    def _conditioned(
+        self, weigh: Callable[[Origin], tuple[Origin, Any]], started: float
     ) -> Self:
-        """Sample the posterior given the rows.
+        """Return an estimator whose draws are weighted, and resampled.
 
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or None
-            Features, and the group column if `group_features` names one. None fits
-            intercepts only.
-        y : array-like of shape (n_samples,)
-            Target.
-        groups : array-like of shape (n_samples,) or (n_samples, n_factors), default=None
-            Group labels of any hashable kind, unless they are columns of X: one grouping
-            factor, or several as columns of an array or data frame or entries of a dict.
-            Give it by name: other estimators have `sample_weight` in this place, and a third
-            argument of numbers that could be weights is warned of.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Frequencies: a weight of 2 is the row twice, and their sum is taken for the number
-            of rows.
-        y_err : array-like of shape (n_samples,), default=None
-            Known standard errors of y, if ``residual_scale="known"``.
-
-        Returns
-        -------
-        HierarchicalNormalRegressor
-            The fitted estimator. If the fit fails or is interrupted, it is as it was before.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If a parameter or the data cannot be used; the message says what to do.
+        `weigh` adds log weights to the draws of the fit, and says what is kept of all rows.
         """
-        started = time.perf_counter()
-        check_parameters(self)
-        fitted = self._unfitted_copy()
-        statistics = self._reduce(fitted, (X, y, groups, sample_weight, y_err))
-        rows = _rows(X, y, groups, sample_weight)
-        return self._fit(fitted, statistics, started, rows)
+        from skhbm._comparison.conditioning import resample, warn_if_unreliable
 
-    @warns_of_weights
-    def partial_fit(
-        self,
-        X: ArrayLike | None,
-        y: ArrayLike,
-        groups: Any = None,
-        sample_weight: ArrayLike | None = None,
-        y_err: ArrayLike | None = None,
-    ) -> Self:
-        """Merge more rows with those of earlier fits and sample the posterior of all.
-
-        The posterior is that of one fit on all rows, whatever the batches and their order: rows
-        are kept as :class:`GroupedStatistics`, which add exactly. The first call is a fit,
-        except that it warns of variances which its rows cannot tell, and does not fail.
-
-        Parameters
-        ----------
-        X, y, groups, sample_weight, y_err
-            As in :meth:`fit`; groups may be new.
-
-        Returns
-        -------
-        HierarchicalNormalRegressor
-            The fitted estimator. If the fit fails or is interrupted, it is as it was before.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If the data cannot be used, or are not of the features and factors of the fit.
-        """
-        started = time.perf_counter()
-        check_parameters(self)
-        fitted = self._unfitted_copy()
-        before = self._statistics if self.__sklearn_is_fitted__() else None
-        if before is not None:
-            fitted._keep_columns(self)
-        batch = self._reduce(fitted, (X, y, groups, sample_weight, y_err), before)
-        statistics = batch if before is None else before + batch
-        rows = _rows(X, y, groups, sample_weight)
-        return self._fit(fitted, statistics, started, rows, more_to_come=True)
-
-    def fit_statistics(self, statistics: GroupedStatistics) -> Self:
-        """Sample the posterior given the statistics of the rows.
-
-        Parameters
-        ----------
-        statistics : GroupedStatistics
-            From :meth:`GroupedStatistics.from_arrays`, merged with ``+``.
-
-        Returns
-        -------
-        HierarchicalNormalRegressor
-            The fitted estimator, the same as by :meth:`fit` on the rows.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If a parameter or the statistics cannot be used.
-        """
-        started = time.perf_counter()
-        check_parameters(self)
-        fitted = self._unfitted_copy()
-        check_statistics(fitted, statistics)
-        return self._fit(fitted, statistics, started, {})
-
-    def condition_on(
-        self,
-        X: ArrayLike | None,
-        y: ArrayLike,
-        groups: Any = None,
-        y_err: ArrayLike | None = None,
-    ) -> Self:
-        """Return a new estimator that knows more rows, without sampling again.
-
-        The posterior draws are weighted by the density of the rows, group effects
-        integrated out, and resampled: Pareto-smoothed importance sampling [1]_. For a few
-        rows of a new group, or more rows of a group of the fit. Repeated conditioning is as
-        good as conditioning once on all the rows.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or None
-            As in :meth:`predict`. The rows must be new, not rows of fit.
-        y : array-like of shape (n_samples,)
-            Target.
-        groups : array-like of shape (n_samples,) or (n_samples, n_factors), default=None
-            Labels of groups of the fit, of new ones, or both.
-        y_err : array-like of shape (n_samples,), default=None
-            Known standard errors of y, if ``residual_scale="known"``.
-
-        Returns
-        -------
-        HierarchicalNormalRegressor
-            Fitted to the rows of this estimator, which stays as it is, and the given ones.
-            Its ``diagnostics_["pareto_k"]`` says how reliable the weights are,
-            ``diagnostics_["min_ess"]`` is that of the fit times the efficiency of the weights.
-
-        Raises
-        ------
-        NotFittedError
-            Before fit.
-        ValueError
-            If the rows are not like those of fit, or labels are missing.
-
-        Warns
-        -----
-        ConvergenceWarning
-            If Pareto k is above 0.7 (less if there are fewer than 2200 draws).
-
-        Notes
-        -----
-        Default priors stay those of the fit, scaled by its rows. With
-        ``residual_scale="by_group"`` a new group's scale is drawn from its
-        conditional distribution given each draw, in 32 candidates. With several factors all
-        effects and the coefficients with normal priors are integrated out of the weights, and
-        drawn anew.
-
-        References
-        ----------
-        .. [1] A. Vehtari, D. Simpson, A. Gelman, Y. Yao and J. Gabry (2024). Pareto
-           smoothed importance sampling. Journal of Machine Learning Research 25(72), 1-58.
-           https://jmlr.org/papers/v25/19-556.html
-        """
-        started = time.perf_counter()
-        new = statistics_of_rows(read_more_rows(self, X, y, groups, y_err))
-        from skhbm._comparison.conditioning import condition, resample, warn_if_unreliable
-
-        first = self._first_draws()
-        origin, statistics = condition(first, self._statistics, new, self._priors)
+        origin, statistics = weigh(self._first_draws())
         resampled = resample(origin)
         copy = object.__new__(type(self))
         copy.__dict__.update(vars(self))
@@ -346,29 +177,31 @@ class BaseHierarchicalEstimator(CallbackSupportMixin, BaseEstimator, ABC):
                 getattr(request, method).add_request(param="groups", alias=False)
         return request
 
-    def _reduce(
-        self, fitted: Self, rows: tuple[Any, ...], before: GroupedStatistics | None = None
-    ) -> GroupedStatistics:
-        """Check rows (X, y, groups, sample_weight, y_err) and reduce them.
+    def _fit_rows(self, rows: Rows) -> Self:
+        """Sample the posterior given the rows."""
+        started = time.perf_counter()
+        check_parameters(self)
+        fitted = self._unfitted_copy()
+        statistics = self._reduce(fitted, rows)
+        return self._fit(fitted, statistics, started, _as_metadata(rows))
 
-        `before` are the statistics of rows that they are to be added to.
-        """
-        X, y, groups, sample_weight, y_err = rows
-        factors = None if before is None else before.factors
-        read = read_fit_rows(fitted, X, y, groups, sample_weight, y_err, factors)
-        names = ["group" if name is None else name for name, _ in read.factors]
-        if before is None:
-            # Mistakes that names alone show are refused before rows are summed.
-            terms_of_names(fitted, names, known_errors=read.errors is not None)
-        if names:
-            # A fit without groups is warned of as such, which comes first.
-            self._check_target(read.y)
-        return statistics_of_rows(read)
+    def _add_rows(self, rows: Rows) -> Self:
+        """Sample the posterior given more rows and those of earlier fits."""
+        started = time.perf_counter()
+        check_parameters(self)
+        fitted = self._unfitted_copy()
+        before = self._statistics if self.__sklearn_is_fitted__() else None
+        if before is not None:
+            fitted._keep_columns(self)
+        batch = self._reduce(fitted, rows, before)
+        statistics = batch if before is None else before + batch
+        metadata = _as_metadata(rows)
+        return self._fit(fitted, statistics, started, metadata, more_to_come=True)
 
     def _fit(
         self,
         fitted: Self,
-        statistics: GroupedStatistics,
+        statistics: Any,
         started: float,
         rows: dict[str, Any],
         *,
@@ -396,8 +229,8 @@ class BaseHierarchicalEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     def _sample(
         self,
         fitted: Self,
-        statistics: GroupedStatistics,
-        design: Design,
+        statistics: Any,
+        design: Any,
         priors: Priors,
         started: float,
         rows: dict[str, Any],
@@ -443,8 +276,8 @@ class BaseHierarchicalEstimator(CallbackSupportMixin, BaseEstimator, ABC):
 
     def _set_fitted(
         self,
-        posterior: Posterior,
-        statistics: GroupedStatistics,
+        posterior: Any,
+        statistics: Any,
         priors: Priors,
         sample_stats: dict[str, Any],
         origin: Origin | None = None,
@@ -518,8 +351,9 @@ class BaseHierarchicalEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         return {**state, "_lazy": {}} if "_lazy" in state else state
 
 
-def _rows(X: Any, y: Any, groups: Any, sample_weight: Any) -> dict[str, Any]:
+def _as_metadata(rows: Rows) -> dict[str, Any]:
     """Return the rows as callbacks get them, with the metadata that `score` takes."""
+    X, y, groups, sample_weight, _ = rows
     metadata = {"groups": groups, "sample_weight": sample_weight}
     given = {name: value for name, value in metadata.items() if value is not None}
     return {"X": X, "y": y, "metadata": given}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
 from skhbm._comparison.rows_of_fit import read_rows_again
-from skhbm._estimators.fitted import Fitted
+from skhbm._estimators.left_out import left_out_factor
+from skhbm._estimators.normal_answers import NormalAnswers
 from skhbm._posterior.nodes import condensed_for_ratios
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Comparing"]
 
 
-class Comparing(Fitted):
+class Comparing(NormalAnswers):
     """Densities of rows and of groups that are left out."""
 
     def loo(
@@ -87,7 +87,7 @@ class Comparing(Fitted):
            variable models: conditional versus marginal likelihoods. Psychometrika 84,
            802-829. https://doi.org/10.1007/s11336-019-09679-0
         """
-        factor = self._left_out(unit)
+        factor = left_out_factor(self, unit)
         rows, target, errors = read_rows_again(self, X, y, groups, y_err)
         from skhbm._comparison import loo
 
@@ -137,7 +137,7 @@ class Comparing(Fitted):
         ValueError
             As in :meth:`loo`.
         """
-        factor = self._left_out(unit)
+        factor = left_out_factor(self, unit)
         rows, target, errors = read_rows_again(self, X, y, groups, y_err)
         from skhbm._comparison import loo
         from skhbm._posterior.datatree import add_log_likelihood
@@ -152,24 +152,3 @@ class Comparing(Fitted):
         tree = self.posterior_
         add_log_likelihood(tree, values.T.reshape(*posterior.shape, -1), dim, names)
         return tree
-
-    def _left_out(self, unit: Any) -> int | None:
-        """Return the factor whose groups are units, or None for rows."""
-        check_is_fitted(self)
-        names = [levels.name for levels in self._statistics.factors]
-        if not isinstance(unit, str):
-            msg = f"`unit` must be a str. Got {type(unit).__name__}."
-            raise TypeError(msg)
-        if unit == "row":
-            return None
-        if unit == "group" and not names:
-            msg = 'unit="group" needs a model with groups. Pass `groups=` to fit.'
-            raise ValueError(msg)
-        if unit == "group":
-            return 0
-        if unit in names:
-            return names.index(unit)
-        what = '"row" or "group"'
-        what = what if len(names) < 2 else f"{what} or one of the grouping factors {names}"
-        msg = f"`unit` must be {what}. Got {unit!r}."
-        raise ValueError(msg)

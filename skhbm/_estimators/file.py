@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from inspect import signature
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from sklearn import config_context
@@ -23,35 +23,41 @@ from skhbm._inputs.archive import (
     take,
     write_archive,
 )
-from skhbm._posterior.file import (
-    check_shape,
-    pack_design,
-    pack_posterior,
-    unpack_design,
-    unpack_posterior,
-)
+from skhbm._posterior.file import check_shape
 from skhbm._priors.file import decode_priors, encode_priors
-from skhbm._statistics.file import pack_statistics, unpack_statistics
-from skhbm._statistics.grouped import GroupedStatistics
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from skhbm._comparison.conditioning import Origin
-    from skhbm._design.design import Design
     from skhbm._inputs.archive import Arrays
-    from skhbm._posterior.posterior import Posterior
     from skhbm._priors.prior import Priors
 
-__all__ = ["read_estimator_file", "write_estimator_file"]
+__all__ = ["Format", "read_estimator_file", "write_estimator_file"]
 
-KIND = Kind(
-    "skhbm.HierarchicalNormalRegressor",
-    # Version 1 had no origins of varying terms: all were at x = 0. Version 2 had draws of the
-    # effects of all factors but one, which are not needed any more.
-    3,
-    "a fitted estimator as HierarchicalNormalRegressor.save writes it",
-)
+
+class Format(NamedTuple):
+    """What the file of a kind of estimator is made of.
+
+    Attributes
+    ----------
+    kind : Kind
+    pack_statistics, pack_design, pack_posterior : callable
+        They return a description, if there is one, and arrays by name.
+    unpack_statistics, unpack_design, unpack_posterior : callable
+        They return what was packed, checked, and take the arrays that they use.
+    has_residual : bool
+        Whether there may be a prior of a residual scale.
+    """
+
+    kind: Kind
+    pack_statistics: Callable[[Any], Any]
+    unpack_statistics: Callable[[Any, Any], Any]
+    pack_design: Callable[..., Any]
+    unpack_design: Callable[[Any, Any, Any], Any]
+    pack_posterior: Callable[[Any], Any]
+    unpack_posterior: Callable[..., Any]
+    has_residual: bool
 
 
 def write_estimator_file(path: Any, estimator: Any) -> None:
@@ -74,7 +80,7 @@ def write_estimator_file(path: Any, estimator: Any) -> None:
             f"{type(error).__name__}: {error}. Fit it again."
         )
         raise ValueError(msg) from error
-    write_archive(path, KIND, about, arrays)
+    write_archive(path, estimator._format.kind, about, arrays)
 
 
 def read_estimator_file(kind: type[Any], path: Any) -> Any:
@@ -85,20 +91,23 @@ def read_estimator_file(kind: type[Any], path: Any) -> Any:
     ValueError
         If the file is damaged or holds anything else, or parameters of another class.
     """
-    return read_archive(path, KIND, lambda about, arrays: _unpack(kind, about, arrays))
+    return read_archive(
+        path, kind._format.kind, lambda about, arrays: _unpack(kind, about, arrays)
+    )
 
 
 def _pack(estimator: Any) -> tuple[dict[str, Any], Arrays]:
     """Return a description and arrays by name."""
     origin, posterior = estimator._origin, estimator._posterior
-    design, of_design = pack_design(posterior.design, extended=origin is not None)
-    statistics, of_statistics = pack_statistics(estimator._statistics._fields())
+    form = estimator._format
+    design, of_design = form.pack_design(posterior.design, extended=origin is not None)
+    statistics, of_statistics = form.pack_statistics(estimator._statistics)
     about = _describe(estimator)
     about |= {"statistics": statistics, "design": design, "origin": None}
     folders = {
         "statistics": of_statistics,
         "design": of_design,
-        "posterior": pack_posterior(posterior),
+        "posterior": form.pack_posterior(posterior),
         "sample_stats": estimator._sample_stats,
     }
     if origin is not None:
@@ -108,7 +117,7 @@ def _pack(estimator: Any) -> tuple[dict[str, Any], Arrays]:
         }
         folders |= {
             "origin": {"log_weights": origin.log_weights},
-            "origin_posterior": pack_posterior(origin.posterior),
+            "origin_posterior": form.pack_posterior(origin.posterior),
             "origin_sample_stats": origin.sample_stats,
         }
     arrays = {
@@ -128,6 +137,7 @@ def _describe(estimator: Any) -> dict[str, Any]:
         "requests": _requests(estimator),
         "n_features_in": int(estimator.n_features_in_),
         "feature_names_in": names if names is None else list(map(str, names)),
+        "classes": _describe_classes(getattr(estimator, "classes_", None)),
         "seed": int(estimator._posterior.seed),
         "priors": encode_priors(estimator._priors),
         "diagnostics": {k: encode_scalar(v) for k, v in estimator.diagnostics_.items()},
@@ -138,26 +148,43 @@ def _describe(estimator: Any) -> dict[str, Any]:
 def _unpack(kind: type[Any], about: dict[str, Any], arrays: Arrays) -> Any:
     """Return the estimator, checked; take what is used from the arrays."""
     members = take(arrays, "statistics")
-    statistics = GroupedStatistics(**unpack_statistics(about["statistics"], members))
+    form = kind._format
+    statistics = form.unpack_statistics(about["statistics"], members)
     require(not members, "the number of its members")
     members = take(arrays, "design")
-    design = unpack_design(about["design"], members, statistics)
+    design = form.unpack_design(about["design"], members, statistics)
     require(not members, "the number of its members")
     priors = decode_priors(about["priors"], about["design"].get("integrated"))
-    _check_priors(priors, design)
+    _check_priors(priors, design, form)
     draws = take(arrays, "posterior")
-    posterior = unpack_posterior(draws, design, priors, about["seed"])
+    posterior = form.unpack_posterior(draws, design, priors, about["seed"])
     members = take(arrays, "sample_stats")
     sample_stats = _sample_stats(about["sample_stats"], members, posterior)
     estimator = _construct(kind, about["parameters"], about["class"])
     _set_columns(estimator, about["n_features_in"], about["feature_names_in"], statistics)
-    origin = _origin(about["origin"], arrays, posterior, priors)
+    if "classes_" in kind.__annotations__:
+        estimator.classes_ = _read_classes(about["classes"])
+    origin = _origin(about["origin"], arrays, posterior, priors, form)
     estimator._set_fitted(posterior, statistics, priors, sample_stats, origin)
     # Files of versions before there was a choice do not name the solver.
     solver = about["parameters"].get("solver", "nuts")
     estimator.diagnostics_ = {"solver": solver, **_diagnostics(about["diagnostics"])}
     _set_requests(estimator, about["requests"])
     return estimator
+
+
+def _describe_classes(classes: Any) -> Any:
+    """Return the labels of classes as JSON has them, None if there are none."""
+    return None if classes is None else [encode_scalar(label) for label in classes.tolist()]
+
+
+def _read_classes(content: Any) -> Any:
+    """Return the labels of two classes, in order."""
+    require(isinstance(content, list) and len(content) == 2, "classes")
+    require(all(type(label) in JSON_TYPES for label in content), "classes")
+    classes = np.array(content)
+    require(classes.dtype.kind in "biufU" and bool(classes[0] < classes[1]), "classes")
+    return classes
 
 
 def _construct(kind: type[Any], parameters: Any, name: Any) -> Any:
@@ -174,9 +201,7 @@ def _construct(kind: type[Any], parameters: Any, name: Any) -> Any:
     return kind(**taken)
 
 
-def _set_columns(
-    estimator: Any, n_columns: Any, names: Any, statistics: GroupedStatistics
-) -> None:
+def _set_columns(estimator: Any, n_columns: Any, names: Any, statistics: Any) -> None:
     """Set what scikit-learn wants to know of the columns of X."""
     require(type(n_columns) is int and n_columns >= statistics.n_features, "n_features_in")
     estimator.n_features_in_ = n_columns
@@ -186,20 +211,24 @@ def _set_columns(
         estimator.feature_names_in_ = np.array(names, dtype=object)
 
 
-def _sample_stats(names: Any, arrays: Arrays, posterior: Posterior) -> Arrays:
+def _sample_stats(names: Any, arrays: Arrays, posterior: Any) -> Arrays:
     """Return the sampler's statistics of each draw, checked."""
     require(names == list(arrays), "the names of sample_stats")
     require(all(array.dtype.kind in "biuf" for array in arrays.values()), "sample_stats")
     return {name: check_shape(array, posterior.shape) for name, array in arrays.items()}
 
 
-def _check_priors(priors: Priors, design: Design) -> None:
+def _check_priors(priors: Priors, design: Any, form: Format) -> None:
     """Check that there is a prior for each parameter, and none for others."""
     terms = design.terms
     require((priors.intercept is None) == (not terms.intercept), "priors")
     require(len(priors.coef) == len(terms.features), "priors of coefficients")
     varying = [len(factor.terms.varying) for factor in design.factors]
     require([*map(len, priors.tau)] == varying, "priors of tau")
+    if not form.has_residual:
+        n_dispersion = len(design.family.dispersion)
+        require(priors.sigma is None and len(priors.dispersion) == n_dispersion, "priors")
+        return
     hierarchical = terms.by_group and priors.sigma is None
     require(hierarchical or terms.known == (priors.sigma is None), "the prior of sigma")
 
@@ -212,16 +241,15 @@ def _diagnostics(content: Any) -> dict[str, Any]:
 
 
 def _origin(
-    content: Any, arrays: Arrays, posterior: Posterior, priors: Priors
+    content: Any, arrays: Arrays, posterior: Any, priors: Priors, form: Format
 ) -> Origin | None:
     """Return the draws of the fit, if rows came later."""
     if content is None:
         return None
     from skhbm._comparison.conditioning import Origin
 
-    design: Design = posterior.design
     draws = take(arrays, "origin_posterior")
-    first = unpack_posterior(draws, design, priors, posterior.seed)
+    first = form.unpack_posterior(draws, posterior.design, priors, posterior.seed)
     require(first.shape == posterior.shape, "the number of draws")
     [log_weights] = take(arrays, "origin").values()
     check_shape(log_weights, (first.n_draws,))

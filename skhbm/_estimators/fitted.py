@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skhbm._estimators.base import BaseHierarchicalEstimator
 from skhbm._inputs.parameters import as_probability
-from skhbm._posterior.moments import add_moments, start_moments
-from skhbm._posterior.shrinkage import group_coefficients, shrinkage_columns
-from skhbm._posterior.variance import partition_columns, r2_columns, variance_columns
-from skhbm._prediction.coefficient_intervals import intervals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     import pandas as pd
     import pymc as pm
     import xarray as xr
 
-    from skhbm._posterior.moments import GroupMoments
-    from skhbm._types import Float, Int
+    from skhbm._types import Float
 
 
-__all__ = ["Fitted"]
+__all__ = ["INTERVAL", "Fitted"]
 
 #: Probability of the intervals in the tables of shrinkage and variance components.
 INTERVAL = 0.9
@@ -50,13 +45,8 @@ class Fitted(BaseHierarchicalEstimator):
         check_is_fitted(self)
         import pandas as pd
 
-        posterior, moments = self._posterior, self._moments()
-        n_factors = len(posterior.design.factors)
-        tables = []
-        for factor in range(n_factors):
-            interval = intervals(posterior, moments, factor, INTERVAL)
-            columns = shrinkage_columns(posterior, moments, factor, INTERVAL, interval)
-            tables.append(pd.DataFrame(columns))
+        n_factors = len(self._posterior.design.factors)
+        tables = [pd.DataFrame(self._shrinkage_columns(factor)) for factor in range(n_factors)]
         return tables[0] if n_factors == 1 else pd.concat(tables, ignore_index=True)
 
     @property
@@ -65,28 +55,24 @@ class Fitted(BaseHierarchicalEstimator):
         check_is_fitted(self)
         import pandas as pd
 
-        return pd.DataFrame(variance_columns(self._posterior, self._statistics, INTERVAL))
+        return pd.DataFrame(self._variance_columns())
 
     @property
     def variance_partition_(self) -> pd.DataFrame:
         """Table of the parts of a row's variance; see the class."""
-        return self._table(partition_columns, "component")
+        return self._table(self._partition_columns, "component")
 
     @property
     def bayesian_r2_(self) -> pd.DataFrame:
         """Table of Bayesian R^2; see the class."""
-        return self._table(r2_columns, "kind")
+        return self._table(self._r2_columns, "kind")
 
     @property
     def posterior_(self) -> xr.DataTree:
         """All draws in ArviZ's form; those of the effects are made when first asked for."""
         check_is_fitted(self)
         if "posterior" not in self._lazy:
-            from skhbm._posterior.datatree import to_datatree
-
-            self._lazy["posterior"] = to_datatree(
-                self._posterior, self._statistics, self._sample_stats
-            )
+            self._lazy["posterior"] = self._to_datatree()
         return self._lazy["posterior"]
 
     @property
@@ -113,9 +99,7 @@ class Fitted(BaseHierarchicalEstimator):
         from skhbm._priors.pytensor_folder import ensure_folder
 
         ensure_folder()
-        from skhbm._density.pymc_model import build_model
-
-        return build_model(self._posterior.design, self._priors, self._statistics)
+        return self._build_model()
 
     def summary(
         self,
@@ -200,24 +184,38 @@ class Fitted(BaseHierarchicalEstimator):
             self._lazy["few_groups"] = warn_of_few_groups(self._posterior, self.priors, table)
         return table
 
-    def _moments(self, codes: Int | None = None) -> GroupMoments:
-        """Return the moments, computed once, of the coded groups or of all."""
-        if "moments" not in self._lazy:
-            self._lazy["moments"] = start_moments(self._posterior)
-        moments: GroupMoments = self._lazy["moments"]
-        done = moments.done
-        if not np.all(done if codes is None else done[codes] | (codes < 0)):
-            wanted = np.flatnonzero(~done) if codes is None else np.unique(codes[codes >= 0])
-            add_moments(moments, self._posterior, wanted)
-        return moments
-
     def _table(self, columns: Any, name: str) -> pd.DataFrame:
         """Return a table whose rows have names."""
         check_is_fitted(self)
         import pandas as pd
 
-        rows, values = columns(self._posterior, self._statistics, INTERVAL)
+        rows, values = columns()
         return pd.DataFrame(values, index=pd.Index(rows, name=name))
 
+    @abstractmethod
     def _group_coefficients(self, factor: int) -> Float:
-        return group_coefficients(self._posterior, self._moments(), factor)
+        """Return posterior means of population + effect (n_groups, 1 + n_features)."""
+
+    @abstractmethod
+    def _shrinkage_columns(self, factor: int) -> dict[str, Any]:
+        """Return the columns of `shrinkage_` for a factor."""
+
+    @abstractmethod
+    def _variance_columns(self) -> Mapping[str, Any]:
+        """Return the columns of `variance_components_`."""
+
+    @abstractmethod
+    def _partition_columns(self) -> tuple[list[str], Mapping[str, Any]]:
+        """Return the names of the parts of `variance_partition_`, and its columns."""
+
+    @abstractmethod
+    def _r2_columns(self) -> tuple[list[str], Mapping[str, Any]]:
+        """Return the kinds of `bayesian_r2_`, and its columns."""
+
+    @abstractmethod
+    def _to_datatree(self) -> xr.DataTree:
+        """Return all draws in ArviZ's form."""
+
+    @abstractmethod
+    def _build_model(self) -> pm.Model:
+        """Return the model that is sampled."""

@@ -5,18 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from skhbm._density.assemble import make_density
+from skhbm._density.assemble_effects import make_response_density
+from skhbm._density.assemble_responses import working_map
+from skhbm._density.effects_density import EffectsDensity, effects_of
 from skhbm._numba.threads import single_threaded_blas
 from skhbm._posterior.complete import make_posterior
+from skhbm._posterior.responses import make_response_posterior
 from skhbm._sampling.solvers import draw
 
 if TYPE_CHECKING:
     from skhbm._design.design import Design
+    from skhbm._design.responses import ResponseDesign
     from skhbm._posterior.posterior import Posterior
+    from skhbm._posterior.responses import ResponsePosterior
     from skhbm._priors.prior import Priors
     from skhbm._sampling.draws import Draws
     from skhbm._sampling.solvers import Settings
 
-__all__ = ["infer"]
+__all__ = ["infer", "infer_response"]
 
 
 def infer(
@@ -29,3 +35,15 @@ def infer(
         draws = draw(density, solver, settings)
         posterior = make_posterior(design, density, draws, seed, threads)
     return posterior, draws
+
+
+def infer_response(
+    design: ResponseDesign, priors: Priors, solver: str, settings: Settings
+) -> tuple[ResponsePosterior, Draws]:
+    """Draw from the posterior of a response that is not normal, as `infer` does."""
+    with single_threaded_blas():
+        density = make_response_density(design, priors)
+        draws = draw(density, solver, settings)
+    effects = effects_of(density, draws.values) if isinstance(density, EffectsDensity) else None
+    given = design, density, working_map(design, priors), draws, settings.seed, effects
+    return make_response_posterior(*given), draws

@@ -12,10 +12,11 @@ from skhbm._design.design import make_design
 from skhbm._design.identifiability import warn_of_columns, warn_of_far_slopes
 from skhbm._design.specification import make_terms
 from skhbm._estimators.comparing import Comparing
+from skhbm._estimators.fitting import Fitting
+from skhbm._estimators.formats import NORMAL
 from skhbm._estimators.predicting import Predicting
 from skhbm._estimators.saving import Saving
 from skhbm._estimators.tables import OnTables
-from skhbm._inputs.response import warn_if_not_normal
 from skhbm._priors.defaults import hold_at_means, resolve_priors
 from skhbm._priors.propriety import check_residual_scales
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from skhbm._sampling.draws import Draws
     from skhbm._sampling.solvers import Settings
     from skhbm._statistics.grouped import GroupedStatistics
-    from skhbm._types import Float
 
 
 __all__ = ["HierarchicalNormalRegressor"]
@@ -34,7 +34,7 @@ __all__ = ["HierarchicalNormalRegressor"]
 
 @final
 class HierarchicalNormalRegressor(
-    Saving, OnTables, Predicting, Comparing, RegressorMixin, BaseEstimator
+    Saving, OnTables, Fitting, Predicting, Comparing, RegressorMixin, BaseEstimator
 ):
     r"""Hierarchical (multilevel, mixed-effects) Bayesian normal regression.
 
@@ -243,6 +243,8 @@ class HierarchicalNormalRegressor(
     1.5 -0.7 0.3
     """
 
+    _format = NORMAL
+
     def __init__(
         self,
         *,
@@ -279,9 +281,6 @@ class HierarchicalNormalRegressor(
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
-
-    def _check_target(self, y: Float) -> None:
-        warn_if_not_normal(y)
 
     def _make_design(
         self, fitted: Self, statistics: GroupedStatistics, *, more_to_come: bool

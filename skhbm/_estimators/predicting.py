@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from skhbm._estimators.fitted import Fitted
+from skhbm._estimators.normal_answers import NormalAnswers
 from skhbm._inputs.arrays import as_target, as_weights
 from skhbm._inputs.new_rows import read_new_rows, read_observed
 from skhbm._inputs.order import warn_of_observed_order
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Predicting"]
 
 
-class Predicting(Fitted):
+class Predicting(NormalAnswers):
     """Predictions of new rows by a fitted estimator."""
 
     def predict(

@@ -10,7 +10,7 @@ from sklearn.utils import check_array
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["LARGEST", "as_numbers", "check_sizes"]
+__all__ = ["LARGEST", "as_counts", "as_numbers", "check_sizes"]
 
 #: Sizes of values, and inverse sizes of spreads, whose squares and ratios stay far from the
 #: ends of the range of doubles, 1e-308 and 1e308, however they are multiplied.
@@ -65,3 +65,9 @@ def _shortened(error: BaseException) -> str:
     """Return the first sentence of NumPy's message, which quotes values of any length."""
     words = str(error).split(". ")[0].removesuffix(".")
     return f"{words if len(words) < 200 else words[:199] + '…'}."
+
+
+def as_counts(n: NDArray[np.float64]) -> NDArray[Any]:
+    """Return counts as integers if they are whole, which weights need not be."""
+    whole = np.rint(n).astype(np.int64)
+    return whole if np.array_equal(whole, n) else n

@@ -28,6 +28,10 @@ class MarginalLikelihood(Protocol):
     def n_moments(self) -> int:
         """Length of U among the outputs: (k + 1)^2, or 0 if there is no U."""
 
+    @property
+    def work(self) -> float:
+        """Predicted nanoseconds of CPU of a value; 0 if it takes next to no time."""
+
     def table(self) -> Any:
         """Return what the callback reads, valid as long as this object lives."""
 

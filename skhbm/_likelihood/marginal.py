@@ -90,6 +90,11 @@ class Marginal(NamedTuple):
         return len(self.mean)
 
     @property
+    def work(self) -> float:
+        """Nanoseconds of CPU of a value: next to none."""
+        return 0.0
+
+    @property
     def n_within(self) -> int:
         """Number of residual scales."""
         return len(self.W)

@@ -29,25 +29,22 @@ LN2 = 0.6931471805599453
 
 @njit(**JIT_INNER)
 def exp(x):
-    """Return exp(x)."""
+    """Return exp(x): two to a power, times the Chebyshev series of exp of the rest."""
     x = at_least(x, splat(-708.0))
     x = at_least(x * -1.0, splat(-709.0)) * -1.0
     rounded = x * LOG2_E + MAGIC
     power = rounded - MAGIC
     r = x - power * LN2_HIGH
     r = r - power * LN2_LOW
-    p = r * 1.6059043836821613e-10 + 2.08767569878681e-09
-    p = p * r + 2.505210838544172e-08
-    p = p * r + 2.755731922398589e-07
-    p = p * r + 2.755731922398589e-06
-    p = p * r + 2.48015873015873e-05
-    p = p * r + 1.984126984126984e-04
-    p = p * r + 1.388888888888889e-03
-    p = p * r + 8.333333333333333e-03
-    p = p * r + 4.166666666666666e-02
-    p = p * r + 1.666666666666667e-01
-    p = p * r + 0.5
-    p = p * r + 1.0
+    p = r * 2.763265575933203e-07 + 2.7640198843428347e-06
+    p = p * r + 2.480148543844738e-05
+    p = p * r + 1.9841170226646184e-04
+    p = p * r + 1.3888888952356135e-03
+    p = p * r + 8.333333385702748e-03
+    p = p * r + 4.166666666648794e-02
+    p = p * r + 1.6666666666554303e-01
+    p = p * r + 0.5000000000000019
+    p = p * r + 1.0000000000000067
     p = p * r + 1.0
     return _scaled(p, rounded)
 

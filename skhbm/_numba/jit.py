@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import warnings
 from functools import cache, update_wrapper
+from importlib import import_module
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,14 @@ class Kernel:
         self._compiled: Any = None
         update_wrapper(self, function)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Be known by name, so that compiled code that encloses this function has a cache.
+
+        The functions that this one encloses, if any, are part of its name.
+        """
+        enclosed = tuple(cell.cell_contents for cell in self.function.__closure__ or ())
+        return import_kernel, (self.function.__module__, self.function.__qualname__, *enclosed)
+
     def __call__(self, *arguments: Any) -> Any:
         return self.compiled(*arguments)
 
@@ -57,6 +66,11 @@ class Kernel:
     def _numba_type_(self) -> Any:
         """The type that numba asks a name in a compiled function for."""
         return self.compiled._numba_type_
+
+
+def import_kernel(module: str, name: str, *enclosed: Any) -> Any:
+    """Return a function of a module by its name, if it encloses no other."""
+    return getattr(import_module(module), name)
 
 
 def njit(**options: Any) -> Callable[[Callable[..., Any]], Kernel]:

@@ -13,7 +13,14 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-__all__ = ["as_pointer", "call_density", "call_fortran", "call_marginal", "call_prior"]
+__all__ = [
+    "as_pointer",
+    "call_density",
+    "call_fortran",
+    "call_marginal",
+    "call_prior",
+    "call_rows",
+]
 
 INTEGER, DOUBLE = ir.IntType(64), ir.DoubleType()
 
@@ -62,6 +69,17 @@ def call_prior(typingctx: Any, address: Any, x: Any, parameters: Any, out: Any) 
         return context.get_dummy_value()
 
     return types.void(types.int64, types.float64, types.int64, types.int64), codegen
+
+
+@intrinsic
+def call_rows(typingctx: Any, address: Any, state: Any) -> Any:
+    """Call a kernel of rows; see `skhbm._likelihood.quadrature_state`."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        _call(builder, ir.VoidType(), [INTEGER], args)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), codegen
 
 
 @intrinsic

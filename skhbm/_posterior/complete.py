@@ -15,9 +15,10 @@ from skhbm._likelihood.tabulated_draws import draw_coefficients, n_innovations
 from skhbm._numba.jit import JIT, njit
 from skhbm._numba.pointers import call_marginal
 from skhbm._numba.threads import in_slices
+from skhbm._posterior.hierarchical import Scales, flat
 from skhbm._posterior.joint_draws import draw_jointly
 from skhbm._posterior.points import Points, make_points
-from skhbm._posterior.posterior import Posterior, Scales, flat, innovations
+from skhbm._posterior.posterior import Posterior, innovations
 from skhbm._priors.distributions import prior_draws
 from skhbm._priors.prior import is_normal
 
@@ -69,15 +70,15 @@ def make_posterior(
         n_normals = n_innovations(density.likelihood)
     z = flat(innovations(rng, (*shape, n_normals)))
     posterior = Posterior(
-        design,
-        tuple(sampled.scales),
-        sampled.sigma,
-        np.empty(shape),
-        sampled.log_sigma,
-        np.empty((*shape, 1 + len(design.terms.features))),
-        np.empty((*shape, design.terms.n_fixed)),
-        seed,
-        points,
+        design=design,
+        scales=tuple(sampled.scales),
+        coef=np.empty((*shape, 1 + len(design.terms.features))),
+        working=np.empty((*shape, design.terms.n_fixed)),
+        seed=seed,
+        sigma=sampled.sigma,
+        sigma_new=np.empty(shape),
+        log_sigma=sampled.log_sigma,
+        points=points,
     )
     if points is not None:
         working = draw_jointly(posterior, draws.cross_products, z)

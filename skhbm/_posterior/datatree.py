@@ -8,26 +8,31 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skhbm._posterior.effect_draws import draw_effects, natural_effects
+from skhbm._posterior.response_effects import every_effect
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import xarray as xr
 
+    from skhbm._posterior.hierarchical import HierarchicalDraws
     from skhbm._posterior.posterior import Posterior
+    from skhbm._posterior.responses import ResponsePosterior
     from skhbm._statistics.grouped import GroupedStatistics
+    from skhbm._types import Float
 
 __all__ = [
     "add_log_likelihood",
     "coordinates",
     "effect_dims",
     "hyperparameters",
+    "response_datatree",
     "to_datatree",
 ]
 
 
 def hyperparameters(
-    posterior: Posterior, *, as_sampled: bool = False
+    posterior: HierarchicalDraws, *, as_sampled: bool = False
 ) -> tuple[dict[str, Any], dict[str, list[str]]]:
     """Return all variables but the effects, (chain, draw, ...), and their dims.
 
@@ -52,24 +57,20 @@ def hyperparameters(
         if scales.corr.shape[2]:
             variables[f"corr_{f}"] = scales.correlations().reshape(chains, draws, q, q)
             dims[f"corr_{f}"] = [f"{f}_term", f"{f}_term_bis"]
-    if terms.by_group:
-        variables["sigma"], dims["sigma"] = posterior.sigma, [design.levels.name]
-    elif not terms.known:
-        variables["sigma"] = posterior.sigma[:, :, 0]
-    if posterior.log_sigma is not None:
-        variables["log_sigma_mean"] = posterior.log_sigma[:, :, 0]
-        variables["log_sigma_sd"] = posterior.log_sigma[:, :, 1]
+    of_response, dims_of_response = posterior.response_variables()
+    variables |= of_response
+    dims |= dims_of_response
     return variables, dims
 
 
-def effect_dims(posterior: Posterior) -> dict[str, list[str]]:
+def effect_dims(posterior: HierarchicalDraws) -> dict[str, list[str]]:
     """Return the dims of the effects' variables, by name."""
     factors = [factor for factor in posterior.design.factors if factor.terms.varying]
     names = [factor.levels.name for factor in factors]
     return {f"effect_{f}": [f, f"{f}_term"] for f in names}
 
 
-def coordinates(posterior: Posterior) -> dict[str, Any]:
+def coordinates(posterior: HierarchicalDraws) -> dict[str, Any]:
     """Return the labels of all dims."""
     coords: dict[str, Any] = {"feature": list(posterior.design.terms.features)}
     for factor in posterior.design.factors:
@@ -83,16 +84,49 @@ def to_datatree(
     posterior: Posterior, statistics: GroupedStatistics, sample_stats: Mapping[str, Any]
 ) -> xr.DataTree:
     """Draw the effects and put everything into one tree."""
+    effects = natural_effects(posterior, draw_effects(posterior))
+    constant, dims, coords = _constant_data(posterior, statistics)
+    observed = {"y_mean": statistics.mean[:, -1]}
+    return _make_tree(posterior, effects, sample_stats, observed, constant, dims, coords)
+
+
+def response_datatree(
+    posterior: ResponsePosterior, sample_stats: Mapping[str, Any]
+) -> xr.DataTree:
+    """Draw the effects of a response that is not normal and put everything into one tree.
+
+    The data are those of patterns: rows that are alike.
+    """
+    patterns = posterior.design.patterns
+    effects = natural_effects(posterior, every_effect(posterior))
+    constant = {"n": patterns.n, "x": patterns.X, "size": patterns.size}
+    dims: dict[str, list[str]] = {name: ["pattern"] for name in ("y", "n", "size")}
+    dims["x"] = ["pattern", "feature"]
+    for position, levels in enumerate(patterns.factors):
+        name = f"{levels.name}_of_pattern"
+        constant[name] = np.asarray(levels.labels)[patterns.codes[:, position]]
+        dims[name] = ["pattern"]
+    coords = {"pattern": np.arange(len(patterns.y))}
+    observed = {"y": patterns.y}
+    return _make_tree(posterior, effects, sample_stats, observed, constant, dims, coords)
+
+
+def _make_tree(
+    posterior: HierarchicalDraws,
+    effects: list[Float],
+    sample_stats: Mapping[str, Any],
+    observed: dict[str, Any],
+    constant: dict[str, Any],
+    dims_of_data: dict[str, list[str]],
+    coords_of_data: dict[str, Any],
+) -> xr.DataTree:
+    """Put draws, effects on the natural scale, and data with their dims into one tree."""
     from arviz_base import from_dict
 
     variables, dims = hyperparameters(posterior)
-    coords = coordinates(posterior)
-    effects = natural_effects(posterior, draw_effects(posterior))
     for drawn, factor in zip(effects, posterior.design.factors, strict=True):
         if factor.terms.varying:
             variables[f"effect_{factor.levels.name}"] = drawn
-    constant, cell_dims, cell_coords = _constant_data(posterior, statistics)
-    dims |= effect_dims(posterior) | cell_dims
     names = {"depth": "tree_depth", "logp": "lp"}
     with warnings.catch_warnings():
         # A grouping factor may well be called "sample", a name that ArviZ warns of.
@@ -103,11 +137,11 @@ def to_datatree(
             {
                 "posterior": variables,
                 "sample_stats": {names.get(k, k): value for k, value in sample_stats.items()},
-                "observed_data": {"y_mean": statistics.mean[:, -1]},
+                "observed_data": observed,
                 "constant_data": constant,
             },
-            coords={**coords, **cell_coords},
-            dims=dims,
+            coords={**coordinates(posterior), **coords_of_data},
+            dims={**dims, **effect_dims(posterior), **dims_of_data},
         )
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from skhbm._design.scaling import Scaling
     from skhbm._design.terms import Terms
-    from skhbm._posterior.posterior import Posterior
+    from skhbm._posterior.hierarchical import HierarchicalDraws
     from skhbm._sampling.draws import Draws
 
 __all__ = ["diagnose", "normal_scores", "rhat_and_bulk_ess", "warn_if_not_converged"]
@@ -33,7 +33,7 @@ ENOUGH, SHARE = 400, 0.1
 COUNTING = 0.3
 
 
-def diagnose(posterior: Posterior, found: Draws) -> dict[str, Any]:
+def diagnose(posterior: HierarchicalDraws, found: Draws) -> dict[str, Any]:
     """Return the worst rank-normalised R-hat and bulk ESS, and where, and divergences.
 
     All parameters are checked but the effects, which are drawn exactly. If draws were weighted,
@@ -181,7 +181,7 @@ def _chains(draws: Any) -> Any:
     return np.stack([draws[0, :half], draws[0, -half:]])
 
 
-def _scalars(posterior: Posterior) -> Iterator[tuple[str, Any]]:
+def _scalars(posterior: HierarchicalDraws) -> Iterator[tuple[str, Any]]:
     """Yield names like tau_school[Days] and draws (n_chains, n_draws)."""
     variables, dims = hyperparameters(posterior, as_sampled=True)
     entries = coordinates(posterior)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from skhbm._posterior.effects_one_factor import OneFactorEffects
+    from skhbm._posterior.hierarchical import HierarchicalDraws
     from skhbm._posterior.posterior import Posterior
     from skhbm._types import Float, Int
 
@@ -56,7 +57,7 @@ def effect_blocks(posterior: Posterior) -> Iterator[tuple[slice, list[Float]]]:
             yield draws, draw(draws, z)
 
 
-def natural_effects(posterior: Posterior, effects: list[Float]) -> list[Float]:
+def natural_effects(posterior: HierarchicalDraws, effects: list[Float]) -> list[Float]:
     """Return effects of each factor at x = 0, on the natural scale."""
     scaling = posterior.design.scaling
     return [

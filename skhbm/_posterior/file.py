@@ -17,10 +17,13 @@ from skhbm._design.design import make_design
 from skhbm._design.scaling import Scaling
 from skhbm._design.terms import Terms
 from skhbm._inputs.archive import require
+from skhbm._posterior.hierarchical import Scales
 from skhbm._posterior.points import make_points
-from skhbm._posterior.posterior import Posterior, Scales
+from skhbm._posterior.posterior import Posterior
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from skhbm._design.design import Design
@@ -30,9 +33,14 @@ if TYPE_CHECKING:
     from skhbm._types import Float
 
 __all__ = [
+    "as_finite",
+    "check_coefficients",
     "check_shape",
+    "describe_terms",
     "pack_design",
     "pack_posterior",
+    "read_scales",
+    "read_terms",
     "unpack_design",
     "unpack_posterior",
 ]
@@ -59,6 +67,19 @@ def pack_design(design: Design, *, extended: bool) -> tuple[dict[str, Any], Arra
     """
     scaling = design.scaling
     about = {
+        **describe_terms(design),
+        "y_mean": float(scaling.y_mean),
+        "y_scale": float(scaling.y_scale),
+    }
+    arrays = {"x_mean": scaling.x_mean, "x_scale": scaling.x_scale}
+    if extended:
+        arrays |= {name: getattr(design, name) for name in SUMS}
+    return about, arrays
+
+
+def describe_terms(design: Any) -> dict[str, Any]:
+    """Return the terms of all factors of a design as JSON has them."""
+    return {
         "features": list(design.terms.features),
         "intercept": bool(design.terms.intercept),
         "residual": design.terms.residual,
@@ -71,22 +92,16 @@ def pack_design(design: Design, *, extended: bool) -> tuple[dict[str, Any], Arra
             }
             for factor in design.factors
         ],
-        "y_mean": float(scaling.y_mean),
-        "y_scale": float(scaling.y_scale),
     }
-    arrays = {"x_mean": scaling.x_mean, "x_scale": scaling.x_scale}
-    if extended:
-        arrays |= {name: getattr(design, name) for name in SUMS}
-    return about, arrays
 
 
 def unpack_design(about: Any, arrays: Arrays, statistics: GroupedStatistics) -> Design:
     """Return the design, computed from the statistics; arrays that are used are removed."""
-    terms = _terms(about, statistics)
+    terms = read_terms(about, statistics)
     require(len(terms) == 1 or not terms[0].by_group, "the factor of residual scales")
     _check_size(terms, statistics)
     p = statistics.n_features
-    x_mean, x_scale = (_numbers(arrays.pop(name), (p,)) for name in ("x_mean", "x_scale"))
+    x_mean, x_scale = (as_finite(arrays.pop(name), (p,)) for name in ("x_mean", "x_scale"))
     y_mean, y_scale = about["y_mean"], about["y_scale"]
     require(type(y_mean) is type(y_scale) is float, "the scale of y")
     scales = np.append(x_scale, y_scale)
@@ -95,7 +110,7 @@ def unpack_design(about: Any, arrays: Arrays, statistics: GroupedStatistics) -> 
     scaling = Scaling(x_mean, x_scale, y_mean, y_scale)
     design = make_design(statistics, terms, scaling)
     if arrays:
-        W, counts = (_numbers(arrays.pop(name), getattr(design, name).shape) for name in SUMS)
+        W, counts = (as_finite(arrays.pop(name), getattr(design, name).shape) for name in SUMS)
         require(np.all(counts > 0), "counts")
         design = replace(design, W=W, counts=counts)
     several = design.several_factors
@@ -132,19 +147,13 @@ def unpack_posterior(draws: Arrays, design: Design, priors: Priors, seed: Any) -
         "sigma_new": (),
         "log_sigma": (2,),
     }
-    for f, factor in enumerate(factors):
-        widths |= {f"tau{f}": (len(factor.terms.varying),)}
-        widths |= {f"corr{f}": (factor.terms.n_correlations,)}
     if "log_sigma" not in draws:
         del widths["log_sigma"]
+    scales = read_scales(draws, factors, shape)
     require(set(draws) == set(widths), "the names of draws")
-    valid = {name: _numbers(array, (*shape, *widths[name])) for name, array in draws.items()}
-    scales = tuple(Scales(valid[f"tau{f}"], valid[f"corr{f}"]) for f in range(len(factors)))
-    for of_factor in scales:
-        correlated = np.all(np.abs(of_factor.corr) <= LARGEST)
-        require(np.all(of_factor.tau >= 0) and correlated, "scales")
+    valid = {name: as_finite(array, (*shape, *widths[name])) for name, array in draws.items()}
     require(np.all(valid["sigma"] > 0) and np.all(valid["sigma_new"] >= 0), "residual scales")
-    _check_coefficients(valid["coef"], valid["working"], design)
+    check_coefficients(valid["coef"], valid["working"], design)
     log_sigma = valid.get("log_sigma")
     hierarchical = terms.by_group and priors.sigma is None
     require(hierarchical == (log_sigma is not None), "the prior of sigma")
@@ -156,19 +165,34 @@ def unpack_posterior(draws: Arrays, design: Design, priors: Priors, seed: Any) -
     return Posterior(design=design, scales=scales, seed=seed, points=points, **fields)
 
 
+def read_scales(
+    draws: Arrays, factors: Sequence[Any], shape: tuple[int, ...]
+) -> tuple[Scales, ...]:
+    """Return the scales of the effects of each factor; draws that are used are removed."""
+    out = []
+    for f, factor in enumerate(factors):
+        sizes = {"tau": len(factor.terms.varying), "corr": factor.terms.n_correlations}
+        pair = (as_finite(draws.pop(f"{k}{f}"), (*shape, n)) for k, n in sizes.items())
+        scales = Scales(*pair)
+        correlated = np.all(np.abs(scales.corr) <= LARGEST)
+        require(bool(np.all(scales.tau >= 0) and correlated), "scales")
+        out.append(scales)
+    return tuple(out)
+
+
 def check_shape(array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     """Return an array that has this shape."""
     require(array.shape == shape, "the shape of draws")
     return array
 
 
-def _numbers(array: NDArray[Any], shape: tuple[int, ...]) -> Float:
+def as_finite(array: NDArray[Any], shape: tuple[int, ...]) -> Float:
     """Return an array of finite numbers that has this shape."""
     require(array.dtype == np.float64 and np.all(np.abs(array) <= HUGE), "numbers")
     return check_shape(array, shape)
 
 
-def _check_coefficients(coef: NDArray[Any], working: NDArray[Any], design: Design) -> None:
+def check_coefficients(coef: NDArray[Any], working: NDArray[Any], design: Any) -> None:
     """Check that natural coefficients are the working ones, from which predictions are made."""
     scaling = design.scaling
     natural = scaling.natural(working, design.terms)
@@ -178,7 +202,7 @@ def _check_coefficients(coef: NDArray[Any], working: NDArray[Any], design: Desig
     require(np.all(np.abs(natural - coef) <= ROUNDING * size), "coefficients")
 
 
-def _terms(about: Any, statistics: GroupedStatistics) -> list[Terms]:
+def read_terms(about: Any, statistics: Any) -> list[Terms]:
     """Return the terms of each factor, or terms that do not vary if there is none."""
     features, residual = about["features"], about["residual"]
     require(isinstance(features, list) and all(type(n) is str for n in features), "features")

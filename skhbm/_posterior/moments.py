@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from skhbm._posterior.effects_blocked import LevelMoments
+from skhbm._posterior.hierarchical import flat
 from skhbm._posterior.nodes import joint_effects
-from skhbm._posterior.posterior import flat
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,7 +7,7 @@ share its factor.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -57,10 +57,6 @@ class Points:
         out[:-1] = np.column_stack([self.rotated, self.slope, -self.base])
         out[-1, -1] = 1.0
         return out
-
-    def thinned(self, step: int) -> Points:
-        """Return the points of the first of each `step` draws of a chain."""
-        return replace(self, index=self.index[:, ::step], sampled=self.sampled[:, ::step])
 
 
 def make_points(design: Design, priors: Priors, index: Int, coef: Float) -> Points:

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skhbm._design.normal_equations import normal_equations
+from skhbm._inputs.numbers import as_counts
 from skhbm._posterior.effects import pooling_factors
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from skhbm._design.design import Design
     from skhbm._design.terms import Terms
     from skhbm._posterior.moments import GroupMoments
@@ -64,7 +63,7 @@ def shrinkage_columns(
         "factor": np.full(partial.size, levels.name, dtype=object),
         "group": np.repeat(levels.labels, len(positions)),
         "coefficient": np.tile(np.array(terms.varying, dtype=object), len(levels)),
-        "n": np.repeat(_as_counts(design.factors[factor].n), len(positions)),
+        "n": np.repeat(as_counts(design.factors[factor].n), len(positions)),
         "no_pooling": _no_pooling(posterior, moments, terms, R, score).ravel(),
         "partial_pooling": partial.ravel(),
         "complete_pooling": np.tile(_complete_pooling(posterior)[positions], len(levels)),
@@ -75,12 +74,6 @@ def shrinkage_columns(
         "pooling_lower": pooling[1].ravel(),
         "pooling_upper": pooling[2].ravel(),
     }
-
-
-def _as_counts(n: Float) -> NDArray[Any]:
-    """Return counts as integers if they are whole, which weights need not be."""
-    whole = np.rint(n).astype(np.int64)
-    return whole if np.array_equal(whole, n) else n
 
 
 def _rows_of_groups(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from skhbm._posterior.posterior import Posterior
+    from skhbm._posterior.hierarchical import HierarchicalDraws
 
 __all__ = ["summarise", "warn_of_few_groups"]
 
@@ -30,7 +30,7 @@ KINDS = (
 
 
 def summarise(
-    posterior: Posterior, var_names: Any, effects: Callable[[str], Any], **options: Any
+    posterior: HierarchicalDraws, var_names: Any, effects: Callable[[str], Any], **options: Any
 ) -> pd.DataFrame:
     """Return ArviZ's table of some variables, or of all without an entry for each group.
 
@@ -61,7 +61,7 @@ def summarise(
     return table
 
 
-def warn_of_few_groups(posterior: Posterior, priors: Any, table: pd.DataFrame) -> bool:
+def warn_of_few_groups(posterior: HierarchicalDraws, priors: Any, table: pd.DataFrame) -> bool:
     """Warn of default priors of tau in a table that few groups tell little of; return True.
 
     The degrees of freedom of a standard deviation between J groups are J - 1 at most.

@@ -19,7 +19,7 @@ import numpy as np
 from skhbm._numba.jit import JIT, njit
 from skhbm._numba.threads import in_slices
 from skhbm._posterior.effect_draws import effect_blocks, natural_effects
-from skhbm._posterior.posterior import flat
+from skhbm._posterior.hierarchical import flat
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -35,6 +35,7 @@ __all__ = [
     "partition_columns",
     "pooling_factor",
     "r2_columns",
+    "summary",
     "typical_variance",
     "variance_columns",
 ]
@@ -68,7 +69,7 @@ def variance_columns(
         icc.append(np.full((posterior.n_draws, 1), np.nan))
         pooling.append(np.array([np.nan]))
     sd = np.hstack(sds)
-    mean, lower, upper = _summary(sd, probability)
+    mean, lower, upper = summary(sd, probability)
     columns = {
         "factor": np.array(names, dtype=object),
         "coefficient": np.array(coefficients, dtype=object),
@@ -77,7 +78,7 @@ def variance_columns(
         "sd_upper": upper,
         "variance": (sd**2).mean(axis=0),
     }
-    shares = _summary(np.hstack(icc), probability)
+    shares = summary(np.hstack(icc), probability)
     columns |= dict(zip(("icc", "icc_lower", "icc_upper"), shares, strict=True))
     return {**columns, "pooling": np.concatenate(pooling)}
 
@@ -113,7 +114,7 @@ def partition_columns(
     columns: dict[str, Any] = {}
     share = variance / variance.sum(axis=1, keepdims=True)
     for name, draws in (("variance", variance), ("share", share)):
-        mean, lower, upper = _summary(draws, probability)
+        mean, lower, upper = summary(draws, probability)
         columns |= {name: mean, f"{name}_lower": lower, f"{name}_upper": upper}
     return names, columns
 
@@ -138,7 +139,7 @@ def r2_columns(
             marginal / (marginal + between + residual),
         ]
     )
-    mean, lower, upper = _summary(draws, probability)
+    mean, lower, upper = summary(draws, probability)
     columns = {"mean": mean, "sd": draws.std(axis=0), "lower": lower, "upper": upper}
     return ["conditional", "marginal"], columns
 
@@ -363,7 +364,7 @@ def typical_variance(n: Float, weight: Float) -> float:
     return float((n.sum() - 1) * total / (total**2 - squares))
 
 
-def _summary(draws: Float, probability: float) -> Float:
+def summary(draws: Float, probability: float) -> Float:
     """Return mean, lower and upper quantile of draws (n_draws, n) as (3, n)."""
     tail = (1 - probability) / 2
     quantiles = np.quantile(draws, [tail, 1 - tail], axis=0)

@@ -37,6 +37,7 @@ def encode_priors(priors: Priors) -> dict[str, Any]:
         "tau": [_encode_several(of_factor) for of_factor in priors.tau],
         "eta": float(priors.eta),
         "sigma": None if priors.sigma is None else encode_prior(priors.sigma),
+        "dispersion": _encode_several(priors.dispersion),
     }
 
 
@@ -56,6 +57,7 @@ def decode_priors(content: Any, first: Any) -> Priors:
         tuple(map(_decode_several, _by_factor(content, first))),
         _decode_eta(content["eta"]),
         None if sigma is None else _decode_numeric(sigma),
+        _decode_several(content.get("dispersion", [])),
     )
 
 

@@ -80,6 +80,8 @@ class Priors:
         Parameter of the LKJ prior of the correlations.
     sigma : Prior or None
         None for the hierarchical prior of residual scales by group, or with known errors.
+    dispersion : tuple of Prior
+        Of the parameters of a response that is not normal, in the order of its family.
     """
 
     intercept: Any
@@ -88,6 +90,7 @@ class Priors:
     tau: tuple[tuple[Any, ...], ...]
     eta: float
     sigma: Any
+    dispersion: tuple[Any, ...] = ()
 
 
 def hierarchical_priors(design: Design) -> list[Prior]:

@@ -55,7 +55,7 @@ LARGEST = 2000
 #: how their number falls as it takes longer: a faster one makes for more points and less time.
 POINTS, DRAWS, SECONDS, FALL = 620, 4000, 0.0227, 0.36
 #: Points at most, and seconds of CPU that they may take, for so many draws.
-MOST, PATIENCE = 3000, 60.0
+MOST, PATIENCE = 4000, 60.0
 #: Seconds of CPU of all points up to which rounds are as many as if they cost nothing, and
 #: beyond which the proposal at the mode is left as it is if it is good enough.
 BRIEF, LONG = 1.0, 20.0
@@ -244,7 +244,7 @@ def _at_mode(
     center, root = forms @ mode, np.linalg.cholesky(forms @ covariance @ forms.T)
     coordinates = HalfT(of_points.spreads, center[of_points.spreads])
     z, slope = coordinates.at_center(center)
-    proposal = Proposal(z, root / slope[:, None], rng)
+    proposal = Proposal(z, root / slope[:, None], of_points.spreads, rng)
     nothing = np.empty((0, len(z))), np.empty(0)
     return _Sample(of_points, coordinates, [proposal], [0], *nothing, None)
 
@@ -273,7 +273,9 @@ def _learn(sample: _Sample, weights: Float, rng: np.random.Generator) -> _Sample
         weights = weights / weights.sum()
     center = weights @ sample.z
     residual = (sample.z - center) * np.sqrt(weights)[:, None]
-    proposal = Proposal(center, np.linalg.qr(residual, mode="r").T, rng)
+    proposal = Proposal(
+        center, np.linalg.qr(residual, mode="r").T, sample.coordinates.positions, rng
+    )
     return sample._replace(proposals=[*sample.proposals, proposal], sizes=[*sample.sizes, 0])
 
 

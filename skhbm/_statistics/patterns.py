@@ -109,6 +109,11 @@ class Patterns:
         return self if isinstance(other, int) and other == 0 else NotImplemented
 
     @property
+    def known_errors(self) -> bool:
+        """Whether rows are weighted by known errors, as normal ones may be."""
+        return False
+
+    @property
     def n_features(self) -> int:
         """Number of features."""
         return self.X.shape[1]

@@ -14,7 +14,7 @@ from marks import FEW_DRAWS
 from structures import EXPLICIT, draws_of_several_factors
 
 from skhbm import HierarchicalNormalRegressor
-from skhbm._posterior import effects_blocked
+from skhbm._posterior import factors_at_nodes
 
 pytestmark = [
     *FEW_DRAWS,
@@ -153,7 +153,7 @@ def test_numbers_of_threads_do_not_change_a_digit(solver, monkeypatch):
     groups = pd.DataFrame(codes).add_prefix("f")
     found = []
     for n in (1, 2):
-        monkeypatch.setattr(effects_blocked, "THREADS", n)
+        monkeypatch.setattr(factors_at_nodes, "THREADS", n)
         model = fit(features, y, codes, solver=solver, n_jobs=n)
         asked = {"X": features, "groups": groups}
         found.append(

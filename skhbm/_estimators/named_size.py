@@ -1,0 +1,72 @@
+"""The argument of methods that is called `trials`, or `exposure`, or does not exist.
+
+Methods of estimators for other responses are written once, with keyword arguments ``**size``.
+The signature and the documentation of a class's methods say what its response calls them.
+"""
+
+from __future__ import annotations
+
+import inspect
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+from skhbm._inputs.sizes import as_sizes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from skhbm._types import Float
+
+__all__ = ["SIZED", "name_sizes", "sizes_of"]
+
+#: Methods with sizes of rows.
+SIZED = (
+    *("fit", "partial_fit", "condition_on", "predict", "predict_interval"),
+    *("predict_quantiles", "sample_y", "log_predictive_density", "score", "loo"),
+    *("log_likelihood",),
+)
+#: The placeholder in docstrings, and what takes its place.
+PLACEHOLDER = "        **size : dict of array-like\n            SIZE\n"
+TEXTS = {
+    "trials": "Number of trials of each row, 1 if not given. One number is that of all rows.",
+    "exposure": (
+        "Exposure of each row, such as time or population: counts are expected in\n"
+        "            proportion to it. 1 if not given. One number is that of all rows."
+    ),
+}
+ENTRY = (
+    "        {name} : float or array-like of shape (n_samples,), default=None\n"
+    "            {text}\n"
+)
+
+
+def name_sizes(estimator: type[Any], name: str | None) -> None:
+    """Give the methods of a class their argument of sizes, or none."""
+    for method in SIZED:
+        setattr(estimator, method, _named(getattr(estimator, method), name))
+
+
+def sizes_of(estimator: Any, size: dict[str, Any], n_samples: int) -> Float:
+    """Return the sizes of rows (n_samples,), from the keyword arguments of a method."""
+    name = estimator._family.size_name
+    return as_sizes(name or "size", size.get(name), n_samples)
+
+
+def _named(method: Callable[..., Any], name: str | None) -> Callable[..., Any]:
+    """Return a method whose keyword arguments are one, or none."""
+
+    @wraps(method)
+    def named(*args: Any, **kwargs: Any) -> Any:
+        signature.bind(*args, **kwargs)
+        return method(*args, **kwargs)
+
+    plain = inspect.signature(method)
+    parameters = [p for p in plain.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    if name is not None:
+        kind = inspect.Parameter.KEYWORD_ONLY
+        parameters.append(inspect.Parameter(name, kind, default=None))
+    signature = plain.replace(parameters=parameters)
+    entry = "" if name is None else ENTRY.format(name=name, text=TEXTS[name])
+    named.__signature__ = signature  # type: ignore[attr-defined]  # of functions, at run time
+    named.__doc__ = (method.__doc__ or "").replace(PLACEHOLDER, entry)
+    return named
