@@ -12,7 +12,6 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 from skhbm._estimators.responses import HierarchicalResponse
 from skhbm._inputs.new_rows import read_new_rows
 from skhbm._inputs.order import warn_of_observed_order
-from skhbm._prediction import responses
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -191,7 +190,7 @@ class HierarchicalLogisticRegression(ClassifierMixin, HierarchicalResponse, fami
     def _probability(self, X: Any, groups: Any) -> Float:
         """Return the probability of the second class of each row (n_samples,)."""
         rows = read_new_rows(self, X, groups)
-        return responses.means(self._family, *self._given(rows), np.ones(len(rows)))
+        return self._predictive(rows, np.ones(len(rows))).moments()[0]
 
     def _encode(self, fitted: Self, y: Any, before: Any) -> Any:
         """Return 0 and 1 in place of labels, whose classes the unfitted copy learns."""
