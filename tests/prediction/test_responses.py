@@ -356,20 +356,6 @@ def test_threads_and_blocks_change_nothing(monkeypatch):
     np.testing.assert_array_equal(alone.ranked_score(y), threaded.ranked_score(y))
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_draws_are_of_the_family(name):
-    p = predictive(name)
-    mean, _ = dense(p)
-    chosen = np.random.default_rng(0).integers(0, S, 20_000)
-    for rng in (np.random.default_rng(1), np.random.RandomState(1)):
-        drawn = p.draws(mean[:, chosen], chosen, rng)
-        assert drawn.shape == (N, 20_000)
-        expected, sd = p.moments()
-        assert np.all(np.abs(drawn.mean(axis=1) - expected) < 4.5 * sd / math.sqrt(20_000))
-    again = p.draws(mean[:, chosen], chosen, np.random.RandomState(1))
-    np.testing.assert_array_equal(drawn, again)
-
-
 def test_normal_scores_of_strata_are_even():
     from skhbm._prediction.response_components import of_row
 
