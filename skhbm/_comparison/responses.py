@@ -19,7 +19,7 @@ from skhbm._inputs.new_rows import read_more_rows
 from skhbm._inputs.rows import Rows
 from skhbm._posterior.response_effects import DrawnEffects, given_draws
 from skhbm._prediction.linear_predictors import blocks
-from skhbm._prediction.response_predictors import make_predictors
+from skhbm._prediction.response_rows import predictors_of
 from skhbm._sampling.psis import log_mean_exp
 from skhbm._statistics.pattern_moments import moments_of_patterns
 from skhbm._statistics.patterns import patterns_of_rows
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from skhbm._comparison.conditioning import Origin
     from skhbm._inputs.rows import FitRows
     from skhbm._posterior.responses import ResponsePosterior
+    from skhbm._prediction.response_blocks import Block
     from skhbm._statistics.patterns import Patterns
     from skhbm._types import Float, Int
 
@@ -46,6 +47,8 @@ __all__ = [
 
 #: Numbers in a block of rows times draws, and groups in a block.
 BLOCK, GROUPS = 2**22, 256
+#: Threads that integrate effects out.
+THREADS = 2
 #: Relative accuracy to which sums of the same rows agree, in whatever order they come.
 ROUNDING = 1e-8
 
@@ -112,7 +115,7 @@ def group_densities(posterior: ResponsePosterior) -> Iterator[tuple[slice, Float
     given = given_draws(posterior)
     for block in blocks(posterior.design.factors[0].n_groups, GROUPS):
         codes = np.arange(block.start, block.stop)
-        yield block, log_group_densities(*given, codes).T
+        yield block, log_group_densities(*given, codes, THREADS).T
 
 
 def conditional_densities(
@@ -153,17 +156,21 @@ def _log_density(posterior: ResponsePosterior) -> Float:
 def _row_densities(effects: DrawnEffects, rows: Rows, y: Float, size: Float) -> Float:
     """Return the log densities of rows given drawn effects (rows, n_draws)."""
     posterior = effects.posterior
-    eta, _ = make_predictors(effects, rows).block(slice(None))
-    family = posterior.design.family
+    family, eta = posterior.design.family, np.empty((len(rows), posterior.n_draws))
+
+    def fill(block: Block) -> None:
+        eta[block.rows] = block.by_draw()[0]
+
+    predictors_of(effects, rows).for_each(fill)
     values = family.log_density(y[:, None], size[:, None], eta, posterior.dispersions())
     return np.asarray(values)
 
 
 def _given_other_rows(posterior: ResponsePosterior, rows: Rows, y: Float, size: Float) -> Float:
     """Return log p(y_i | other rows of its group, theta) (rows, n_draws)."""
-    from skhbm._posterior.effects_by_quadrature import log_left_out
+    from skhbm._posterior.effects_by_quadrature import GivenRows, log_left_out
 
     design = posterior.design
     fixed, varying = design.scaling.features(rows.X, design.terms)
-    left_out = log_left_out(*given_draws(posterior), (y, size, fixed, varying, rows.codes()))
-    return left_out.T
+    some = GivenRows(y, size, fixed, varying, rows.codes())
+    return log_left_out(*given_draws(posterior), some, THREADS).T

@@ -15,9 +15,9 @@ from skhbm._inputs.parameters import (
     as_random_state,
     has_noise,
 )
-from skhbm._prediction import responses
-from skhbm._prediction.response_predictors import make_predictors
+from skhbm._prediction.response_rows import predictors_of, warn_of_infinite_means
 from skhbm._prediction.response_samples import covariance, samples
+from skhbm._prediction.responses import ResponsePredictive
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -84,8 +84,7 @@ class ResponsePredicting(ResponseAnswers):
         Warns
         -----
         DataWarning
-            If the mean or the standard deviation that is asked for does not exist: that of a
-            new group's rate under the prior of tau.
+            If a mean does not exist: that of the rate of a new group, under the prior of tau.
         """
         return self._predict(X, groups, return_std, return_cov, kind, size)
 
@@ -104,17 +103,11 @@ class ResponsePredicting(ResponseAnswers):
             raise ValueError(msg)
         rows = read_new_rows(self, X, groups)
         sizes = sizes_of(self, size, len(rows))
-        responses.warn_of_moments(
-            self._posterior.design, self._priors, rows, second=return_std or return_cov
-        )
-        predictors, dispersion = self._given(rows)
-        mean = responses.means(self._family, predictors, dispersion, sizes)
-        if return_std:
-            given = predictors, dispersion, sizes
-            return mean, responses.sds(self._family, *given, with_noise=with_noise)
+        warn_of_infinite_means(self._posterior.design, self._priors, rows)
+        mean, std = self._predictive(rows, sizes).moments(with_noise=with_noise)
         if return_cov:
             return mean, covariance(self._effects(), rows, sizes, with_noise=with_noise)
-        return mean
+        return (mean, std) if return_std else mean
 
     def predict_interval(
         self,
@@ -198,8 +191,8 @@ class ResponsePredicting(ResponseAnswers):
         rows = read_new_rows(self, X, groups)
         sizes = sizes_of(self, size, len(rows))
         probabilities = as_probabilities(quantiles, "quantiles")
-        given = *self._given(rows), sizes, probabilities
-        return responses.quantiles(self._family, *given, with_noise=with_noise)
+        predictive = self._predictive(rows, sizes)
+        return predictive.quantiles(probabilities, with_noise=with_noise)
 
     def sample_y(
         self,
@@ -280,9 +273,10 @@ class ResponsePredicting(ResponseAnswers):
         target, _ = read_observed(self, len(rows), self._encoded(y), None)
         sizes = sizes_of(self, size, len(rows))
         self._family.check_target(target, sizes)
-        return responses.log_densities(self._family, *self._given(rows), sizes, target)
+        return self._predictive(rows, sizes).log_density(target)
 
-    def _given(self, rows: Rows) -> Any:
-        """Return the linear predictors of rows, and the dispersion, given each draw."""
+    def _predictive(self, rows: Rows, sizes: Float) -> ResponsePredictive:
+        """Return the posterior predictive distributions of rows."""
         effects = self._effects()
-        return make_predictors(effects, rows), effects.posterior.dispersions()
+        dispersion = effects.posterior.dispersions()
+        return ResponsePredictive(self._family, predictors_of(effects, rows), sizes, dispersion)

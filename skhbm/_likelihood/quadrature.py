@@ -166,6 +166,7 @@ class QuadratureLikelihood:
             vectors=int(vectors is not None),
             linear=int(vectors is not None and vectors.linear),
             squares=int(vectors is not None and vectors.squares),
+            exponential=int(self.family.link in ("log", "logit")),
             concave=int(self.family.name in CONCAVE),
             constant=int(self.n_terms == 1 and bool(np.all(ones == 1.0))),
             uniform=int(bool(np.all(same == 1.0))),

@@ -47,12 +47,13 @@ __all__ = ["TABLE", "no_term_callback", "one_term_callback", "two_terms_callback
 #: What the callbacks read: arrays of `skhbm._likelihood.quadrature.QuadratureLikelihood`, sizes,
 #: and the addresses of the kernel of vectors and of the general one. `n_blocks` and `n_longest`
 #: are numbers of vectors of all rows and of the largest group. `vectors` is 1 if there is a
-#: kernel of vectors, `linear` if it leaves y eta out, `squares` if it takes squares of residuals.
+#: kernel of vectors, `linear` if it leaves y eta out, `squares` if it takes squares of residuals, and
+#: `exponential` if the density is a function of exp(eta).
 TABLE = np.dtype(
     [
         *fields(
             *("n_terms", "n_fixed", "n_within", "n_groups", "n_blocks", "n_longest"),
-            *("n_levels", "vectors", "linear", "squares", "concave", "constant", "uniform"),
+            *("n_levels", "vectors", "linear", "squares", "exponential", "concave", "constant", "uniform"),
             *("y", "size", "log_size", "weight", "weighted_y", "fixed", "varying"),
             *("first", "counts", "levels", "rows", "general"),
         ).descr,

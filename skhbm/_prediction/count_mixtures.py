@@ -62,6 +62,15 @@ class CountDistribution:
         """Return the probability of no more than a count, by the family's function."""
         return float(np.mean(self.family.cdf(count, self.size, self.eta, self.dispersion)))
 
+    def cdf(self, y: float) -> float:
+        """Return the probability of no more than y."""
+        count = float(np.floor(y)) - self.first
+        if count < 0:
+            return 0.0
+        if count < MOST and self._tabulate(ENOUGH, count):
+            return float(self._below[min(int(count), len(self._below) - 1)])
+        return self.at(y)
+
     def quantiles(self, probabilities: Float) -> Float:
         """Return the least counts whose distribution function reaches the probabilities."""
         wanted = probabilities - NEGLIGIBLE
@@ -84,9 +93,11 @@ class CountDistribution:
         inside = float(np.sum((self._below - (counts >= y)) ** 2))
         return inside + max(self.first - y, 0.0) + max(y - 1.0 - counts[-1], 0.0)
 
-    def _tabulate(self, probability: float) -> bool:
-        """Sum up until a probability is reached; tell whether it was."""
-        while not len(self._below) or self._below[-1] < probability:
+    def _tabulate(self, probability: float, count: float = np.inf) -> bool:
+        """Sum up until a probability, or a count from the first, is reached, if it can be."""
+        while len(self._below) <= count and not (
+            len(self._below) and self._below[-1] >= probability
+        ):
             if self._wide or len(self._below) >= MOST:
                 return False
             self._extend()
@@ -98,7 +109,7 @@ class CountDistribution:
 
         family, size = self.family, self.size
         start, n = self.first + len(self._below), len(self.eta)
-        assert family.panjer is not None  # noqa: S101  # counts have it
+        assert family.panjer is not None
         log_p = family.log_density(
             min(start, size) if family.link == "logit" else start,
             size,

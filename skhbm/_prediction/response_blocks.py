@@ -41,11 +41,11 @@ class Block(NamedTuple):
 
     def by_draw(self) -> tuple[Float, Float | None]:
         """Return mean and variance (n, n_draws)."""
-        mean, variance = (
-            a if a is None else a.reshape(len(a), -1)[:, : self.n_draws]
-            for a in (self.mean, self.variance)
-        )
-        return np.asarray(mean), variance
+        n, some = len(self.rows), slice(self.n_draws)
+        mean = np.ascontiguousarray(self.mean.reshape(n, -1)[:, some])
+        if self.variance is None:
+            return mean, None
+        return mean, np.ascontiguousarray(self.variance.reshape(n, -1)[:, some])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,9 +2,9 @@
 
 There is a component for each draw. Where the linear predictor is not certain given a draw, as
 for a group that was not seen, there are `STRATA` of them: quantiles of its normal distribution,
-one at random place in each stratum. The places come from the multiples of an irrational number,
-which fill the interval evenly, so that the error for all draws together is that of some ten
-thousand evenly spaced values, far less than that of the draws.
+one in each stratum of equal probability. Where in the stratum they are differs from draw to
+draw, by the multiples of an irrational number, which fill an interval evenly: what the few
+values of a draw leave averages out over draws, and is far less than the error of the draws.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["of_row", "scale_mixture"]
 
-STRATA = 8
+#: Values of a linear predictor, and of the scale of a t distribution, for each draw.
+STRATA, SCALES = 8, 2
 #: The fractional parts of the golden ratio and of the root of two.
 GOLDEN, ROOT = 0.6180339887498949, 0.41421356237309515
 #: Where the gamma distribution is this narrow it is a point.
@@ -28,10 +29,10 @@ NORMAL = 1e8
 
 
 @lru_cache(maxsize=4)
-def _places(n_draws: int, irrational: float) -> Float:
-    """Return a probability (STRATA, n_draws) in each stratum."""
+def _places(n_strata: int, n_draws: int, irrational: float) -> Float:
+    """Return a probability (n_strata, n_draws) in each stratum."""
     shift = (np.arange(n_draws) + 0.5) * irrational % 1.0
-    return (np.arange(STRATA)[:, None] + shift) / STRATA
+    return (np.arange(n_strata)[:, None] + shift) / n_strata
 
 
 def of_row(
@@ -43,7 +44,7 @@ def of_row(
     """
     if variance is None or not np.any(variance > 0):
         return mean, dispersion
-    scores = ndtri(_places(len(mean), GOLDEN))
+    scores = ndtri(_places(STRATA, len(mean), GOLDEN))
     eta = (mean + np.sqrt(variance) * scores).ravel()
     return eta, tuple(np.tile(d, STRATA) for d in dispersion)
 
@@ -57,8 +58,8 @@ def scale_mixture(
     normal effect of a group adds to it.
     """
     heavy = np.minimum(nu, NORMAL)
-    g = gammaincinv(0.5 * heavy, _places(len(nu), ROOT)) / (0.5 * heavy)
+    g = gammaincinv(0.5 * heavy, _places(SCALES, len(nu), ROOT)) / (0.5 * heavy)
     noise = (sigma**2 / np.maximum(g, np.finfo(float).tiny)).ravel()
-    means = np.tile(mean, (1, STRATA))
-    added = 0.0 if variance is None else np.tile(variance, (1, STRATA))
+    means = np.tile(mean, (1, SCALES))
+    added = np.zeros_like(means) if variance is None else np.tile(variance, (1, SCALES))
     return means, np.sqrt(added + noise)

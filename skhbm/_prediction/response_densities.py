@@ -45,8 +45,9 @@ def log_densities(
     values = family.log_density(y[:, None], size[:, None], mean, dispersion)
     if variance is not None:
         new = np.any(variance > 0, axis=1)
-        some = (np.ascontiguousarray(a[new]) for a in (mean, variance, y, size))
-        values[new] = _of_normal_predictors(family, *some, dispersion)
+        values[new] = _of_normal_predictors(
+            family, mean[new], variance[new], y[new], size[new], dispersion
+        )
     averages: Float = logsumexp(values, axis=1) - math.log(mean.shape[1])
     return averages
 

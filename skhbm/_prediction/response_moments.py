@@ -61,7 +61,12 @@ def _logit_moments(
     if block.variance is None:
         moments = lanes.logistic_moments(block.mean, block.n_draws)
     else:
-        moments = lanes.normal_logistic_moments(block.mean, block.variance, block.n_draws)
+        moments = np.empty((len(size), 2))
+        new = np.any(block.variance > 0, axis=(1, 2))
+        moments[~new] = lanes.logistic_moments(block.mean[~new], block.n_draws)
+        moments[new] = lanes.normal_logistic_moments(
+            block.mean[new], block.variance[new], block.n_draws
+        )
     p, square = moments.T
     return size * p, size**2 * (square - p**2), size * (p - square)
 

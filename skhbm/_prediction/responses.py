@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 
 from skhbm._prediction import mixtures
 from skhbm._prediction.count_mixtures import CountDistribution
@@ -75,33 +75,29 @@ class ResponsePredictive:
         if not self.family.discrete:
             scores = ndtri(probabilities)
             return self._of_normals(
-                lambda mean, sd, rows: mixtures.quantiles(mean, sd, probabilities, scores),
+                lambda mean, sd, _: mixtures.quantiles(mean, sd, probabilities, scores),
                 len(probabilities),
             )
-        return self._of_counts(lambda count, i: count.quantiles(probabilities), probabilities)
+        return self._of_counts(lambda count, _: count.quantiles(probabilities), probabilities)
 
     def _expectation_quantiles(self, probabilities: Float) -> Float:
         """Return the quantiles of expectations: of the linear predictors, transformed."""
-        scores, out = ndtri(probabilities), np.empty((len(self.size), len(probabilities)))
+        scores, eta = ndtri(probabilities), np.empty((len(self.size), len(probabilities)))
 
         def fill(block: Block) -> None:
-            mean, variance = (
-                np.zeros(1) if a is None else np.ascontiguousarray(a) for a in block.by_draw()
-            )
-            if block.variance is None:
-                out[block.rows] = np.quantile(mean, probabilities, axis=1).T
+            mean, variance = block.by_draw()
+            eta[block.rows] = np.quantile(mean, probabilities, axis=1).T
+            if variance is None:
                 return
-            points = ~np.any(variance > 0, axis=1)
-            sd = np.sqrt(np.maximum(variance, NARROWEST**2))
-            values = mixtures.quantiles(mean, sd, probabilities, scores)
-            values[points] = np.quantile(mean[points], probabilities, axis=1).T
-            out[block.rows] = values
+            new = np.any(variance > 0, axis=1)
+            sd = np.sqrt(np.maximum(variance[new], NARROWEST**2))
+            eta[block.rows[new]] = mixtures.quantiles(mean[new], sd, probabilities, scores)
 
         self.predictors.for_each(fill)
         if self.family.link == "log":
-            out = np.minimum(out, LARGEST_ETA)
+            np.minimum(eta, LARGEST_ETA, out=eta)
         size = self.size[:, None] if self.family.size_name else 1.0
-        return np.asarray(size * self.family.inverse_link(out))
+        return np.asarray(size * self.family.inverse_link(eta))
 
     def log_density(self, y: Float) -> Float:
         """Return the log density, or probability, (n,) at y (n,)."""
@@ -119,14 +115,12 @@ class ResponsePredictive:
 
     def cdf(self, y: Float) -> Float:
         """Return the probability (n,) of no more than y (n,)."""
-        out = np.empty(len(y))
-
-        def fill(block: Block) -> None:
-            for i, eta, dispersion in self._components(block):
-                out[i] = np.mean(self.family.cdf(y[i], self.size[i], eta, dispersion))
-
-        self.predictors.for_each(fill)
-        return out
+        if self.family.discrete:
+            of_count: Callable[..., Any] = lambda count, i: count.cdf(y[i])  # noqa: E731
+            return self._of_counts(of_count, np.empty(1))[:, 0]
+        return self._of_normals(
+            lambda mean, sd, rows: ndtr((y[rows, None] - mean) / sd).mean(axis=1)[:, None], 1
+        )[:, 0]
 
     def ranked_score(self, y: Float) -> Float:
         """Return the continuous ranked probability score (n,) at y (n,)."""
@@ -136,18 +130,6 @@ class ResponsePredictive:
         return self._of_normals(
             lambda mean, sd, rows: mixtures.ranked_scores(mean, sd, y[rows])[:, None], 1
         )[:, 0]
-
-    def draws(
-        self, eta: Float, chosen: Any, rng: np.random.Generator | np.random.RandomState
-    ) -> Float:
-        """Return y (n, n_samples), given linear predictors (n, n_samples) of chosen draws."""
-        generator = (
-            np.random.default_rng(rng.randint(2**31 - 1, size=4))
-            if isinstance(rng, np.random.RandomState)
-            else rng
-        )
-        dispersion = tuple(d[chosen] for d in self.dispersion)
-        return np.asarray(self.family.draw(generator, self.size[:, None], eta, dispersion))
 
     def _components(self, block: Block) -> Iterator[tuple[int, Float, tuple[Float, ...]]]:
         """Yield the position of each row, with the components of its mixture."""

@@ -244,7 +244,7 @@ def _at_mode(
     center, root = forms @ mode, np.linalg.cholesky(forms @ covariance @ forms.T)
     coordinates = HalfT(of_points.spreads, center[of_points.spreads])
     z, slope = coordinates.at_center(center)
-    proposal = Proposal(z, root / slope[:, None], rng)
+    proposal = Proposal(z, root / slope[:, None], of_points.spreads, rng)
     nothing = np.empty((0, len(z))), np.empty(0)
     return _Sample(of_points, coordinates, [proposal], [0], *nothing, None)
 
@@ -273,7 +273,9 @@ def _learn(sample: _Sample, weights: Float, rng: np.random.Generator) -> _Sample
         weights = weights / weights.sum()
     center = weights @ sample.z
     residual = (sample.z - center) * np.sqrt(weights)[:, None]
-    proposal = Proposal(center, np.linalg.qr(residual, mode="r").T, rng)
+    proposal = Proposal(
+        center, np.linalg.qr(residual, mode="r").T, sample.coordinates.positions, rng
+    )
     return sample._replace(proposals=[*sample.proposals, proposal], sizes=[*sample.sizes, 0])
 
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.linalg import solve_triangular
-from scipy.special import gammaincinv, ndtri
+from scipy.special import gammaincinv, logsumexp, ndtri
 
 if TYPE_CHECKING:
-    from skhbm._types import Float
+    from skhbm._types import Float, Int
 
 __all__ = ["Proposal"]
 
@@ -18,27 +18,33 @@ __all__ = ["Proposal"]
 #: heavier than those of the posterior, but in many dimensions a few degrees would lead away
 #: from the shell where most of the posterior is.
 DEGREES, BY_DIMENSION = 5.0, 0.5
-#: Share of the points of a proposal from a wider distribution, and how much wider it is.
-SHARE, WIDER = 0.2, 3.0
+#: Shares of the points of a proposal from distributions that are wider in all directions, and
+#: in those of standard deviations that may be zero; and how much wider they are.
+SHARE, SHARE_OF_SPREADS, WIDER = 0.1, 0.1, 3.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Proposal:
-    """A mixture of a multivariate Student-t distribution and a wider one of the same center.
+    """A mixture of a multivariate Student-t distribution and wider ones of the same center.
 
-    The wider part is for densities that fall slowly to one side, however narrow they are.
+    The wider parts are for densities that fall slowly to one side, however narrow they are. In
+    many dimensions a part that is wider in all of them has few points near any: so one is wider
+    in those only where such densities are expected.
 
     Parameters
     ----------
     center : ndarray of shape (d,)
     root : ndarray of shape (d, d)
         A lower triangular root of the matrix of scales.
+    spreads : ndarray of int of shape (q,)
+        Positions of standard deviations that may be zero.
     rng : Generator
         What the points are scrambled by.
     """
 
     center: Float
     root: Float
+    spreads: Int
     rng: np.random.Generator
     sequence: Any = field(init=False)
 
@@ -64,19 +70,37 @@ class Proposal:
         u = np.maximum(self._next(n), tiny)
         z = ndtri(u[:, :d])
         z /= np.sqrt(gammaincinv(degrees / 2, u[:, d]) * 2 / degrees)[:, None]
-        z[u[:, d + 1] < SHARE] *= WIDER
-        return self.center + z @ self.root.T
+        away = z @ self.root.T
+        first = 0.0
+        for share, stretch in self._wider():
+            part = (first <= u[:, d + 1]) & (u[:, d + 1] < first + share)
+            away[part] *= stretch
+            first += share
+        return self.center + away
 
     def log_density(self, x: Float) -> Float:
         """Return log densities of rows, up to a constant that all proposals share."""
         d, degrees = len(self.center), self.degrees
         power = 0.5 * (degrees + d)
-        z = solve_triangular(self.root, (x - self.center).T, lower=True)
-        squares = np.sum(z**2, axis=0) / degrees
-        narrow = np.log1p(-SHARE) - power * np.log1p(squares)
-        wide = np.log(SHARE) - power * np.log1p(squares / WIDER**2)
-        both = np.logaddexp(narrow, wide - d * np.log(WIDER))
-        return np.asarray(both - np.sum(np.log(np.abs(np.diag(self.root)))))
+        away, wider = (x - self.center).T, self._wider()
+        parts = [(1.0 - sum(share for share, _ in wider), np.ones(d)), *wider]
+        logs = []
+        for share, stretch in parts:
+            z = solve_triangular(self.root, away / stretch[:, None], lower=True)
+            tail = power * np.log1p(np.sum(z**2, axis=0) / degrees)
+            logs.append(np.log(share) - tail - np.sum(np.log(stretch)))
+        whole = logsumexp(logs, axis=0)
+        return np.asarray(whole - np.sum(np.log(np.abs(np.diag(self.root)))))
+
+    def _wider(self) -> list[tuple[float, Float]]:
+        """Return the shares of the wider parts, and how much each entry (d,) is stretched."""
+        d = len(self.center)
+        everywhere = np.full(d, WIDER)
+        if len(self.spreads) in (0, d):
+            return [(SHARE + SHARE_OF_SPREADS, everywhere)]
+        stretch = np.ones(d)
+        stretch[self.spreads] = WIDER
+        return [(SHARE, everywhere), (SHARE_OF_SPREADS, stretch)]
 
     def _next(self, n: int) -> Float:
         """Return the next n points of the sequence.

@@ -4,20 +4,26 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from skhbm._sampling.proposals import SHARE, WIDER, Proposal
+from skhbm._sampling.proposals import SHARE, SHARE_OF_SPREADS, WIDER, Proposal
 
 ROOT = np.array([[0.7, 0.0], [-0.4, 1.3]])
 CENTER = np.array([1.0, -2.0])
+#: Position of a standard deviation that may be zero.
+SPREAD = 0
 
 
 def make_proposal(seed=0):
-    return Proposal(CENTER, ROOT, np.random.default_rng(seed))
+    return Proposal(CENTER, ROOT, np.array([SPREAD]), np.random.default_rng(seed))
 
 
 def parts(proposal):
-    """The two parts of the mixture, with their shares."""
-    for share, scale in ((1 - SHARE, 1.0), (SHARE, WIDER)):
-        shape = scale**2 * ROOT @ ROOT.T
+    """The three parts of the mixture, with their shares."""
+    narrow = 1 - SHARE - SHARE_OF_SPREADS
+    of_spread = np.diag([WIDER, 1.0])
+    for share, stretch in (
+        (narrow, np.eye(2)), (SHARE, WIDER * np.eye(2)), (SHARE_OF_SPREADS, of_spread)
+    ):  # fmt: skip
+        shape = stretch @ ROOT @ ROOT.T @ stretch
         yield share, stats.multivariate_t(CENTER, shape, df=proposal.degrees)
 
 
@@ -29,12 +35,15 @@ def test_density_is_that_of_the_mixture_up_to_a_constant():
     assert np.ptp(rest) < 1e-10
 
 
-def test_points_have_the_distribution():
-    """Of the first coordinate, whose marginal distribution is a mixture of two t."""
+@pytest.mark.parametrize(
+    ("entry", "share"), [(SPREAD, SHARE + SHARE_OF_SPREADS), (1 - SPREAD, SHARE)]
+)
+def test_points_have_the_distribution(entry, share):
+    """Of one coordinate, whose marginal distribution is a mixture of two t."""
     proposal = make_proposal()
-    z = (proposal.draw(4096)[:, 0] - CENTER[0]) / ROOT[0, 0]
+    z = (proposal.draw(4096)[:, entry] - CENTER[entry]) / np.linalg.norm(ROOT[entry])
     t = stats.t(proposal.degrees)
-    uniform = (1 - SHARE) * t.cdf(z) + SHARE * t.cdf(z / WIDER)
+    uniform = (1 - share) * t.cdf(z) + share * t.cdf(z / WIDER)
     assert stats.kstest(uniform, "uniform").pvalue > 1e-3
 
 
@@ -48,5 +57,6 @@ def test_points_come_in_order_whatever_their_number(sizes):
 def test_means_are_more_accurate_than_those_of_random_points():
     """Over 40 seeds means of 512 points have a tenth of the variance of independent ones."""
     means = [make_proposal(seed).draw(512)[:, 0].mean() for seed in range(40)]
-    random = (1 - SHARE + SHARE * WIDER**2) * stats.t(make_proposal().degrees).var()
+    share = SHARE + SHARE_OF_SPREADS
+    random = (1 - share + share * WIDER**2) * stats.t(make_proposal().degrees).var()
     assert np.var(means) < 0.1 * ROOT[0, 0] ** 2 * random / 512
