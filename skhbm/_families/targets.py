@@ -33,9 +33,9 @@ def check_counts(y: Float) -> None:
     fractions = y != np.rint(y)
     if np.any(fractions):
         warn(
-            f"{np.count_nonzero(fractions)} of {y.size} values of `y` are no whole numbers, such "
-            f"as {float(y[fractions][0])!r} at position {int(np.argmax(fractions))}: counts are. "
-            "Give the counts themselves, and what they are out of, or in, as `trials` or "
+            f"{np.count_nonzero(fractions)} of {y.size} values of `y` are no whole numbers, "
+            f"such as {float(y[fractions][0])!r} at position {int(np.argmax(fractions))}: "
+            "counts are. Give the counts themselves, and what they are out of, or in, as `trials` or "
             "`exposure`.",
             DataWarning,
         )
