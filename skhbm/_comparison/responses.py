@@ -47,6 +47,8 @@ __all__ = [
 
 #: Numbers in a block of rows times draws, and groups in a block.
 BLOCK, GROUPS = 2**22, 256
+#: Threads that integrate effects out.
+THREADS = 2
 #: Relative accuracy to which sums of the same rows agree, in whatever order they come.
 ROUNDING = 1e-8
 
@@ -113,7 +115,7 @@ def group_densities(posterior: ResponsePosterior) -> Iterator[tuple[slice, Float
     given = given_draws(posterior)
     for block in blocks(posterior.design.factors[0].n_groups, GROUPS):
         codes = np.arange(block.start, block.stop)
-        yield block, log_group_densities(*given, codes).T
+        yield block, log_group_densities(*given, codes, THREADS).T
 
 
 def conditional_densities(
@@ -166,9 +168,9 @@ def _row_densities(effects: DrawnEffects, rows: Rows, y: Float, size: Float) -> 
 
 def _given_other_rows(posterior: ResponsePosterior, rows: Rows, y: Float, size: Float) -> Float:
     """Return log p(y_i | other rows of its group, theta) (rows, n_draws)."""
-    from skhbm._posterior.effects_by_quadrature import log_left_out
+    from skhbm._posterior.effects_by_quadrature import GivenRows, log_left_out
 
     design = posterior.design
     fixed, varying = design.scaling.features(rows.X, design.terms)
-    left_out = log_left_out(*given_draws(posterior), (y, size, fixed, varying, rows.codes()))
-    return left_out.T
+    some = GivenRows(y, size, fixed, varying, rows.codes())
+    return log_left_out(*given_draws(posterior), some, THREADS).T

@@ -24,7 +24,7 @@ __all__ = ["EffectRows", "Gaussian", "find_joint_mode", "predictors"]
 STEPS, HALVINGS = 20, 12
 #: An increase of the log density below this is the last.
 ENOUGH = 1e-3
-#: The information of a row is at least this share of the median: that of an outlier is negative.
+#: The information of a row is at least this share of the median: of outliers it is negative.
 LEAST = 1e-3
 #: A log density that is lower by this share is as high, but for rounding.
 ROUNDING = 1e-12

@@ -5,11 +5,11 @@ of the hyperparameters (`skhbm._density.hyperparameters_kernel`) calls it, but i
 nothing out: the effects come in coordinates z behind the pointers of its table.
 
 Factors are in the order of elimination, the one with the most effects first. Given the
-coefficients and the factors after it, the effects of a factor are placed at the mean of a normal
-approximation (`skhbm._density.effects_reference`) plus their coordinates. For the first factor
-this is a weighted regression of working responses on the varying terms, level by level, for
-the others a linear map of what is given. Within a factor coordinates are stretched along the
-axes in which their covariance is far from the identity in the approximation.
+coefficients and the factors after it, the effects of a factor are placed at the mean of a
+normal approximation (`skhbm._density.effects_reference`) plus their coordinates. For the first
+factor this is a weighted regression of working responses on the varying terms, level by level,
+for the others a linear map of what is given. Within a factor coordinates are stretched along
+the axes in which their covariance is far from the identity in the approximation.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ PLACED = fields(
     *("where", "terms", "information", "scores"),
     *("map_start", "map_column", "map_value", "turns", "gains"),
 )
-#: What the callback reads. `fixed` (n_blocks, n_coef, LANES) are the columns of the coefficients
-#: in rows that are filled up to whole blocks. Rows are in the order of the levels of the first
+#: What the callback reads. `fixed` (n_blocks, n_coef, LANES) are columns of the coefficients in
+#: rows that are filled up to whole blocks. Rows are in the order of the levels of the first
 #: factor. `weight` and `working` (n_rows,) are weights and working responses of the normal
-#: approximation. `rows` is the address of a callback of `skhbm._density.family_rows`,
+#: approximation. `rows` is the address of a callback of `skhbm._density.family_rows_kernel`,
 #: `rows_table` of its table. `z` and `d_z` are the addresses of coordinates, and of where their
 #: derivatives go.
 EFFECTS = fields(
@@ -81,7 +81,7 @@ def _effects(table_, inputs_, outputs_, with_gradient):
     for i in range(table.n_dispersion):
         outputs[1 + n_entries + i] = of_rows[1 + n + i]
     if with_gradient:
-        backward(table, inputs, outputs[1:], of_rows[1 : 1 + n], effects, state, roots)
+        backward(table, outputs[1:], of_rows[1 : 1 + n], state, roots)
 
 
 @njit(**JIT_INNER)
@@ -136,7 +136,7 @@ def place_effects(table, inputs, effects, state, roots, eta):
 
 
 @njit(**JIT_INNER)
-def backward(table, inputs, d_inputs, d_eta, effects, state, roots):
+def backward(table, d_inputs, d_eta, state, roots):
     """Fill derivatives in z and in the inputs from those in the predictors."""
     factors = carray(as_pointer(table.factors), (table.n_factors,), PLACED)
     d_z = carray(as_pointer(table.d_z), (table.n_effects,), np.float64)
@@ -231,10 +231,10 @@ def predict_others(table, coef, effects, eta):
     fixed = carray(as_pointer(table.fixed), (n_blocks, k, LANES), np.float64)
     blocks = eta[: n_blocks * LANES].reshape((n_blocks, LANES))
     for b in range(n_blocks):
-        total = splat(0.0)
+        sums = splat(0.0)
         for c in range(k):
-            total += load(fixed, (b, c)) * coef[c]
-        store(blocks, (b,), total)
+            sums += load(fixed, (b, c)) * coef[c]
+        store(blocks, (b,), sums)
     factors = carray(as_pointer(table.factors), (table.n_factors,), PLACED)
     for f in range(1, len(factors)):
         add_effects(table, factors[f], effects, eta)

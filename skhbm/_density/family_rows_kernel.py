@@ -2,7 +2,8 @@
 
 A callback is called as a marginal likelihood is: see `skhbm._likelihood.interface`. Inputs are
 the predictors of rows, filled up to whole blocks of `LANES`, and the dispersion parameters.
-Outputs are the log density and its derivatives in the inputs. Rows that fill up have weight 0.
+Outputs are the log density and its derivatives in the inputs, which are filled in whether asked
+for or not. Rows that fill up blocks have weight 0.
 Families whose names are in `IN_LANES` have a callback of their own; others are done row by row.
 """
 
@@ -58,8 +59,8 @@ def rest_of(table, inputs_, outputs_):
     )
 
 
-def _logit(table_, inputs_, outputs_, with_gradient):
-    """Successes among trials, with the logit link."""
+def _logit(table_, inputs_, outputs_, with_gradient):  # noqa: ARG001
+    """Fill in what successes among trials say, with the logit link."""
     table = carray(as_pointer(table_), (1,), ROWS)[0]
     y, size, weight, eta, d_eta = blocks_of(table, inputs_, outputs_)
     logp = splat(0.0)
@@ -74,8 +75,8 @@ def _logit(table_, inputs_, outputs_, with_gradient):
     carray(as_pointer(outputs_), (1,), np.float64)[0] = total(logp)
 
 
-def _poisson(table_, inputs_, outputs_, with_gradient):
-    """Counts whose variance is their mean."""
+def _poisson(table_, inputs_, outputs_, with_gradient):  # noqa: ARG001
+    """Fill in what counts say whose variance is their mean."""
     table = carray(as_pointer(table_), (1,), ROWS)[0]
     y, size, weight, eta, d_eta = blocks_of(table, inputs_, outputs_)
     logp = splat(0.0)
@@ -87,8 +88,8 @@ def _poisson(table_, inputs_, outputs_, with_gradient):
     carray(as_pointer(outputs_), (1,), np.float64)[0] = total(logp)
 
 
-def _negative_binomial(table_, inputs_, outputs_, with_gradient):
-    """Counts whose variance is larger than their mean."""
+def _negative_binomial(table_, inputs_, outputs_, with_gradient):  # noqa: ARG001
+    """Fill in what counts say whose variance is larger than their mean."""
     table = carray(as_pointer(table_), (1,), ROWS)[0]
     y, size, weight, eta, d_eta = blocks_of(table, inputs_, outputs_)
     dispersion, d_dispersion, values, counts = rest_of(table, inputs_, outputs_)
@@ -110,8 +111,8 @@ def _negative_binomial(table_, inputs_, outputs_, with_gradient):
     d_dispersion[0] = d_all
 
 
-def _student_t(table_, inputs_, outputs_, with_gradient):
-    """Values with outliers."""
+def _student_t(table_, inputs_, outputs_, with_gradient):  # noqa: ARG001
+    """Fill in what values with outliers say."""
     table = carray(as_pointer(table_), (1,), ROWS)[0]
     y, _, weight, eta, d_eta = blocks_of(table, inputs_, outputs_)
     dispersion, d_dispersion, _, counts = rest_of(table, inputs_, outputs_)
@@ -148,7 +149,7 @@ def row_by_row(derivatives: Any, dispersion_gradient: Any) -> Any:
     numba looks compiled code up by the names of these: see `skhbm._numba.jit.Kernel`.
     """
 
-    def rows(table_, inputs_, outputs_, with_gradient):
+    def rows(table_, inputs_, outputs_, with_gradient):  # noqa: ARG001
         table = carray(as_pointer(table_), (1,), ROWS)[0]
         n, m = table.n_blocks * LANES, table.n_dispersion
         y, size, weight, eta, d_eta = blocks_of(table, inputs_, outputs_)

@@ -74,7 +74,7 @@ class HyperparameterDensity(TargetDensity):
         response in their place.
     typical : ndarray of shape (1,) or (n_scales,)
         Natural values of these at which chains start.
-    start_tau : float
+    start_tau : float or ndarray of shape (n_tau,)
         Where standard deviations of effects start, in working units.
     likelihood : MarginalLikelihood
     likelihood_table : ndarray
@@ -101,7 +101,7 @@ class HyperparameterDensity(TargetDensity):
     tau: tuple[Prior, ...]
     residual: tuple[Prior, ...]
     typical: Float
-    start_tau: float
+    start_tau: float | Float
     likelihood: Any
     likelihood_table: Any
     basis: Any

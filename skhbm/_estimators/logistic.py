@@ -10,6 +10,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from skhbm._estimators.responses import HierarchicalResponse
+from skhbm._inputs.arrays import as_weights
 from skhbm._inputs.new_rows import read_new_rows
 from skhbm._inputs.order import warn_of_observed_order
 
@@ -192,7 +193,12 @@ class HierarchicalLogisticRegression(ClassifierMixin, HierarchicalResponse, fami
         rows = read_new_rows(self, X, groups)
         return self._predictive(rows, np.ones(len(rows))).moments()[0]
 
-    def _encode(self, fitted: Self, y: Any, before: Any) -> Any:
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_class = False
+        return tags
+
+    def _encode(self, fitted: Self, y: Any, before: Any, sample_weight: Any) -> Any:
         """Return 0 and 1 in place of labels, whose classes the unfitted copy learns."""
         if y is None:
             msg = f"{type(self).__name__} requires y to be passed, but the target y is None."
@@ -201,11 +207,13 @@ class HierarchicalLogisticRegression(ClassifierMixin, HierarchicalResponse, fami
         if before is not None:
             fitted.classes_ = self.classes_
             return _encoded(labels, self.classes_)
-        classes = np.unique(labels)
+        weights = as_weights(sample_weight, len(labels))
+        classes = np.unique(labels if weights is None else labels[weights > 0])
         if len(classes) != 2:
             _refuse_classes(classes)
         fitted.classes_ = classes
-        return _encoded(labels, classes)
+        # Rows of weight zero may have other labels.
+        return (labels == classes[1]).astype(np.float64)
 
     def _encoded(self, y: Any) -> Any:
         check_is_fitted(self)
@@ -240,7 +248,7 @@ def _refuse_classes(classes: NDArray[Any]) -> None:
         )
         raise ValueError(msg)
     msg = (
-        f"Only binary classification is supported. Got {len(classes)} classes, {shown}, ... "
+        f"Only binary classification is supported. The type of the target is multiclass: got {len(classes)} classes, {shown}, ... "
         "For more than two, use sklearn.multiclass.OneVsRestClassifier around this estimator "
         "with labels as a column of X (`group_features`)."
     )

@@ -65,6 +65,11 @@ class HierarchicalNegativeBinomialRegressor(
     2
     """
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.positive_only = True
+        return tags
+
     def score(
         self,
         X: ArrayLike | None,

@@ -68,6 +68,11 @@ class HierarchicalPoissonRegressor(RegressorMixin, HierarchicalResponse, family=
     (1, 2)
     """
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.positive_only = True
+        return tags
+
     def score(
         self,
         X: ArrayLike | None,

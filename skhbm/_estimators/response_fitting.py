@@ -114,15 +114,15 @@ class ResponseFitting(BaseHierarchicalEstimator):
 
     partial_fit = warns_of_weights(partial_fit)
 
-    def _encode(self, fitted: Any, y: Any, before: Any) -> Any:
+    def _encode(self, fitted: Any, y: Any, before: Any, sample_weight: Any) -> Any:
         """Return the response as numbers; a classifier learns its classes."""
-        del fitted, before
+        del fitted, before, sample_weight
         return y
 
     def _reduce(self, fitted: Self, rows: Any, before: Any = None) -> Patterns:
         X, y, groups, sample_weight, size = rows
         factors = None if before is None else before.factors
-        y = self._encode(fitted, y, before)
+        y = self._encode(fitted, y, before, sample_weight)
         read = read_fit_rows(fitted, X, y, groups, sample_weight, None, factors)
         sizes = sizes_of(self, size, len(read.y))
         self._family.check_target(read.y, sizes)

@@ -9,7 +9,7 @@ from scipy.special import betaln
 
 from skhbm._families import logit_link, no_dispersion
 from skhbm._families.family import Family
-from skhbm._families.targets import check_counts
+from skhbm._families.targets import check_counts, check_whole
 
 if TYPE_CHECKING:
     from skhbm._types import Float
@@ -20,7 +20,7 @@ __all__ = ["BINOMIAL"]
 def _check_target(y: Float, size: Any) -> None:
     """Raise ValueError unless trials and y are whole numbers, and 0 <= y <= trials."""
     trials = np.broadcast_to(np.asarray(size, dtype=float), y.shape)
-    check_counts(trials, "trials", least=1)
+    check_whole(trials, "trials", 1)
     check_counts(y)
     wrong = y > trials
     if np.any(wrong):

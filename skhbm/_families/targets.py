@@ -6,16 +6,42 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from skhbm._inputs.warning import DataWarning, warn
+
 if TYPE_CHECKING:
     from skhbm._types import Float
 
-__all__ = ["check_counts", "check_exposure"]
+__all__ = ["check_counts", "check_exposure", "check_whole"]
 
 #: Larger whole numbers are not all told apart by floats.
 LARGEST = 2.0**53
 
 
-def check_counts(y: Float, name: str = "y", least: int = 0) -> None:
+def check_counts(y: Float) -> None:
+    """Raise ValueError unless all values are 0 or more; warn of fractions.
+
+    The likelihood of fractions is that of whole numbers, continued: a quasi-likelihood.
+    """
+    wrong = ~((y >= 0) & (y <= LARGEST))
+    if np.any(wrong):
+        msg = (
+            f"`y` must hold counts from 0 to 2^53, but {np.count_nonzero(wrong)} of {y.size} "
+            f"values are not, such as {float(y[wrong][0])!r} at position "
+            f"{int(np.argmax(wrong))}."
+        )
+        raise ValueError(msg)
+    fractions = y != np.rint(y)
+    if np.any(fractions):
+        warn(
+            f"{np.count_nonzero(fractions)} of {y.size} values of `y` are no whole numbers, such "
+            f"as {float(y[fractions][0])!r} at position {int(np.argmax(fractions))}: counts are. "
+            "Give the counts themselves, and what they are out of, or in, as `trials` or "
+            "`exposure`.",
+            DataWarning,
+        )
+
+
+def check_whole(y: Float, name: str, least: int) -> None:
     """Raise ValueError unless all values are whole numbers from `least` on."""
     wrong = ~((y >= least) & (y == np.rint(y)) & (y <= LARGEST))
     if np.any(wrong):

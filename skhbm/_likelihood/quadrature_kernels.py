@@ -14,7 +14,12 @@ from numba import carray
 
 from skhbm._likelihood.quadrature_mode import move
 from skhbm._likelihood.quadrature_nodes import describe_rows, on_sheet
-from skhbm._likelihood.quadrature_one_term import CAPACITY, gradient_one, integrate_one
+from skhbm._likelihood.quadrature_one_term import (
+    CAPACITY,
+    gradient_one,
+    integrate_one,
+    place_of,
+)
 from skhbm._likelihood.quadrature_two_terms import (
     GRID,
     MOST_VECTORS,
@@ -31,9 +36,10 @@ from skhbm._likelihood.quadrature_state import (
     ask,
     lanes_at,
 )
+from skhbm._likelihood.quadrature_visits import VISIT, VISITING
 from skhbm._numba.jit import JIT_INNER, c_callback, njit
 from skhbm._numba.lanes import LANES, load, splat, store, total
-from skhbm._numba.pointers import as_pointer
+from skhbm._numba.pointers import as_pointer, call_rows
 from skhbm._numba.records import fields
 
 __all__ = ["TABLE", "no_term_callback", "one_term_callback", "two_terms_callback"]
@@ -41,12 +47,13 @@ __all__ = ["TABLE", "no_term_callback", "one_term_callback", "two_terms_callback
 #: What the callbacks read: arrays of `skhbm._likelihood.quadrature.QuadratureLikelihood`, sizes,
 #: and the addresses of the kernel of vectors and of the general one. `n_blocks` and `n_longest`
 #: are numbers of vectors of all rows and of the largest group. `vectors` is 1 if there is a
-#: kernel of vectors, `linear` if it leaves y eta out, `squares` if it takes squares of residuals.
+#: kernel of vectors, `linear` if it leaves y eta out, `squares` if it takes squares of residuals, and
+#: `exponential` if the density is a function of exp(eta).
 TABLE = np.dtype(
     [
         *fields(
             *("n_terms", "n_fixed", "n_within", "n_groups", "n_blocks", "n_longest"),
-            *("n_levels", "vectors", "linear", "squares", "concave", "constant", "uniform"),
+            *("n_levels", "vectors", "linear", "squares", "exponential", "concave", "constant", "uniform"),
             *("y", "size", "log_size", "weight", "weighted_y", "fixed", "varying"),
             *("first", "counts", "levels", "rows", "general"),
         ).descr,
@@ -94,12 +101,15 @@ def _one_term(table_, inputs_, outputs_, with_gradient):
     """
     table = carray(as_pointer(table_), (1,), TABLE)[0]
     inputs = carray(as_pointer(inputs_), (1 + table.n_within + table.n_fixed,), np.float64)
-    outputs = carray(as_pointer(outputs_), (1 + len(inputs),), np.float64)
+    outputs = outputs_of(outputs_, len(inputs), with_gradient)
     states, n = np.zeros(1, STATE), table.n_blocks
     room, longest, sheet = zeros(4, n), zeros(7, table.n_longest), zeros(1, 1)
     begin(table, states, inputs, outputs, room, longest, sheet)
+    visits = visits_of(outputs_, states, table_, with_gradient)
     scale = np.sqrt(max(inputs[0], 0.0))
-    logp, d_scale = one_term_groups(table, states, room, longest, sheet, scale, with_gradient)
+    logp, d_scale = one_term_groups(
+        table, states, room, longest, sheet, scale, visits, with_gradient
+    )
     outputs[0] = states[0].rest + logp
     if with_gradient == 1:
         # The variance is the square of the scale.
@@ -115,13 +125,16 @@ def _two_terms(table_, inputs_, outputs_, with_gradient):
     """
     table = carray(as_pointer(table_), (1,), TABLE)[0]
     inputs = carray(as_pointer(inputs_), (4 + table.n_within + table.n_fixed,), np.float64)
-    outputs = carray(as_pointer(outputs_), (1 + len(inputs),), np.float64)
+    outputs = outputs_of(outputs_, len(inputs), with_gradient)
     states, n = np.zeros(1, STATE), table.n_blocks
     room, longest, sheet = zeros(4, n), zeros(7, table.n_longest), zeros(1, 1)
     begin(table, states, inputs, outputs, room, longest, sheet)
+    visits = visits_of(outputs_, states, table_, with_gradient)
     L, M = np.zeros((2, 2)), np.zeros((2, 2))
     triangle(inputs, L)
-    logp = two_terms_groups(table, states, room, longest, sheet, L, M, with_gradient)
+    logp = two_terms_groups(
+        table, states, room, longest, sheet, L, M, visits, with_gradient
+    )
     outputs[0] = states[0].rest + logp
     if with_gradient == 1:
         covariance_gradient(L, M, outputs)
@@ -129,20 +142,74 @@ def _two_terms(table_, inputs_, outputs_, with_gradient):
 
 
 @njit(**JIT_INNER)
-def two_terms_groups(table, states, room, longest, sheet, L, M, with_gradient):
+def two_terms_groups(table, states, room, longest, sheet, L, M, visits, with_gradient):
     """Return the log density of all groups; fill M (2, 2) with the sums of E[v g']."""
     n = table.n_blocks
     first = carray(as_pointer(table.first), (table.n_groups + 1,), np.int64)
     varying = carray(as_pointer(table.varying), (2, n, LANES), np.float64)
     nodes, about, grids = aligned(5, 2 * MOST_VECTORS), np.empty(6), np.empty(1, GRID)
-    logp = 0.0
+    logp, visit = 0.0, visits[0]
     for j in range(table.n_groups):
+        if with_gradient == VISITING and not asked_for(table, visit, j):
+            continue
         set_group(table, states, room, j, first[j], first[j + 1])
         eta, z = room[0, first[j] : first[j + 1]], varying[:, first[j] : first[j + 1]]
-        logp += integrate_two(table, states[0], eta, z, L, nodes, about, grids[0])
+        log_integral = integrate_two(table, states[0], eta, z, L, nodes, about, grids[0])
+        logp += log_integral
         if with_gradient == 1:
             gradient_two(table, states[0], nodes, about, grids[0], M)
+        elif with_gradient == VISITING:
+            tell_grid(visit, nodes, grids[0], L)
+            visit.log_integral = log_integral
+            call_rows(visit.visitor, visits.ctypes.data)
     return logp
+
+
+@njit(**JIT_INNER)
+def outputs_of(address, n_inputs, with_gradient):
+    """Return the outputs at an address, or outputs that nobody reads."""
+    if with_gradient == VISITING:
+        return np.empty(1 + n_inputs)
+    return carray(as_pointer(address), (1 + n_inputs,), np.float64)
+
+
+@njit(**JIT_INNER)
+def visits_of(address, states, table_, with_gradient):
+    """Return the visit at an address, or one that nobody reads."""
+    if with_gradient != VISITING:
+        return np.empty(1, VISIT)
+    visits = carray(as_pointer(address), (1,), VISIT)
+    visits[0].state, visits[0].table = states.ctypes.data, table_
+    return visits
+
+
+@njit(**JIT_INNER)
+def asked_for(table, visit, j):
+    """Return whether a group is asked for, and note its place in the answers."""
+    slots = carray(as_pointer(visit.slots), (table.n_groups,), np.int64)
+    visit.slot, visit.group = slots[j], j
+    return slots[j] >= 0
+
+
+@njit(**JIT_INNER)
+def tell_place(visit, nodes, place, scale):
+    """Note where the nodes of one term are."""
+    first = int(place[0])
+    visit.logs = nodes[0].ctypes.data + 8 * LANES * first
+    visit.n_outer, visit.n_wide = int(place[1]) - first, 1
+    visit.mode0, visit.first, visit.step = place[2], place_of(first, place[3]), place[3]
+    visit.l00 = scale
+
+
+@njit(**JIT_INNER)
+def tell_grid(visit, nodes, grid, L):
+    """Note where the nodes of two terms are."""
+    visit.logs, visit.n_outer, visit.n_wide = nodes[0].ctypes.data, grid.n_outer, grid.n_wide
+    visit.mode0, visit.mode1 = grid.v0, grid.v1
+    visit.first, visit.step = grid.first, grid.step
+    visit.first_wide, visit.step_wide = grid.first_wide, grid.step_wide
+    visit.c00, visit.c01, visit.c11 = grid.c00, grid.c01, grid.c11
+    visit.l00, visit.l10, visit.l11 = L[0, 0], L[1, 0], L[1, 1]
 
 
 @njit(**JIT_INNER)
@@ -184,7 +251,7 @@ def all_rows(table, states, room, longest, sheet, with_gradient):
 
 
 @njit(**JIT_INNER)
-def one_term_groups(table, states, room, longest, sheet, scale, with_gradient):
+def one_term_groups(table, states, room, longest, sheet, scale, visits, with_gradient):
     """Return the log density of all groups, and its derivative in the scale.
 
     The state has the addresses of the arrays that are given, which live as long as this runs.
@@ -192,13 +259,20 @@ def one_term_groups(table, states, room, longest, sheet, scale, with_gradient):
     first = carray(as_pointer(table.first), (table.n_groups + 1,), np.int64)
     varying = lanes_at(table.varying, table.n_blocks)
     nodes, about, place = aligned(4, CAPACITY), np.empty(6), np.empty(4)
-    logp, d_scale = 0.0, 0.0
+    logp, d_scale, visit = 0.0, 0.0, visits[0]
     for j in range(table.n_groups):
+        if with_gradient == VISITING and not asked_for(table, visit, j):
+            continue
         set_group(table, states, room, j, first[j], first[j + 1])
         eta, z = room[0, first[j] : first[j + 1]], varying[first[j] : first[j + 1]]
-        logp += integrate_one(table, states[0], eta, z, scale, nodes, about, place)
+        log_integral = integrate_one(table, states[0], eta, z, scale, nodes, about, place)
+        logp += log_integral
         if with_gradient == 1:
             d_scale += gradient_one(table, states[0], nodes, about, place)
+        elif with_gradient == VISITING:
+            tell_place(visit, nodes, place, scale)
+            visit.log_integral = log_integral
+            call_rows(visit.visitor, visits.ctypes.data)
     return logp, d_scale
 
 

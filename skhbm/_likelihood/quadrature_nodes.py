@@ -14,12 +14,14 @@ from skhbm._numba.elementary import exp
 from skhbm._numba.jit import JIT_INNER, njit
 from skhbm._numba.lanes import LANES, at_least, load, splat, store, total
 
-__all__ = ["describe_rows", "normalize", "on_sheet", "tail"]
+__all__ = ["describe_rows", "longest_step", "normalize", "on_sheet", "tail"]
 
 #: Vectors of lanes take exp of what lies within this of zero; scalars do for more.
 LARGEST = 600.0
 #: One logarithm is taken of the product of so many 1 + s, if log s is below this.
 FACTORS, SMALL = 16, 34.0
+#: Longest steps for an exponential, and for Student-t errors in units of sigma sqrt(nu).
+EXPONENTIAL_STEP, STUDENT_STEP = 0.8, 0.5
 
 
 @njit(**JIT_INNER)
@@ -69,6 +71,22 @@ def on_sheet(table, state, op, about):
     for i in range(state.n_blocks):
         store(base, (i,), load(base, (i,)) + load(shift, (i,)))
     return False
+
+
+@njit(**JIT_INNER)
+def longest_step(table, state, slope):
+    """Return the longest step along a direction in which predictors change by `slope` at most.
+
+    The distance of singularities from the real axis bounds it: pi / 2 for many rows with an
+    exponential, sigma sqrt(nu) for Student-t errors. For another family it is not known.
+    """
+    smooth = EXPONENTIAL_STEP
+    if table.squares == 1:
+        d = numbers_at(state.dispersion, 2)
+        smooth = STUDENT_STEP * d[0] * np.sqrt(d[1])
+    if slope == 0.0 or (table.exponential == 0 and table.squares == 0):
+        return np.inf
+    return smooth / slope
 
 
 @njit(**JIT_INNER)

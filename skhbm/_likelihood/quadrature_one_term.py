@@ -7,6 +7,7 @@ import numpy as np
 from skhbm._likelihood.quadrature_mode import find_mode, largest, move
 from skhbm._likelihood.quadrature_nodes import (
     describe_rows,
+    longest_step,
     normalize,
     on_sheet,
     tail,
@@ -25,6 +26,8 @@ __all__ = ["CAPACITY", "gradient_one", "integrate_one"]
 
 #: The step between nodes in units of the integrand's width at its mode; see TOLERANCE.
 STEP = 0.75
+#: The nodes begin with those within so many widths of the mode.
+REACH = 5.5
 #: At most so many vectors of nodes are used.
 CAPACITY = 128
 #: The error of the rule is about the square of that with twice the step, which the difference
@@ -57,8 +60,9 @@ def integrate_one(table, state, eta, z, scale, nodes, about, place):
     v, width = find_mode(state, table.rows, table.concave, eta, a, largest(a), v)
     describe_rows(state, table.linear, about)
     low, high = low - v, high - v
-    half, h = CAPACITY // 2, STEP * width
-    first, last = half - 1, half + 1
+    half, h = CAPACITY // 2, min(STEP * width, longest_step(table, state, about[4]))
+    reach = min(int(REACH * width / (LANES * h)) + 1, half)
+    first, last = half - reach, half + reach
     begin, end, top, every = first, last, 0.0, 1.0
     while True:
         fill_nodes(table, state, about, v, h, begin, end, logs, values)

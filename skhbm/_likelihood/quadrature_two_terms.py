@@ -10,7 +10,13 @@ from __future__ import annotations
 import numpy as np
 
 from skhbm._likelihood.quadrature_mode import CLOSE, FARTHEST, LEAST_PART, STEPS, largest
-from skhbm._likelihood.quadrature_nodes import describe_rows, normalize, on_sheet, tail
+from skhbm._likelihood.quadrature_nodes import (
+    describe_rows,
+    longest_step,
+    normalize,
+    on_sheet,
+    tail,
+)
 from skhbm._likelihood.quadrature_state import (
     EVALUATE,
     SCORES,
@@ -27,10 +33,10 @@ __all__ = ["GRID", "MOST_VECTORS", "gradient_two", "integrate_two"]
 
 #: See `skhbm._likelihood.quadrature_one_term`.
 STEP, TOLERANCE, TAIL = 0.75, 1e-3, 1e-8
-#: Nodes of the first coordinate, and those that are added at an end.
-NODES, MORE = 16, 4
+#: The nodes begin with those within so many widths of the mode; MORE are added at an end.
+REACH, MORE = 5.5, 4
 #: At most so many vectors of nodes are used.
-MOST_VECTORS = 1024
+MOST_VECTORS, MOST_WIDE = 1024, 8
 #: Where there may be several modes the grid covers so many standard deviations of the prior, for
 #: groups of at most so many rows.
 PRIOR_RANGE, FEW = 6.0, 24
@@ -64,6 +70,8 @@ def integrate_two(table, state, eta, z, L, nodes, about, grid):
         store(b, (i,), a_i * grid.c01 + load(b, (i,)) * grid.c11)
         store(a, (i,), a_i * grid.c00)
     describe_rows(state, table.linear, about)
+    grid.step = min(STEP, longest_step(table, state, about[4]))
+    grid.step_wide = min(STEP, longest_step(table, state, about[5]))
     begin_grid(grid, table.concave == 0 and state.n <= FEW)
     top, every = 0.0, 1.0
     while True:
@@ -141,14 +149,14 @@ def sums_of_squares(a, b, second):
 @njit(**JIT_INNER)
 def begin_grid(grid, all_of_prior):
     """Place nodes about the mode; or over all that the prior allows, as far as there is room."""
-    grid.step, grid.step_wide, grid.n_outer, grid.n_wide = STEP, STEP, NODES, 2
+    reach, reach_wide = REACH, REACH
     if all_of_prior:
-        reach = abs(grid.v0) + PRIOR_RANGE
-        reach_wide = (abs(grid.v1) + PRIOR_RANGE) / grid.c11
-        reach = reach / grid.c00 + reach_wide * abs(grid.c01) / grid.c00
-        grid.n_wide = min(max(int(2.0 * reach_wide / (STEP * LANES)) + 1, 2), 8)
-        most = MOST_VECTORS // (4 * grid.n_wide)
-        grid.n_outer = min(max(int(2.0 * reach / STEP) + 1, NODES), most)
+        reach_wide = max(reach_wide, (abs(grid.v1) + PRIOR_RANGE) / grid.c11)
+        all_v0 = abs(grid.v0) + PRIOR_RANGE + reach_wide * abs(grid.c01)
+        reach = max(reach, all_v0 / grid.c00)
+    grid.n_wide = min(int(2.0 * reach_wide / (grid.step_wide * LANES)) + 1, MOST_WIDE)
+    most = MOST_VECTORS // (4 * grid.n_wide)
+    grid.n_outer = min(int(2.0 * reach / grid.step) + 2, most)
     grid.first = -0.5 * grid.step * (grid.n_outer - 1)
     grid.first_wide = -0.5 * grid.step_wide * (LANES * grid.n_wide - 1)
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from skhbm._likelihood.quadrature import make_quadrature
 from skhbm._likelihood.response_rows import rows_of_groups
 from skhbm._posterior.hierarchical import flat
 
 if TYPE_CHECKING:
+    from skhbm._likelihood.quadrature import QuadratureLikelihood
+    from skhbm._posterior.effects_by_quadrature import Given
     from skhbm._posterior.responses import ResponsePosterior
     from skhbm._types import Float, Int
 
@@ -18,6 +21,8 @@ __all__ = ["DrawnEffects", "every_effect", "given_draws"]
 #: Effects that are kept at most, and rows times draws that they are drawn from: of larger
 #: models only every k-th draw has effects.
 MOST_EFFECTS, MOST_WORK = 2e7, 4e8
+#: Threads that draw effects.
+THREADS = 2
 
 
 class DrawnEffects:
@@ -79,15 +84,14 @@ def _draw(posterior: ResponsePosterior, codes: Int) -> Float:
     """Draw the effects of groups of the only factor, given each draw (n_draws, n, q)."""
     from skhbm._posterior.effects_by_quadrature import draw_effects
 
-    return draw_effects(*given_draws(posterior), codes, posterior.seed)
+    return draw_effects(*given_draws(posterior), codes, posterior.seed, THREADS)
 
 
-def given_draws(posterior: ResponsePosterior) -> tuple[Any, ...]:
-    """Return family, rows by group, and draws of covariance, dispersion and coefficients."""
-    return (
-        posterior.design.family,
-        rows_of_groups(posterior.design),
-        posterior.covariances()[0],
-        flat(posterior.dispersion),
-        posterior.coefficients(),
-    )
+def given_draws(posterior: ResponsePosterior) -> tuple[QuadratureLikelihood, Given]:
+    """Return the likelihood by quadrature, and what it is given in each draw."""
+    from skhbm._posterior.effects_by_quadrature import Given
+
+    design = posterior.design
+    likelihood = make_quadrature(design.family, rows_of_groups(design))
+    cov, dispersion = posterior.covariances()[0], flat(posterior.dispersion)
+    return likelihood, Given(cov, dispersion, posterior.coefficients())
