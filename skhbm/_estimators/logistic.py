@@ -84,7 +84,7 @@ class HierarchicalLogisticRegression(ClassifierMixin, HierarchicalResponse, fami
     classes_: NDArray[Any]
 
     @warns_of_weights
-    def partial_fit(
+    def partial_fit(  # type: ignore[override]  # sizes are one for all rows
         self,
         X: ArrayLike | None,
         y: ArrayLike,
@@ -292,6 +292,7 @@ def _refuse_classes(classes: NDArray[Any]) -> None:
     msg = (
         "Only binary classification is supported. The type of the target is multiclass: got "
         f"{len(classes)} classes, {shown}, ... For more than two, use "
-        "sklearn.multiclass.OneVsRestClassifier around this estimator, with labels as a column of X (`group_features`)."
+        "sklearn.multiclass.OneVsRestClassifier around this estimator, with labels as a column "
+        "of X (`group_features`)."
     )
     raise ValueError(msg)

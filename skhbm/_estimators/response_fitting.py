@@ -11,6 +11,7 @@ from skhbm._design.specification import make_terms, terms_of_names
 from skhbm._estimators.base import BaseHierarchicalEstimator
 from skhbm._estimators.named_size import sizes_of
 from skhbm._inputs.fit_rows import read_fit_rows
+from skhbm._inputs.response import warn_if_not_whole
 from skhbm._inputs.third_argument import warns_of_weights
 from skhbm._priors.defaults import hold_at_means
 from skhbm._priors.responses import resolve_response_priors
@@ -129,6 +130,8 @@ class ResponseFitting(BaseHierarchicalEstimator):
         read = read_fit_rows(fitted, X, y, groups, sample_weight, None, factors)
         sizes = sizes_of(self, size, len(read.y))
         self._family.check_target(read.y, sizes)
+        if self._family.discrete:
+            warn_if_not_whole(read.y)
         names = ["group" if name is None else name for name, _ in read.factors]
         if before is None:
             # Mistakes that names alone show are refused before rows are summed.
