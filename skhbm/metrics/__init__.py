@@ -2,9 +2,10 @@
 
 Each is a function ``score(estimator, X, y, groups=None, sample_weight=None)``, greater being
 better, for scikit-learn's ``scoring=``: alone or in a dict, in searches, cross-validation and
-permutation importance. `r2` and `neg_root_mean_squared_error` are of any regressor, the others
-of predictive distributions; pipelines and searches are looked into for the estimator that
-predicts them.
+permutation importance. `r2`, `neg_root_mean_squared_error` and `neg_mean_poisson_deviance` are
+of any regressor, `neg_brier_score` is of any classifier of two classes, the others are of
+predictive distributions; pipelines and searches are looked into for the estimator that predicts
+them.
 
 Labels are those in the column of X that ``group_features`` names, or `groups`. With
 scikit-learn's metadata routing enabled, scorers request `groups`, as the estimator does:
@@ -32,13 +33,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sklearn.metrics import r2_score, root_mean_squared_error
+from sklearn.metrics import mean_poisson_deviance, r2_score, root_mean_squared_error
 
 from skhbm._inputs.arrays import as_target, as_weights
 from skhbm._inputs.order import warn_of_observed_order
 from skhbm._inputs.parameters import as_probability
 from skhbm.metrics._scorer import Scorer, point_prediction, weighted_mean
-from skhbm.metrics._scores import interval_scores, intervals, log_densities, ranked_scores
+from skhbm.metrics._scores import (
+    brier_scores,
+    interval_scores,
+    intervals,
+    log_densities,
+    ranked_scores,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -48,8 +55,10 @@ __all__ = [
     "coverage_scorer",
     "interval_scorer",
     "log_score",
+    "neg_brier_score",
     "neg_crps",
     "neg_interval_score",
+    "neg_mean_poisson_deviance",
     "neg_root_mean_squared_error",
     "r2",
 ]
@@ -66,6 +75,8 @@ def log_score(
     groups: Any = None,
     sample_weight: ArrayLike | None = None,
     y_err: ArrayLike | None = None,
+    trials: ArrayLike | None = None,
+    exposure: ArrayLike | None = None,
 ) -> float:
     """Score by the mean log predictive density of the targets.
 
@@ -88,18 +99,22 @@ def log_score(
     y_err : array-like of shape (n_samples,), default=None
         Known standard errors of y, if ``residual_scale="known"``: y is scored then, which has
         these errors, not the linear predictor.
+    trials, exposure : array-like of shape (n_samples,), default=None
+        What rows are successes of, or counted in, for an estimator whose methods take either.
 
     Returns
     -------
     float
-        Mean of natural logarithms of densities per unit of y; greater is better.
+        Mean of natural logarithms of densities per unit of y, or of probabilities of counts
+        and classes; greater is better.
 
     Raises
     ------
     TypeError
         If the estimator predicts no density.
     ValueError
-        If `y_err` is missing for a model of known errors, or given for another.
+        If `y_err` is missing for a model of known errors, or given for another, or if `trials`
+        or `exposure` are given for an estimator that does not take them.
 
     See Also
     --------
@@ -127,7 +142,8 @@ def log_score(
     >>> f"{score:.2f}"
     '-1.14'
     """
-    values = log_densities("log_score", estimator, X, y, groups, y_err)
+    sizes = {"trials": trials, "exposure": exposure}
+    values = log_densities("log_score", estimator, X, y, groups, y_err, sizes)
     return weighted_mean(values, sample_weight)
 
 
@@ -139,6 +155,8 @@ def neg_crps(
     groups: Any = None,
     sample_weight: ArrayLike | None = None,
     y_err: ArrayLike | None = None,
+    trials: ArrayLike | None = None,
+    exposure: ArrayLike | None = None,
 ) -> float:
     r"""Score by the negative mean continuous ranked probability score (CRPS).
 
@@ -147,13 +165,14 @@ def neg_crps(
 
     for independent X and X' of the predictive distribution F [1]_. It is strictly proper, and
     the absolute error if F is a point. Computed exactly for the mixture of normals over all
-    draws, whose double sum [2]_ is replaced by Fourier series with an error near rounding.
+    draws, whose double sum [2]_ is replaced by Fourier series with an error near rounding. For
+    counts it is the sum of (F(k) - 1{y <= k})^2 over k = 0, 1, ... [3]_.
 
     Parameters
     ----------
     estimator : estimator
-        A fitted HierarchicalNormalRegressor, or a pipeline or search that ends in one.
-    X, y, groups, sample_weight, y_err
+        A fitted estimator of this package, or a pipeline or search that ends in one.
+    X, y, groups, sample_weight, y_err, trials, exposure
         As in `log_score`.
 
     Returns
@@ -166,7 +185,8 @@ def neg_crps(
     TypeError
         If the estimator is another one.
     ValueError
-        If `y_err` is missing for a model of known errors, or given for another.
+        If `y_err` is missing for a model of known errors, or given for another, or if `trials`
+        or `exposure` are given for an estimator that does not take them.
 
     See Also
     --------
@@ -181,6 +201,8 @@ def neg_crps(
        ranked probability score for circular variables and its application to mesoscale
        forecast ensemble verification. Quarterly Journal of the Royal Meteorological Society
        132, 2925-2942. Equation 5. https://doi.org/10.1256/qj.05.235
+    .. [3] C. Czado, T. Gneiting and L. Held (2009). Predictive model assessment for count
+       data. Biometrics 65(4), 1254-1261. https://doi.org/10.1111/j.1541-0420.2009.01191.x
 
     Examples
     --------
@@ -194,7 +216,8 @@ def neg_crps(
     >>> f"{score:.2f}"
     '-0.42'
     """
-    values = ranked_scores("neg_crps", estimator, X, y, groups, y_err)
+    sizes = {"trials": trials, "exposure": exposure}
+    values = ranked_scores("neg_crps", estimator, X, y, groups, y_err, sizes)
     return -weighted_mean(values, sample_weight)
 
 
@@ -218,7 +241,8 @@ def interval_scorer(coverage: float = 0.9) -> Scorer:
     Returns
     -------
     Scorer
-        A function ``score(estimator, X, y, groups=None, sample_weight=None, y_err=None)``.
+        A function ``score(estimator, X, y, groups=None, sample_weight=None, y_err=None,
+        trials=None, exposure=None)``.
 
     Raises
     ------
@@ -251,9 +275,12 @@ def interval_scorer(coverage: float = 0.9) -> Scorer:
         groups: Any = None,
         sample_weight: ArrayLike | None = None,
         y_err: ArrayLike | None = None,
+        trials: ArrayLike | None = None,
+        exposure: ArrayLike | None = None,
     ) -> float:
         """Score by the negative mean interval score; see `interval_scorer`."""
-        rows = intervals("interval_scorer", estimator, X, y, groups, y_err, inside)
+        sizes = {"trials": trials, "exposure": exposure}
+        rows = intervals("interval_scorer", estimator, X, y, groups, y_err, sizes, inside)
         return -weighted_mean(interval_scores(*rows, inside), sample_weight)
 
     return Scorer(scorer, "interval_scorer", coverage=coverage)
@@ -267,6 +294,8 @@ def neg_interval_score(
     groups: Any = None,
     sample_weight: ArrayLike | None = None,
     y_err: ArrayLike | None = None,
+    trials: ArrayLike | None = None,
+    exposure: ArrayLike | None = None,
 ) -> float:
     """Score by the negative mean interval score of 90 % predictive intervals.
 
@@ -278,7 +307,7 @@ def neg_interval_score(
     estimator : estimator
         Fitted, with the method ``predict_quantiles``, or a pipeline or search that ends in
         one.
-    X, y, groups, sample_weight, y_err
+    X, y, groups, sample_weight, y_err, trials, exposure
         As in `log_score`.
 
     Returns
@@ -291,7 +320,8 @@ def neg_interval_score(
     TypeError
         If the estimator predicts no quantiles.
     ValueError
-        If `y_err` is missing for a model of known errors, or given for another.
+        If `y_err` is missing for a model of known errors, or given for another, or if `trials`
+        or `exposure` are given for an estimator that does not take them.
 
     See Also
     --------
@@ -309,7 +339,8 @@ def neg_interval_score(
     >>> f"{score:.1f}"
     '-3.2'
     """
-    rows = intervals("neg_interval_score", estimator, X, y, groups, y_err, DEFAULT)
+    sizes = {"trials": trials, "exposure": exposure}
+    rows = intervals("neg_interval_score", estimator, X, y, groups, y_err, sizes, DEFAULT)
     return -weighted_mean(interval_scores(*rows, DEFAULT), sample_weight)
 
 
@@ -326,7 +357,8 @@ def coverage_scorer(coverage: float = 0.9) -> Scorer:
     Returns
     -------
     Scorer
-        A function ``score(estimator, X, y, groups=None, sample_weight=None, y_err=None)``.
+        A function ``score(estimator, X, y, groups=None, sample_weight=None, y_err=None,
+        trials=None, exposure=None)``.
 
     Raises
     ------
@@ -353,9 +385,14 @@ def coverage_scorer(coverage: float = 0.9) -> Scorer:
         groups: Any = None,
         sample_weight: ArrayLike | None = None,
         y_err: ArrayLike | None = None,
+        trials: ArrayLike | None = None,
+        exposure: ArrayLike | None = None,
     ) -> float:
         """Return the share of targets in predictive intervals; see `coverage_scorer`."""
-        target, low, high = intervals("coverage_scorer", estimator, X, y, groups, y_err, inside)
+        sizes = {"trials": trials, "exposure": exposure}
+        target, low, high = intervals(
+            "coverage_scorer", estimator, X, y, groups, y_err, sizes, inside
+        )
         return weighted_mean((low <= target) & (target <= high), sample_weight)
 
     return Scorer(scorer, "coverage_scorer", coverage=coverage)
@@ -369,6 +406,8 @@ def coverage(
     groups: Any = None,
     sample_weight: ArrayLike | None = None,
     y_err: ArrayLike | None = None,
+    trials: ArrayLike | None = None,
+    exposure: ArrayLike | None = None,
 ) -> float:
     """Return the share of targets within 90 % predictive intervals.
 
@@ -380,7 +419,7 @@ def coverage(
     estimator : estimator
         Fitted, with the method ``predict_quantiles``, or a pipeline or search that ends in
         one.
-    X, y, groups, sample_weight, y_err
+    X, y, groups, sample_weight, y_err, trials, exposure
         As in `log_score`.
 
     Returns
@@ -393,7 +432,8 @@ def coverage(
     TypeError
         If the estimator predicts no quantiles.
     ValueError
-        If `y_err` is missing for a model of known errors, or given for another.
+        If `y_err` is missing for a model of known errors, or given for another, or if `trials`
+        or `exposure` are given for an estimator that does not take them.
 
     See Also
     --------
@@ -412,7 +452,8 @@ def coverage(
     >>> f"{score:.2f}"
     '0.91'
     """
-    target, low, high = intervals("coverage", estimator, X, y, groups, y_err, DEFAULT)
+    sizes = {"trials": trials, "exposure": exposure}
+    target, low, high = intervals("coverage", estimator, X, y, groups, y_err, sizes, DEFAULT)
     return weighted_mean((low <= target) & (target <= high), sample_weight)
 
 
@@ -423,6 +464,8 @@ def r2(
     y: ArrayLike,
     groups: Any = None,
     sample_weight: ArrayLike | None = None,
+    trials: ArrayLike | None = None,
+    exposure: ArrayLike | None = None,
 ) -> float:
     """Score by R^2, the coefficient of determination of predicted means.
 
@@ -433,7 +476,7 @@ def r2(
     ----------
     estimator : estimator
         Any fitted regressor.
-    X, y, groups, sample_weight
+    X, y, groups, sample_weight, trials, exposure
         As in `log_score`; a regressor that takes no groups is not given any.
 
     Returns
@@ -462,7 +505,8 @@ def r2(
     >>> f"{score:.2f}"
     '0.16'
     """
-    predicted = point_prediction("r2", estimator, X, groups)
+    sizes = {"trials": trials, "exposure": exposure}
+    predicted = point_prediction("r2", estimator, X, groups, sizes)
     warn_of_observed_order(X, groups, y=y, sample_weight=sample_weight)
     target = as_target(y, estimator)
     weights = as_weights(sample_weight, len(target))
@@ -476,6 +520,8 @@ def neg_root_mean_squared_error(
     y: ArrayLike,
     groups: Any = None,
     sample_weight: ArrayLike | None = None,
+    trials: ArrayLike | None = None,
+    exposure: ArrayLike | None = None,
 ) -> float:
     """Score by the negative root mean squared error of predicted means.
 
@@ -486,7 +532,7 @@ def neg_root_mean_squared_error(
     ----------
     estimator : estimator
         Any fitted regressor.
-    X, y, groups, sample_weight
+    X, y, groups, sample_weight, trials, exposure
         As in `log_score`; a regressor that takes no groups is not given any.
 
     Returns
@@ -515,8 +561,137 @@ def neg_root_mean_squared_error(
     >>> f"{score:.2f}"
     '-0.76'
     """
-    predicted = point_prediction("neg_root_mean_squared_error", estimator, X, groups)
+    sizes = {"trials": trials, "exposure": exposure}
+    predicted = point_prediction("neg_root_mean_squared_error", estimator, X, groups, sizes)
     warn_of_observed_order(X, groups, y=y, sample_weight=sample_weight)
     target = as_target(y, estimator)
     weights = as_weights(sample_weight, len(target))
     return -float(root_mean_squared_error(target, predicted, sample_weight=weights))
+
+
+@Scorer
+def neg_mean_poisson_deviance(
+    estimator: Any,
+    X: Any,
+    y: ArrayLike,
+    groups: Any = None,
+    sample_weight: ArrayLike | None = None,
+    trials: ArrayLike | None = None,
+    exposure: ArrayLike | None = None,
+) -> float:
+    """Score by the negative mean Poisson deviance of predicted means of counts.
+
+    It is the negative of :func:`sklearn.metrics.mean_poisson_deviance`, as
+    ``scoring="neg_mean_poisson_deviance"`` is, with `groups` and `exposure` handed to the
+    estimator.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Any fitted regressor that predicts positive means.
+    X, y, groups, sample_weight, trials, exposure
+        As in `log_score`; a regressor that takes no groups is not given any.
+
+    Returns
+    -------
+    float
+        At most zero; greater is better.
+
+    Raises
+    ------
+    TypeError
+        If the estimator does not predict.
+    ValueError
+        If a target is negative, or a predicted mean not positive.
+
+    See Also
+    --------
+    log_score : A score of the predictive distribution.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.linear_model import PoissonRegressor
+    >>> from skhbm.metrics import neg_mean_poisson_deviance
+    >>> X, y = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([1, 0, 3, 5])
+    >>> model = PoissonRegressor(alpha=0).fit(X, y)
+    >>> f"{neg_mean_poisson_deviance(model, X, y):.2f}"
+    '-0.54'
+    """
+    sizes = {"trials": trials, "exposure": exposure}
+    predicted = point_prediction("neg_mean_poisson_deviance", estimator, X, groups, sizes)
+    warn_of_observed_order(X, groups, y=y, sample_weight=sample_weight)
+    target = as_target(y, estimator)
+    weights = as_weights(sample_weight, len(target))
+    return -float(mean_poisson_deviance(target, predicted, sample_weight=weights))
+
+
+@Scorer
+def neg_brier_score(
+    estimator: Any,
+    X: Any,
+    y: ArrayLike,
+    groups: Any = None,
+    sample_weight: ArrayLike | None = None,
+    trials: ArrayLike | None = None,
+) -> float:
+    r"""Score by the negative Brier score: the mean squared error of probabilities.
+
+    For a probability p of the second class, y being 1 for it and 0 for the first,
+
+    .. math:: \mathrm{BS} = \frac1n \sum_i (p_i - y_i)^2,
+
+    which is strictly proper [1]_. Successes among trials are scored trial by trial.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Any fitted classifier of two classes with the method ``predict_proba``, or a
+        HierarchicalBinomialRegressor; or a pipeline or search that ends in one.
+    X : array-like of shape (n_samples, n_features) or None
+        Rows to predict.
+    y : array-like of shape (n_samples,)
+        Their classes, or numbers of successes.
+    groups : array-like of shape (n_samples,) or (n_samples, n_factors), default=None
+        Their labels, unless they are columns of X; a classifier that takes no groups is not
+        given any.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the rows in the mean.
+    trials : array-like of shape (n_samples,), default=None
+        Numbers of trials, of successes.
+
+    Returns
+    -------
+    float
+        Between -1 and 0; greater is better.
+
+    Raises
+    ------
+    TypeError
+        If the estimator predicts no probabilities.
+    ValueError
+        If there are more than two classes, or y has others.
+
+    See Also
+    --------
+    log_score : Sharper for probabilities near 0 and 1.
+
+    References
+    ----------
+    .. [1] T. Gneiting and A. E. Raftery (2007). Strictly proper scoring rules, prediction,
+       and estimation. Journal of the American Statistical Association 102(477), 359-378.
+       Section 3. https://doi.org/10.1198/016214506000001437
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from skhbm.metrics import neg_brier_score
+    >>> X, y = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array(["no", "yes", "no", "yes"])
+    >>> model = LogisticRegression().fit(X, y)
+    >>> f"{neg_brier_score(model, X, y):.2f}"
+    '-0.21'
+    """
+    values, counts = brier_scores("neg_brier_score", estimator, X, y, groups, trials)
+    weights = as_weights(sample_weight, len(values))
+    return -weighted_mean(values, counts if weights is None else counts * weights)

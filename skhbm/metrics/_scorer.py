@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Scorer",
     "given_groups",
+    "given_sizes",
     "point_prediction",
     "require",
     "scored",
@@ -27,7 +28,13 @@ __all__ = [
 ]
 
 #: Metadata that scorers request by default. A weight may be meant for fit or for the score.
-REQUESTS = {"groups": True, "sample_weight": None, "y_err": True}
+REQUESTS = {
+    "groups": True,
+    "sample_weight": None,
+    "y_err": True,
+    "trials": True,
+    "exposure": True,
+}
 
 
 class Scorer:
@@ -70,9 +77,9 @@ class Scorer:
         Parameters
         ----------
         **requests : {True, False, None} or str
-            By name: "groups" and "y_err" are requested unless this says otherwise,
-            "sample_weight" is not. True requests it, False does not, None makes it an error to
-            pass it, and a str requests it under another name.
+            By name: all but "sample_weight" are requested unless this says otherwise. True
+            requests it, False does not, None makes it an error to pass it, and a str requests
+            it under another name.
 
         Returns
         -------
@@ -142,7 +149,31 @@ def given_groups(method: Callable[..., Any], groups: Any) -> dict[str, Any]:
     return {"groups": groups} if wanted else {}
 
 
-def point_prediction(scorer: str, estimator: Any, X: Any, groups: Any) -> Any:
+def given_sizes(
+    scorer: str, method: Callable[..., Any], sizes: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return trials or exposures as arguments of a method.
+
+    Raises
+    ------
+    ValueError
+        If the method does not take what is given.
+    """
+    given = {name: value for name, value in sizes.items() if value is not None}
+    unknown = sorted(set(given) - set(signature(method).parameters))
+    if unknown:
+        owner = type(getattr(method, "__self__", None)).__name__
+        msg = (
+            f"`{scorer}` was given `{unknown[0]}`, which `{method.__name__}` of {owner} does "
+            "not take. Leave it out to score this estimator."
+        )
+        raise ValueError(msg)
+    return given
+
+
+def point_prediction(
+    scorer: str, estimator: Any, X: Any, groups: Any, sizes: Mapping[str, Any]
+) -> Any:
     """Predict with any regressor, which is given labels if it, or one inside, takes them."""
     model, X, groups = scored(estimator, X, groups)
     if not hasattr(model, "predict"):
@@ -151,7 +182,8 @@ def point_prediction(scorer: str, estimator: Any, X: Any, groups: Any) -> Any:
         )
         raise TypeError(msg)
     wanted = groups is not None and takes_groups(model)
-    return model.predict(X, **({"groups": groups} if wanted else {}))
+    labels = {"groups": groups} if wanted else {}
+    return model.predict(X, **labels, **given_sizes(scorer, model.predict, sizes))
 
 
 def require(scorer: str, estimator: Any, method: str) -> Callable[..., Any]:

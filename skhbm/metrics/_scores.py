@@ -2,58 +2,94 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn.utils import column_or_1d
 
+from skhbm._estimators.named_size import sizes_of
 from skhbm._estimators.predicting import Predicting
+from skhbm._estimators.response_predicting import ResponsePredicting
 from skhbm._inputs.arrays import as_target
-from skhbm._inputs.new_rows import read_scored
+from skhbm._inputs.new_rows import read_new_rows, read_observed, read_scored
+from skhbm._inputs.order import warn_of_observed_order
+from skhbm._inputs.sizes import as_sizes
 from skhbm._prediction import predictive
-from skhbm.metrics._scorer import given_groups, require, scored
+from skhbm.metrics._scorer import given_groups, given_sizes, require, scored
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from skhbm._types import Float
 
+    Sizes = Mapping[str, Any]
 
-__all__ = ["interval_scores", "intervals", "log_densities", "ranked_scores"]
+
+__all__ = [
+    "brier_scores",
+    "interval_scores",
+    "intervals",
+    "log_densities",
+    "ranked_scores",
+]
 
 
 def log_densities(
-    scorer: str, estimator: Any, X: Any, y: Any, groups: Any, y_err: Any
+    scorer: str, estimator: Any, X: Any, y: Any, groups: Any, y_err: Any, sizes: Sizes
 ) -> Float:
     """Return log predictive densities (n,) at the targets."""
     model, X, groups = scored(estimator, X, groups)
     method = require(scorer, model, "log_predictive_density")
+    given = given_sizes(scorer, method, sizes)
     if isinstance(model, Predicting):
         rows, target, errors = read_scored(model, X, y, groups, y_err)
         return predictive.log_density(model._posterior, rows, target, errors)
     _refuse_errors(scorer, model, y_err)
-    return np.asarray(method(X, y, **given_groups(method, groups)))
+    return np.asarray(method(X, y, **given_groups(method, groups), **given))
 
 
 def ranked_scores(
-    scorer: str, estimator: Any, X: Any, y: Any, groups: Any, y_err: Any
+    scorer: str, estimator: Any, X: Any, y: Any, groups: Any, y_err: Any, sizes: Sizes
 ) -> Float:
     """Return continuous ranked probability scores (n,) of the targets."""
     model, X, groups = scored(estimator, X, groups)
-    require(scorer, model, "predict_quantiles")
-    if not isinstance(model, Predicting):
+    method = require(scorer, model, "predict_quantiles")
+    if isinstance(model, Predicting):
+        given_sizes(scorer, method, sizes)
+        rows, target, errors = read_scored(model, X, y, groups, y_err)
+        return predictive.ranked_score(model._posterior, rows, target, errors)
+    if not isinstance(model, ResponsePredicting):
         msg = (
-            f"`{scorer}` needs a HierarchicalNormalRegressor, whose predictions are mixtures "
-            f"of normals. Got {type(model).__name__}; use `neg_interval_score`."
+            f"`{scorer}` needs an estimator of this package, such as a "
+            "HierarchicalNormalRegressor, whose predictions are mixtures over draws. Got "
+            f"{type(model).__name__}; use `neg_interval_score`."
         )
         raise TypeError(msg)
-    rows, target, errors = read_scored(model, X, y, groups, y_err)
-    return predictive.ranked_score(model._posterior, rows, target, errors)
+    _refuse_errors(scorer, model, y_err)
+    given = given_sizes(scorer, model.log_predictive_density, sizes)
+    rows = read_new_rows(model, X, groups)
+    warn_of_observed_order(X, groups, y=y, **given)
+    target, _ = read_observed(model, len(rows), model._encoded(y), None)
+    size = sizes_of(model, given, len(rows))
+    model._family.check_target(target, size)
+    return model._predictive(rows, size).ranked_score(target)
 
 
 def intervals(
-    scorer: str, estimator: Any, X: Any, y: Any, groups: Any, y_err: Any, inside: float
+    scorer: str,
+    estimator: Any,
+    X: Any,
+    y: Any,
+    groups: Any,
+    y_err: Any,
+    sizes: Sizes,
+    inside: float,
 ) -> tuple[Float, Float, Float]:
     """Return targets and the bounds of their equal-tailed intervals (n,)."""
     model, X, groups = scored(estimator, X, groups)
     method = require(scorer, model, "predict_quantiles")
+    given = given_sizes(scorer, method, sizes)
     tail = (1 - inside) / 2
     probabilities = np.array([tail, 1 - tail])
     if isinstance(model, Predicting):
@@ -63,8 +99,57 @@ def intervals(
         _refuse_errors(scorer, model, y_err)
         target = as_target(y, model)
         labels = given_groups(method, groups)
-        bounds = np.asarray(method(X, quantiles=probabilities, **labels))
+        bounds = np.asarray(method(X, quantiles=probabilities, **labels, **given))
     return target, bounds[:, 0], bounds[:, 1]
+
+
+def brier_scores(
+    scorer: str, estimator: Any, X: Any, y: Any, groups: Any, trials: Any
+) -> tuple[Float, Float]:
+    """Return Brier scores (n,) of a trial of each row, and numbers of trials (n,)."""
+    model, X, groups = scored(estimator, X, groups)
+    if hasattr(model, "predict_proba"):
+        method = model.predict_proba
+        given_sizes(scorer, method, {"trials": trials})
+        p = np.asarray(method(X, **given_groups(method, groups)))
+        happened = _is_second_class(model, y)
+        _check_length(len(p), happened)
+        return (p[:, 1] - happened) ** 2, np.ones(len(p))
+    if "trials" not in signature(require(scorer, model, "predict")).parameters:
+        msg = (
+            f"`{scorer}` needs a classifier with the method `predict_proba`, or a "
+            f"HierarchicalBinomialRegressor. Got {type(model).__name__}."
+        )
+        raise TypeError(msg)
+    target = as_target(y, model)
+    size = as_sizes("trials", trials, len(target))
+    expected = model.predict(X, **given_groups(model.predict, groups), trials=size)
+    _check_length(len(expected), target)
+    model._family.check_target(target, size)
+    share, p = target / size, expected / size
+    return share * (1.0 - p) ** 2 + (1.0 - share) * p**2, size
+
+
+def _is_second_class(model: Any, y: Any) -> Float:
+    """Return 1 for targets (n,) of the second class, 0 for those of the first."""
+    labels, classes = column_or_1d(y), model.classes_
+    if len(classes) != 2:
+        msg = (
+            "The Brier score is of two classes. Got a classifier of "
+            f"{len(classes)}; use scikit-learn's `neg_log_loss`."
+        )
+        raise ValueError(msg)
+    other = labels[~np.isin(labels, classes)]
+    if len(other):
+        msg = f"`y` must have the classes of the fit, {classes.tolist()}. Got {other[:1].tolist()}."
+        raise ValueError(msg)
+    return np.asarray(labels == classes[1], dtype=float)
+
+
+def _check_length(n_rows: int, target: Float) -> None:
+    if n_rows != len(target):
+        msg = f"`X` has {n_rows} rows but `y` has {len(target)} entries; they must be equal."
+        raise ValueError(msg)
 
 
 def interval_scores(target: Float, low: Float, high: Float, inside: float) -> Float:
