@@ -57,7 +57,9 @@ def find_mode(state, rows, concave, eta, a, widest, v):
     major = lanes_at(state.major, n)
     farthest, before, width = FARTHEST, 0.0, 1.0
     for _ in range(STEPS):
-        move(state, eta, a, v)
+        state.moved = widest * v
+        if state.constant == 0:
+            move(state, eta, a, v)
         ask(rows, state, SLOPES)
         slope, curvature, positive = splat(0.0), splat(0.0), splat(0.0)
         for i in range(n):
@@ -83,5 +85,6 @@ def find_mode(state, rows, concave, eta, a, widest, v):
         v += step
         if g * step < CLOSE:
             break
+    state.moved = widest * v
     move(state, eta, a, v)
     return v, width

@@ -51,8 +51,10 @@ PREPARE, SLOPES, EVALUATE, SCORES, REST = range(5)
 #: Rows whose nodes are worked on at a time, a multiple of `LANES`: they stay in the fast cache.
 CHUNK = 128
 #: `n` rows in `n_blocks` vectors of lanes, `stride` between the columns of z. `constant` is 1 if
-#: all z are 1 and q is 1, `uniform` if all rows have the same c. The logarithm of a product of
-#: `factors` rows is taken at once. `levels` are distinct (y, size) and their weights (3, n_levels).
+#: all rows have the same a and b, and `exps` the exponentials of their predictors without
+#: effects: at the mode they are exp(`moved`) times these. `uniform` is 1 if all rows have the
+#: same c, so that the logarithm of a product of `factors` rows is taken at once. `levels` are
+#: distinct (y, size) and their weights (3, n_levels).
 STATE = np.dtype(
     [
         *fields(
@@ -76,6 +78,7 @@ STATE = np.dtype(
                 "weighted_y",
                 "c",
                 "shift",
+                "exps",
                 "z",
                 "eta",
                 "a",
@@ -84,7 +87,7 @@ STATE = np.dtype(
             *("first", "second", "major", "offsets", "values", "weights", "slopes", "score"),
             *("dispersion", "d_dispersion", "levels"),
         ).descr,
-        *[(name, np.float64) for name in ("start", "step", "rest")],
+        *[(name, np.float64) for name in ("start", "step", "moved", "rest")],
     ]
 )
 

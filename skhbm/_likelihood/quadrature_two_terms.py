@@ -32,7 +32,7 @@ from skhbm._numba.records import fields
 __all__ = ["GRID", "MOST_VECTORS", "gradient_two", "integrate_two"]
 
 #: See `skhbm._likelihood.quadrature_one_term`.
-STEP, TOLERANCE, TAIL = 0.75, 1e-3, 1e-8
+STEP, TOLERANCE, TAIL = 0.85, 6e-3, 1e-8
 #: The nodes begin with those within so many widths of the mode; MORE are added at an end.
 REACH, MORE = 5.5, 4
 #: At most so many vectors of nodes are used.

@@ -90,7 +90,7 @@ def _leave_out(visit_):
     visit = carray(as_pointer(visit_), (1,), VISIT)[0]
     table = carray(as_pointer(visit.table), (1,), TABLE)[0]
     starts = carray(as_pointer(visit.row_starts), (visit.n_answers + 1,), np.int64)
-    n_outer, n_wide, n_rows = visit.n_outer, visit.n_wide, visit.n_rows
+    n_outer, n_rows = visit.n_outer, visit.n_rows
     answers = numbers_at(visit.answers, n_rows)
     states, about, values = np.zeros(1, STATE), np.zeros(6), np.empty((n_outer, LANES))
     room = np.zeros((6, LANES))
