@@ -11,7 +11,7 @@ import numpy as np
 
 from skhbm._likelihood.quadrature_state import SLOPES, ask, lanes_at
 from skhbm._numba.jit import JIT_INNER, njit
-from skhbm._numba.lanes import LANES, at_least, load, splat, store, total
+from skhbm._numba.lanes import at_least, greatest, load, splat, store, total
 
 __all__ = ["CLOSE", "FARTHEST", "LEAST_PART", "STEPS", "find_mode", "largest", "move"]
 
@@ -38,12 +38,7 @@ def largest(values):
     for i in range(len(values)):
         value = load(values, (i,))
         most = at_least(at_least(value, most), value * -1.0)
-    out = np.empty((1, LANES))
-    store(out, (0,), most)
-    top = 0.0
-    for l in range(LANES):
-        top = max(top, out[0, l])
-    return top
+    return greatest(most)
 
 
 @njit(**JIT_INNER)
