@@ -1,4 +1,4 @@
-"""Kernels of rows whose log density depends on s = exp(eta) through y eta - c log(1 + s) or - c s.
+"""Kernels of rows whose log density is y eta - c log(1 + s) or y eta - c s, s = exp(eta).
 
 The former are Bernoulli and binomial rows, c being the number of trials, and negative binomial
 ones, where c is y + alpha and s the mean over alpha. The latter are Poisson rows. Nodes are
@@ -123,10 +123,7 @@ def logistic_slopes(state):
     first, second = lanes_at(state.first, n), lanes_at(state.second, n)
     exps, growth = lanes_at(state.exps, n), np.exp(bounded(state.moved))
     for i in range(n):
-        if state.constant == 1:
-            s = load(exps, (i,)) * growth
-        else:
-            s = exp(load(eta, (i,)))
+        s = load(exps, (i,)) * growth if state.constant == 1 else exp(load(eta, (i,)))
         left = 1.0 / (s + 1.0)
         cp = load(c, (i,)) * (s * left)
         store(first, (i,), load(y, (i,)) - cp)
@@ -160,7 +157,7 @@ def constant_nodes(state, o):
 
 @njit(**JIT_INNER)
 def fill(state, begin, end, s, factor):
-    """Fill s at the first nodes of rows begin to end, and what they change by from o to o + 1."""
+    """Fill s at the first nodes of some rows, and the factors it changes by from o to o + 1."""
     wide = lanes_at(factor.ctypes.data, CHUNK // LANES)
     eta, a = numbers_at(state.eta, end), numbers_at(state.a, end)
     b = numbers_at(state.b, end)
@@ -378,7 +375,8 @@ def exponential_scores(state):
 def constant_exponential_scores(state):
     """Add the expectations of y - c s, where all rows have the same z."""
     n, mean = state.n_blocks, total_mean(state)
-    weights, slopes = lanes_at(state.weights, state.n_outer), lanes_at(state.slopes, state.n_outer)
+    n_outer = state.n_outer
+    weights, slopes = lanes_at(state.weights, n_outer), lanes_at(state.slopes, n_outer)
     exps, c = lanes_at(state.exps, n), lanes_at(state.c, n)
     y, score = lanes_at(state.weighted_y, n), lanes_at(state.score, n)
     all_y, s, share = splat(0.0), splat(0.0), splat(0.0)

@@ -45,11 +45,11 @@ from skhbm._numba.records import fields
 
 __all__ = ["TABLE", "no_term_callback", "one_term_callback", "two_terms_callback"]
 
-#: What the callbacks read: arrays of `skhbm._likelihood.quadrature.QuadratureLikelihood`, sizes,
-#: and the addresses of the kernel of vectors and of the general one. `n_blocks` and `n_longest`
-#: are numbers of vectors of all rows and of the largest group. `vectors` is 1 if there is a
-#: kernel of vectors, `linear` if it leaves y eta out, `squares` if it takes squares of residuals, and
-#: `exponential` if the density is a function of exp(eta).
+#: What the callbacks read: arrays of `skhbm._likelihood.quadrature.QuadratureLikelihood`,
+#: sizes, and the addresses of the kernel of vectors and of the general one. `n_blocks` and
+#: `n_longest` are numbers of vectors of all rows and of the largest group. `vectors` is 1 if there is a
+#: kernel of vectors, `linear` if it leaves y eta out, `squares` if it takes squares of
+#: residuals, and `exponential` if the density is a function of exp(eta).
 TABLE = np.dtype(
     [
         *fields(
@@ -121,7 +121,7 @@ def _one_term(table_, inputs_, outputs_, with_gradient):
     visits = visits_of(outputs_, states, table_, with_gradient)
     scale = np.sqrt(max(inputs[0], 0.0))
     logp, d_scale = one_term_groups(
-        table, states, room, longest, sheet, scale, visits, with_gradient
+        table, states, room, (longest, sheet), scale, visits, with_gradient
     )
     outputs[0] = states[0].rest + logp
     if with_gradient == 1:
@@ -145,7 +145,7 @@ def _two_terms(table_, inputs_, outputs_, with_gradient):
     visits = visits_of(outputs_, states, table_, with_gradient)
     L, M = np.zeros((2, 2)), np.zeros((2, 2))
     triangle(inputs, L)
-    logp = two_terms_groups(table, states, room, longest, sheet, L, M, visits, with_gradient)
+    logp = two_terms_groups(table, states, room, (longest, sheet), L, M, visits, with_gradient)
     outputs[0] = states[0].rest + logp
     if with_gradient == 1:
         covariance_gradient(L, M, outputs)
@@ -153,8 +153,11 @@ def _two_terms(table_, inputs_, outputs_, with_gradient):
 
 
 @njit(**JIT_INNER)
-def two_terms_groups(table, states, room, longest, sheet, L, M, visits, with_gradient):
-    """Return the log density of all groups; fill M (2, 2) with the sums of E[v g']."""
+def two_terms_groups(table, states, room, alive, L, M, visits, with_gradient):  # noqa: ARG001
+    """Return the log density of all groups; fill M (2, 2) with the sums of E[v g'].
+
+    The state has the addresses of the arrays `alive`, which live as long as this runs.
+    """
     n = table.n_blocks
     first = carray(as_pointer(table.first), (table.n_groups + 1,), np.int64)
     varying = carray(as_pointer(table.varying), (2, n, LANES), np.float64)
@@ -262,10 +265,10 @@ def all_rows(table, states, room, longest, sheet, with_gradient):
 
 
 @njit(**JIT_INNER)
-def one_term_groups(table, states, room, longest, sheet, scale, visits, with_gradient):
+def one_term_groups(table, states, room, alive, scale, visits, with_gradient):  # noqa: ARG001
     """Return the log density of all groups, and its derivative in the scale.
 
-    The state has the addresses of the arrays that are given, which live as long as this runs.
+    The state has the addresses of the arrays `alive`, which live as long as this runs.
     """
     first = carray(as_pointer(table.first), (table.n_groups + 1,), np.int64)
     varying = lanes_at(table.varying, table.n_blocks)
@@ -301,7 +304,8 @@ def zeros(k, n):
 def begin(table, states, inputs, outputs, room, longest, sheet):
     """Fill what all groups share, and have the kernels prepare all rows.
 
-    `room` are eta, c, shift, score, exp(eta + shift) of all rows; `longest` what is needed of one group.
+    `room` are eta, c, shift, score and exp(eta + shift) of all rows; `longest` is what is
+    needed of one group.
     """
     state, q, n_within = states[0], table.n_terms, table.n_within
     for i in range(len(outputs)):

@@ -19,7 +19,7 @@ __all__ = ["CLOSE", "FARTHEST", "LEAST_PART", "STEPS", "find_mode", "largest", "
 CLOSE = 0.3
 #: No step moves a predictor by more than this, and at most so many are made.
 FARTHEST, STEPS = 2.0, 200
-#: A curvature that is less than this part of the one that is positive is replaced by the latter.
+#: A curvature below this part of the one that is positive is replaced by the latter.
 LEAST_PART = 0.3
 
 

@@ -12,7 +12,7 @@ from skhbm._likelihood.quadrature_mode import largest
 from skhbm._likelihood.quadrature_state import ask, lanes_at, numbers_at
 from skhbm._numba.elementary import exp
 from skhbm._numba.jit import JIT_INNER, njit
-from skhbm._numba.lanes import LANES, at_least, greatest, load, splat, store, total
+from skhbm._numba.lanes import at_least, greatest, load, splat, store, total
 
 __all__ = ["describe_rows", "longest_step", "normalize", "on_sheet", "tail"]
 

@@ -6,8 +6,9 @@ the arrays might overlap. Numbers that live in registers cannot overlap. In comp
     x = load(array, (i, j)), store(array, (i, j), x)
 
 read and write array[i, j, :]. There are + - * / between lanes and with floats, `splat(float)`,
-`root(x)`, `at_least(x, y)`, `total(x)`, the sum over lanes, and `greatest(x)`, the largest. No sum is reordered, and no
-multiplication fused with an addition: results do not depend on the instruction set.
+`root(x)`, `at_least(x, y)`, `total(x)`, the sum over lanes, and `greatest(x)`, the largest. No
+sum is reordered, and no multiplication fused with an addition: results do not depend on the
+instruction set.
 """
 
 from __future__ import annotations
