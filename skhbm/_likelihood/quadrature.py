@@ -1,8 +1,8 @@
-"""The marginal likelihood of one grouping factor whose effects are integrated out by quadrature.
+"""The marginal likelihood of one grouping factor, its effects integrated out by quadrature.
 
 For each group j the effects u ~ Normal(0, Sigma) are integrated out,
 
-    p(y_j | w, Sigma, phi) = integral of prod_i p(y_i | x_i'w + z_i'u, phi)^weight_i N(u; 0, Sigma),
+    p(y_j | w, Sigma, phi) = int prod_i p(y_i | x_i'w + z_i'u, phi)^weight_i N(u; 0, Sigma) du,
 
 by the trapezoidal rule about the mode of the integrand, with nodes in units of its width. With
 u = L v, L L' = Sigma and v ~ Normal(0, I), a Sigma near or at zero is nothing special. The
@@ -10,8 +10,8 @@ derivatives are expectations over the same nodes (Fisher's identity), that in Si
 
     L^-T E[v g'] / 2,   g = sum_i z_i d log p(y_i) / d eta_i.
 
-Nodes are added until what lies beyond is negligible, and their distance is halved until even and
-odd nodes agree: no family states how smooth it is.
+Nodes are added until what lies beyond is negligible, and their distance is halved until even
+and odd nodes agree.
 """
 
 from __future__ import annotations
@@ -191,7 +191,8 @@ class QuadratureLikelihood:
             for array in (self.fixed, self.varying)
         ]
         starts = np.array([0, np.count_nonzero(rows)])
-        return GroupedRows(*flat, terms[0], terms[1][:, : self.n_terms], starts)
+        y, size, weight = flat
+        return GroupedRows(y, size, weight, terms[0], terms[1][:, : self.n_terms], starts)
 
     def general(self) -> Any:
         """Return the general kernel of the family."""
@@ -222,18 +223,11 @@ class QuadratureLikelihood:
 if TYPE_CHECKING:
     _: type[MarginalLikelihood] = QuadratureLikelihood
 
+#: Arrays that the table has the addresses of.
 ARRAYS = (
-    "y",
-    "size",
-    "log_size",
-    "weight",
-    "weighted_y",
-    "fixed",
-    "varying",
-    "first",
-    "counts",
+    *("y", "size", "log_size", "weight", "weighted_y", "fixed", "varying", "first", "counts"),
+    "levels",
 )
-ARRAYS += ("levels",)
 
 
 def make_quadrature(family: Family, rows: GroupedRows) -> QuadratureLikelihood:

@@ -113,7 +113,7 @@ def student_values(state):
 
 @njit(**JIT_INNER)
 def student_scores(state):
-    """Add the expectations of (nu + 1) / (nu sigma^2) r / D and the derivatives in sigma, nu."""
+    """Add the expectations of (nu + 1) / (nu sigma^2) r / D, and those in sigma and nu."""
     n, q = state.n, state.q
     weights, c = lanes_at(state.weights, state.n_outer), numbers_at(state.c, n)
     values, score = lanes_at(state.values, state.n_outer), numbers_at(state.score, n)
