@@ -47,9 +47,9 @@ __all__ = ["TABLE", "no_term_callback", "one_term_callback", "two_terms_callback
 
 #: What the callbacks read: arrays of `skhbm._likelihood.quadrature.QuadratureLikelihood`,
 #: sizes, and the addresses of the kernel of vectors and of the general one. `n_blocks` and
-#: `n_longest` are numbers of vectors of all rows and of the largest group. `vectors` is 1 if there is a
-#: kernel of vectors, `linear` if it leaves y eta out, `squares` if it takes squares of
-#: residuals, and `exponential` if the density is a function of exp(eta).
+#: `n_longest` are numbers of vectors of all rows and of the largest group. `vectors` is 1 if
+#: there is a kernel of vectors, `linear` if it leaves y eta out, `squares` if it takes squares
+#: of residuals, and `exponential` if the density is a function of exp(eta).
 TABLE = np.dtype(
     [
         *fields(

@@ -14,7 +14,7 @@ from skhbm._numba.elementary import exp
 from skhbm._numba.jit import JIT_INNER, njit
 from skhbm._numba.lanes import at_least, greatest, load, splat, store, total
 
-__all__ = ["describe_rows", "longest_step", "normalize", "on_sheet", "tail"]
+__all__ = ["FACTORS", "SMALL", "describe_rows", "longest_step", "normalize", "on_sheet", "tail"]
 
 #: Vectors of lanes take exp of what lies within this of zero; scalars do for more.
 LARGEST = 600.0
