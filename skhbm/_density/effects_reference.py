@@ -30,6 +30,8 @@ __all__ = ["Reference", "find_reference"]
 UPDATES, SETTLED = 20, 0.05
 #: Updates at most where the dense matrix has more rows than LARGE.
 FEW_UPDATES, LARGE = 6, 500
+#: The variance between J levels is taken to be larger by the factor J / (J - ABOVE).
+ABOVE = 1.5
 #: Updates before which dispersion parameters are updated.
 DISPERSION = (0, 2, 6)
 #: Standard deviations of effects stay within this factor of those that the search starts from,
@@ -93,6 +95,12 @@ def find_reference(
         moved = [np.abs(np.log(np.diag(a) / np.diag(b))).max(initial=0.0) for a, b in pairs]
         if max(moved) < SETTLED:
             break
+    # The posterior of a variance between few levels lies above the mode that is found.
+    covariances = [
+        cov * (J / max(J - ABOVE, 0.5))
+        for cov, J in zip(covariances, rows.n_levels, strict=True)
+    ]
+    found = find_joint_mode(rows, response, prior, covariances, dispersion, found.mode)
     return Reference(tuple(covariances), dispersion, found)
 
 
