@@ -141,7 +141,7 @@ def _is_second_class(model: Any, y: Any) -> Float:
         raise ValueError(msg)
     other = labels[~np.isin(labels, classes)]
     if len(other):
-        msg = f"`y` must have the classes of the fit, {classes.tolist()}. Got {other[:1].tolist()}."
+        msg = f"`y` must have the classes {classes.tolist()} of the fit. Got {other[0]!r}."
         raise ValueError(msg)
     return np.asarray(labels == classes[1], dtype=float)
 
