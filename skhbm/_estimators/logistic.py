@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, Self, final
 import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, column_or_1d
+from sklearn.utils.validation import assert_all_finite, check_is_fitted, column_or_1d
 
 from skhbm._estimators.responses import HierarchicalResponse
 from skhbm._inputs.arrays import as_weights
 from skhbm._inputs.new_rows import read_new_rows
 from skhbm._inputs.order import warn_of_observed_order
+from skhbm._inputs.third_argument import warns_of_weights
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -81,6 +82,42 @@ class HierarchicalLogisticRegression(ClassifierMixin, HierarchicalResponse, fami
     """
 
     classes_: NDArray[Any]
+
+    @warns_of_weights
+    def partial_fit(  # type: ignore[override]  # sizes are one for all rows
+        self,
+        X: ArrayLike | None,
+        y: ArrayLike,
+        groups: Any = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        classes: ArrayLike | None = None,
+    ) -> Self:
+        """Merge more rows with those of earlier fits and sample the posterior of all.
+
+        The posterior is that of one fit on all rows, whatever the batches and their order. The
+        first call is a fit, except that it warns of variances which its rows cannot tell, and
+        does not fail.
+
+        Parameters
+        ----------
+        X, y, groups, sample_weight
+            As in :meth:`fit`; groups may be new.
+        classes : array-like of shape (2,), default=None
+            The labels of both classes. They are needed if the rows of the first call have one
+            only.
+
+        Returns
+        -------
+        object
+            The fitted estimator. If the fit fails or is interrupted, it is as it was before.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the data cannot be used, or are not of the features and factors of the fit.
+        """
+        return self._add_rows((X, y, groups, sample_weight, {"classes": classes}))
 
     def predict(  # type: ignore[override]  # classes have no standard deviation
         self, X: ArrayLike | None, groups: Any = None
@@ -198,7 +235,7 @@ class HierarchicalLogisticRegression(ClassifierMixin, HierarchicalResponse, fami
         tags.classifier_tags.multi_class = False
         return tags
 
-    def _encode(self, fitted: Self, y: Any, before: Any, sample_weight: Any) -> Any:
+    def _encode(self, fitted: Self, y: Any, before: Any, given: dict[str, Any]) -> Any:
         """Return 0 and 1 in place of labels, whose classes the unfitted copy learns."""
         if y is None:
             msg = f"{type(self).__name__} requires y to be passed, but the target y is None."
@@ -207,8 +244,10 @@ class HierarchicalLogisticRegression(ClassifierMixin, HierarchicalResponse, fami
         if before is not None:
             fitted.classes_ = self.classes_
             return _encoded(labels, self.classes_)
-        weights = as_weights(sample_weight, len(labels))
+        weights = as_weights(given["sample_weight"], len(labels))
         classes = np.unique(labels if weights is None else labels[weights > 0])
+        if given.get("classes") is not None:
+            classes = np.unique(np.concatenate([classes, _as_labels(given["classes"])]))
         if len(classes) != 2:
             _refuse_classes(classes)
         fitted.classes_ = classes
@@ -222,8 +261,11 @@ class HierarchicalLogisticRegression(ClassifierMixin, HierarchicalResponse, fami
 
 def _as_labels(y: Any) -> NDArray[Any]:
     """Return labels of classes (n_samples,)."""
-    check_classification_targets(y)
-    return np.asarray(column_or_1d(y, warn=True))
+    labels = np.asarray(column_or_1d(y, warn=True))
+    if labels.dtype.kind == "f":
+        assert_all_finite(labels, input_name="y")
+    check_classification_targets(labels)
+    return labels
 
 
 def _encoded(labels: NDArray[Any], classes: NDArray[Any]) -> Float:
@@ -248,8 +290,9 @@ def _refuse_classes(classes: NDArray[Any]) -> None:
         )
         raise ValueError(msg)
     msg = (
-        f"Only binary classification is supported. The type of the target is multiclass: got {len(classes)} classes, {shown}, ... "
-        "For more than two, use sklearn.multiclass.OneVsRestClassifier around this estimator "
-        "with labels as a column of X (`group_features`)."
+        "Only binary classification is supported. The type of the target is multiclass: got "
+        f"{len(classes)} classes, {shown}, ... For more than two, use "
+        "sklearn.multiclass.OneVsRestClassifier around this estimator, with labels as a column "
+        "of X (`group_features`)."
     )
     raise ValueError(msg)

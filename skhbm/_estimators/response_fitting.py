@@ -11,6 +11,7 @@ from skhbm._design.specification import make_terms, terms_of_names
 from skhbm._estimators.base import BaseHierarchicalEstimator
 from skhbm._estimators.named_size import sizes_of
 from skhbm._inputs.fit_rows import read_fit_rows
+from skhbm._inputs.response import warn_if_not_whole
 from skhbm._inputs.third_argument import warns_of_weights
 from skhbm._priors.defaults import hold_at_means
 from skhbm._priors.responses import resolve_response_priors
@@ -114,18 +115,23 @@ class ResponseFitting(BaseHierarchicalEstimator):
 
     partial_fit = warns_of_weights(partial_fit)
 
-    def _encode(self, fitted: Any, y: Any, before: Any, sample_weight: Any) -> Any:
-        """Return the response as numbers; a classifier learns its classes."""
-        del fitted, before, sample_weight
+    def _encode(self, fitted: Any, y: Any, before: Any, given: dict[str, Any]) -> Any:
+        """Return the response as numbers; a classifier learns its classes.
+
+        `given` are the other arguments of `fit` by name.
+        """
+        del fitted, before, given
         return y
 
     def _reduce(self, fitted: Self, rows: Any, before: Any = None) -> Patterns:
         X, y, groups, sample_weight, size = rows
         factors = None if before is None else before.factors
-        y = self._encode(fitted, y, before, sample_weight)
+        y = self._encode(fitted, y, before, {"sample_weight": sample_weight, **size})
         read = read_fit_rows(fitted, X, y, groups, sample_weight, None, factors)
         sizes = sizes_of(self, size, len(read.y))
         self._family.check_target(read.y, sizes)
+        if self._family.discrete:
+            warn_if_not_whole(read.y)
         names = ["group" if name is None else name for name, _ in read.factors]
         if before is None:
             # Mistakes that names alone show are refused before rows are summed.

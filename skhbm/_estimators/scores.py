@@ -22,7 +22,10 @@ def deviance_explained(
     The deviance is that of the binomial distribution, or Poisson's for counts.
     """
     warn_of_observed_order(X, groups, y=y, sample_weight=sample_weight, **size)
-    mean, target = estimator.predict(X, groups, **size), as_target(y, estimator)
+    mean, target = (
+        estimator.predict(X, groups, **size),
+        as_target(estimator._encoded(y), estimator),
+    )
     sizes = sizes_of(estimator, size, len(target))
     estimator._family.check_target(target, sizes)
     weights = as_weights(sample_weight, len(target))

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skhbm._inputs.warning import DataWarning, warn
-
 if TYPE_CHECKING:
     from skhbm._types import Float
 
@@ -18,7 +16,7 @@ LARGEST = 2.0**53
 
 
 def check_counts(y: Float) -> None:
-    """Raise ValueError unless all values are 0 or more; warn of fractions.
+    """Raise ValueError unless all values are 0 or more.
 
     The likelihood of fractions is that of whole numbers, continued: a quasi-likelihood.
     """
@@ -30,15 +28,6 @@ def check_counts(y: Float) -> None:
             f"{int(np.argmax(wrong))}."
         )
         raise ValueError(msg)
-    fractions = y != np.rint(y)
-    if np.any(fractions):
-        warn(
-            f"{np.count_nonzero(fractions)} of {y.size} values of `y` are no whole numbers, such "
-            f"as {float(y[fractions][0])!r} at position {int(np.argmax(fractions))}: counts are. "
-            "Give the counts themselves, and what they are out of, or in, as `trials` or "
-            "`exposure`.",
-            DataWarning,
-        )
 
 
 def check_whole(y: Float, name: str, least: int) -> None:

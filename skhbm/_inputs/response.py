@@ -1,4 +1,4 @@
-"""Targets that a normal response is not meant for, which are told by their values."""
+"""Targets that a response is not meant for, which are told by their values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from skhbm._inputs.warning import DataWarning, warn
 if TYPE_CHECKING:
     from skhbm._types import Float
 
-__all__ = ["warn_if_not_normal"]
+__all__ = ["warn_if_not_normal", "warn_if_not_whole"]
 
 #: Whole numbers are taken for counts if they have no more values than these.
 FEW_VALUES = 10
@@ -47,5 +47,18 @@ def warn_if_not_normal(y: Float) -> None:
             "is of a normal response: it predicts numbers below 0, too, and one residual "
             "scale for small and large ones. A Poisson or negative binomial regression is "
             "meant for counts.",
+            DataWarning,
+        )
+
+
+def warn_if_not_whole(y: Float) -> None:
+    """Warn of numbers of events (n_samples,) that have fractions."""
+    fractions = y != np.rint(y)
+    if np.any(fractions):
+        warn(
+            f"{np.count_nonzero(fractions)} of {y.size} values of `y` are no whole numbers, "
+            f"such as {float(y[fractions][0])!r} at position {int(np.argmax(fractions))}: "
+            "counts are. Give the counts themselves, and what they are out of, or in, as "
+            "`trials` or `exposure`.",
             DataWarning,
         )

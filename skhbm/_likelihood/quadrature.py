@@ -187,7 +187,8 @@ class QuadratureLikelihood:
         rows = self.weight[some].ravel() > 0
         flat = [array[some].ravel()[rows] for array in (self.y, self.size, self.weight)]
         terms = [
-            array[:, some].reshape(len(array), -1).T[rows] for array in (self.fixed, self.varying)
+            array[:, some].reshape(len(array), -1).T[rows]
+            for array in (self.fixed, self.varying)
         ]
         starts = np.array([0, np.count_nonzero(rows)])
         return GroupedRows(*flat, terms[0], terms[1][:, : self.n_terms], starts)
@@ -221,7 +222,17 @@ class QuadratureLikelihood:
 if TYPE_CHECKING:
     _: type[MarginalLikelihood] = QuadratureLikelihood
 
-ARRAYS = ("y", "size", "log_size", "weight", "weighted_y", "fixed", "varying", "first", "counts")
+ARRAYS = (
+    "y",
+    "size",
+    "log_size",
+    "weight",
+    "weighted_y",
+    "fixed",
+    "varying",
+    "first",
+    "counts",
+)
 ARRAYS += ("levels",)
 
 

@@ -86,7 +86,11 @@ def mean_over_alpha(state):
     """Fill c with y + alpha; shift eta so that exp(eta) is the mean over alpha."""
     n = state.n_blocks
     weight, weighted_y = lanes_at(state.weight, n), lanes_at(state.weighted_y, n)
-    c, log_size, shift = lanes_at(state.c, n), lanes_at(state.log_size, n), lanes_at(state.shift, n)
+    c, log_size, shift = (
+        lanes_at(state.c, n),
+        lanes_at(state.log_size, n),
+        lanes_at(state.shift, n),
+    )
     alpha = numbers_at(state.dispersion, 1)[0]
     log_alpha = np.log(alpha)
     for i in range(n):
@@ -192,7 +196,10 @@ def logistic_scores(state, with_dispersion):
     weights, c = lanes_at(state.weights, state.n_outer), numbers_at(state.c, n)
     y, score = numbers_at(state.weighted_y, n), numbers_at(state.score, n)
     z0, z1 = numbers_at(state.z, n), numbers_at(state.z + 8 * state.stride, n)
-    slopes, weight = lanes_at(state.slopes, state.n_outer * state.q), numbers_at(state.weight, n)
+    slopes, weight = (
+        lanes_at(state.slopes, state.n_outer * state.q),
+        numbers_at(state.weight, n),
+    )
     s, sums, factor = aligned(1, CHUNK)[0], aligned(1, CHUNK)[0], np.empty(CHUNK)
     slope_of_log, expected, share = 0.0, 0.0, 0.0
     for o in range(state.n_outer):

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["make_general_rows"]
 
+
 def make_general_rows(family: Family) -> Any:
     """Return the kernel of a family as a C callback, cached on disk."""
     slopes = _make_slopes(family.eta_derivatives)

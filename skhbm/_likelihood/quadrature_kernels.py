@@ -20,12 +20,6 @@ from skhbm._likelihood.quadrature_one_term import (
     integrate_one,
     place_of,
 )
-from skhbm._likelihood.quadrature_two_terms import (
-    GRID,
-    MOST_VECTORS,
-    gradient_two,
-    integrate_two,
-)
 from skhbm._likelihood.quadrature_state import (
     EVALUATE,
     PREPARE,
@@ -35,6 +29,12 @@ from skhbm._likelihood.quadrature_state import (
     aligned,
     ask,
     lanes_at,
+)
+from skhbm._likelihood.quadrature_two_terms import (
+    GRID,
+    MOST_VECTORS,
+    gradient_two,
+    integrate_two,
 )
 from skhbm._likelihood.quadrature_visits import VISIT, VISITING
 from skhbm._numba.jit import JIT_INNER, c_callback, njit
@@ -53,7 +53,16 @@ TABLE = np.dtype(
     [
         *fields(
             *("n_terms", "n_fixed", "n_within", "n_groups", "n_blocks", "n_longest"),
-            *("n_levels", "vectors", "linear", "squares", "exponential", "concave", "constant", "uniform"),
+            *(
+                "n_levels",
+                "vectors",
+                "linear",
+                "squares",
+                "exponential",
+                "concave",
+                "constant",
+                "uniform",
+            ),
             *("y", "size", "log_size", "weight", "weighted_y", "fixed", "varying"),
             *("first", "counts", "levels", "rows", "general"),
         ).descr,
@@ -132,9 +141,7 @@ def _two_terms(table_, inputs_, outputs_, with_gradient):
     visits = visits_of(outputs_, states, table_, with_gradient)
     L, M = np.zeros((2, 2)), np.zeros((2, 2))
     triangle(inputs, L)
-    logp = two_terms_groups(
-        table, states, room, longest, sheet, L, M, visits, with_gradient
-    )
+    logp = two_terms_groups(table, states, room, longest, sheet, L, M, visits, with_gradient)
     outputs[0] = states[0].rest + logp
     if with_gradient == 1:
         covariance_gradient(L, M, outputs)

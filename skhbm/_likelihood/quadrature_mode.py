@@ -68,7 +68,7 @@ def find_mode(state, rows, concave, eta, a, widest, v):
             if concave == 0:
                 positive += squared * load(major, (i,))
         H, most = total(curvature), total(positive)
-        if concave == 0 and H < LEAST_PART * most:
+        if concave == 0 and LEAST_PART * most > H:
             H = most
         g = total(slope) - v
         width = 1.0 / np.sqrt(1.0 + H)

@@ -33,7 +33,18 @@ from skhbm._numba.lanes import LANES
 from skhbm._numba.pointers import as_pointer, call_rows
 from skhbm._numba.records import fields
 
-__all__ = ["CHUNK", "EVALUATE", "PREPARE", "REST", "SCORES", "SLOPES", "STATE", "aligned", "ask", "lanes_at"]
+__all__ = [
+    "CHUNK",
+    "EVALUATE",
+    "PREPARE",
+    "REST",
+    "SCORES",
+    "SLOPES",
+    "STATE",
+    "aligned",
+    "ask",
+    "lanes_at",
+]
 __all__ += ["numbers_at"]
 
 PREPARE, SLOPES, EVALUATE, SCORES, REST = range(5)
@@ -45,9 +56,31 @@ CHUNK = 128
 STATE = np.dtype(
     [
         *fields(
-            *("address", "op", "n", "n_blocks", "q", "n_dispersion", "n_outer", "stride", "n_levels"),
+            *(
+                "address",
+                "op",
+                "n",
+                "n_blocks",
+                "q",
+                "n_dispersion",
+                "n_outer",
+                "stride",
+                "n_levels",
+            ),
             *("constant", "uniform", "factors"),
-            *("y", "size", "log_size", "weight", "weighted_y", "c", "shift", "z", "eta", "a", "b"),
+            *(
+                "y",
+                "size",
+                "log_size",
+                "weight",
+                "weighted_y",
+                "c",
+                "shift",
+                "z",
+                "eta",
+                "a",
+                "b",
+            ),
             *("first", "second", "major", "offsets", "values", "weights", "slopes", "score"),
             *("dispersion", "d_dispersion", "levels"),
         ).descr,

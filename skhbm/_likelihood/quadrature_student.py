@@ -26,7 +26,7 @@ from skhbm._likelihood.quadrature_state import (
 )
 from skhbm._numba.elementary import log
 from skhbm._numba.jit import JIT_INNER, njit
-from skhbm._numba.lanes import LANES, load, splat, store, total
+from skhbm._numba.lanes import load, splat, store, total
 from skhbm._numba.pointers import as_pointer
 
 __all__ = ["student_t_rows"]

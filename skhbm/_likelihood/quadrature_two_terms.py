@@ -111,7 +111,11 @@ def find_mode_two(state, rows, concave, eta, a, b, grid):
         h00, h10, h11 = sums_of_squares(a, b, second)
         if concave == 0:
             p00, p10, p11 = sums_of_squares(a, b, lanes_at(state.major, n))
-            r00, r10, r11 = h00 - LEAST_PART * p00, h10 - LEAST_PART * p10, h11 - LEAST_PART * p11
+            r00, r10, r11 = (
+                h00 - LEAST_PART * p00,
+                h10 - LEAST_PART * p10,
+                h11 - LEAST_PART * p11,
+            )
             if r00 < 0.0 or r11 < 0.0 or r00 * r11 < r10 * r10:
                 h00, h10, h11 = p00, p10, p11
         # I + H = F F' for a lower triangle F, and C = F^-T.

@@ -13,7 +13,7 @@ from skhbm._likelihood.quadrature_visits import VISIT, VISITING
 from skhbm._numba.lanes import LANES
 from skhbm._numba.records import make_record
 from skhbm._numba.threads import in_slices
-from skhbm._likelihood.visitors import density_visitor, draw_visitor, left_out_visitor
+from skhbm._posterior.visitors import density_visitor, draw_visitor, left_out_visitor
 
 if TYPE_CHECKING:
     from skhbm._likelihood.quadrature import QuadratureLikelihood

@@ -62,8 +62,8 @@ def warn_of_infinite_means(design: ResponseDesign, priors: Priors, rows: Rows) -
         warn(
             f"The mean rate of {n_wrong} of {len(rows)} rows, of groups that were not seen in "
             "fit, does not exist under the prior of tau: E exp(tau^2 / 2) is infinite, "
-            "whatever a finite number of draws gives. Use predict_quantiles or predict_interval, or a "
-            "prior such as Prior('HalfNormal', sigma=s) of tau with s < 1.",
+            "whatever a finite number of draws gives. Use predict_quantiles or "
+            "predict_interval, or a prior such as Prior('HalfNormal', sigma=s) of tau with s < 1.",
             DataWarning,
         )
 

@@ -62,7 +62,9 @@ def dense(name, rows, cov, coef, dispersion=None, n_nodes=4001, reach=9.0):
     per_axis = n_nodes if q == 1 else 181
     line = np.linspace(-reach, reach, per_axis)
     v = np.stack(np.meshgrid(*[line] * q, indexing="ij")).reshape(q, -1)
-    log_weight = -0.5 * np.sum(v**2, axis=0) + q * np.log((line[1] - line[0]) / np.sqrt(2 * np.pi))
+    log_weight = -0.5 * np.sum(v**2, axis=0) + q * np.log(
+        (line[1] - line[0]) / np.sqrt(2 * np.pi)
+    )
     total = 0.0
     for first, last in zip(rows.starts[:-1], rows.starts[1:], strict=True):
         s = slice(first, last)

@@ -54,7 +54,9 @@ def grid(name, rows, j, leave_out=None):
     q = rows.varying.shape[1]
     line = np.linspace(-6.5, 6.5, 1601 if q == 1 else 161)
     v = np.stack(np.meshgrid(*[line] * q, indexing="ij")).reshape(q, -1)
-    log_weight = -0.5 * np.sum(v**2, axis=0) + q * np.log((line[1] - line[0]) / np.sqrt(2 * np.pi))
+    log_weight = -0.5 * np.sum(v**2, axis=0) + q * np.log(
+        (line[1] - line[0]) / np.sqrt(2 * np.pi)
+    )
     u = np.linalg.cholesky(covariance(q)) @ v
     s = np.arange(rows.starts[j], rows.starts[j + 1])
     s = s[s != leave_out]
