@@ -179,9 +179,9 @@ def test_known_errors_are_of_normal_responses(fitted):
 def test_what_has_no_probabilities_is_named(fitted):
     y = DATA["logistic"][1]
     three = np.array(list("xyz"))[np.arange(N) % 3]
-    with pytest.raises(ValueError, match=r"of two classes\. Got a classifier of 3"):
+    with pytest.raises(ValueError, match=r"probabilities of two classes .* Got 3 classes"):
         neg_brier_score(LogisticRegression().fit(X, three), X, three)
-    with pytest.raises(ValueError, match=r"must have the classes \['no', 'yes'\] of the fit"):
+    with pytest.raises(ValueError, match=r"must have the classes \[.*no.*yes.*\] of the fit"):
         neg_brier_score(LogisticRegression().fit(X, y), X, three)
     with pytest.raises(TypeError, match=r"needs a classifier .* Got LinearRegression"):
         neg_brier_score(LinearRegression().fit(X, SIZE), X, SIZE)
