@@ -12,6 +12,7 @@ from skhbm._density.effects_callbacks import (
     density_with_effects,
     expand_with_effects,
 )
+from skhbm._density.start import careful_acceptance
 from skhbm._density.target import TargetDensity
 from skhbm._numba.records import make_record
 
@@ -93,8 +94,8 @@ class EffectsDensity(TargetDensity):
         return self.in_logs().points_about(mode)
 
     def acceptance(self, rate: float) -> float:
-        """Return the acceptance rate of steps: higher than asked for few groups."""
-        return self.hyper.acceptance(rate)
+        """Return the acceptance rate of steps: higher than asked for few groups per term."""
+        return careful_acceptance(rate, [J / q for J, q in self.shapes])
 
     def table(self, *, gradient: bool = True) -> Any:  # noqa: ARG002  # it is always filled
         """Return the record that the callbacks read; valid as long as this object lives."""

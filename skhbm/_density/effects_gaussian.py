@@ -1,7 +1,9 @@
 """The joint mode of effects and coefficients given their covariances, and the curvature there.
 
 Factors are in the order of elimination, the one with the most effects first. The precision of
-its effects is a block for each level. What is left is a dense matrix over the effects of the
+its effects is a block for each level, and they are eliminated level by level. So are those of
+the factors that follow, as long as their levels are independent given what comes after them:
+classes are, once pupils are eliminated. What is left is a dense matrix over the effects of the
 other factors and the coefficients.
 """
 
@@ -18,7 +20,14 @@ if TYPE_CHECKING:
     from skhbm._density.family_rows import FamilyRows
     from skhbm._types import Float, Int
 
-__all__ = ["EffectRows", "Gaussian", "find_joint_mode", "predictors"]
+__all__ = [
+    "EffectRows",
+    "Gaussian",
+    "Stage",
+    "find_joint_mode",
+    "on_diagonal",
+    "predictors",
+]
 
 #: Newton steps at most, and halvings of a step.
 STEPS, HALVINGS = 20, 12
@@ -53,18 +62,34 @@ class EffectRows(NamedTuple):
         """Number of effects of each factor."""
         return [J * z.shape[1] for J, z in zip(self.n_levels, self.terms, strict=True)]
 
-    def columns(self, factor: int) -> Any:
-        """Return what the effects of a factor are multiplied by, sparse (n, J q)."""
-        z, n = self.terms[factor], len(self.fixed)
-        q = z.shape[1]
-        column = self.codes[:, factor, None] * q + np.arange(q)
-        shape = n, self.n_levels[factor] * q
-        return sparse.csr_array((z.ravel(), column.ravel(), np.arange(n + 1) * q), shape=shape)
+    def columns(self) -> Any:
+        """Return what effects, factor by factor, and coefficients are multiplied by, sparse."""
+        n = len(self.fixed)
+        out = []
+        for f, (z, J) in enumerate(zip(self.terms, self.n_levels, strict=True)):
+            q = z.shape[1]
+            column = self.codes[:, f, None] * q + np.arange(q)
+            entries = z.ravel(), column.ravel(), np.arange(n + 1) * q
+            out.append(sparse.csr_array(entries, shape=(n, J * q)))
+        return sparse.hstack([*out, sparse.csr_array(self.fixed)]).tocsr()
 
-    def others(self) -> Any:
-        """Return the columns of the other effects and of the coefficients, sparse (n, m)."""
-        columns = [self.columns(f) for f in range(1, len(self.terms))]
-        return sparse.hstack([*columns, sparse.csr_array(self.fixed)]).tocsr()
+
+class Stage(NamedTuple):
+    """The effects of a factor given what comes after it, independent from level to level.
+
+    Attributes
+    ----------
+    precision, covariance : ndarray of shape (J, q, q)
+    cross : sparse array of shape (J q, m)
+        Entries of the precision matrix of these effects and what comes after them.
+    gain : sparse array of shape (J q, m)
+        Regression of these effects on what comes after them, with the sign changed.
+    """
+
+    precision: Float
+    covariance: Float
+    cross: Any
+    gain: Any
 
 
 class Gaussian(NamedTuple):
@@ -76,22 +101,16 @@ class Gaussian(NamedTuple):
         Effects, factor by factor, and coefficients after them.
     weight, working : ndarray of shape (n,)
         Weights and working responses of the rows.
-    information : ndarray of shape (J, q, q)
-        Information of the levels of the first factor, given all else.
-    blocks : ndarray of shape (J, q, q)
-        Covariances of their effects, given all else.
-    gain : sparse array of shape (J q, m)
-        Regression of these effects on all else, with the sign changed.
+    stages : tuple of Stage
+        Of the first factors.
     left : ndarray of shape (m, m)
-        Precision of all else, the effects of the first factor integrated out.
+        Precision of all else, their effects integrated out.
     """
 
     mode: Float
     weight: Float
     working: Float
-    information: Float
-    blocks: Float
-    gain: Any
+    stages: tuple[Stage, ...]
     left: Float
 
 
@@ -124,7 +143,7 @@ def find_joint_mode(
         for J, inverse in zip(rows.n_levels, inverses, strict=True)
     ]
     precision = sparse.block_diag([*of_effects, sparse.diags_array(prior[1])]).tocsr()
-    columns = rows.columns(0), rows.others()
+    columns = rows.columns()
 
     def look(at: Float) -> tuple[float, Float, Float, Float]:
         """Return log density, predictors, and slopes and information of rows."""
@@ -139,8 +158,7 @@ def find_joint_mode(
         before, _, slope, information = now
         weight = _weights(information)
         found = _eliminate(rows, columns, precision, weight)
-        score = np.concatenate([part.T @ slope for part in columns])
-        step = _solve(found, score - precision @ (mode - mean))
+        step = _solve(found, columns.T @ slope - precision @ (mode - mean))
         for _ in range(HALVINGS):
             now = look(mode + step)
             if now[0] >= before - ROUNDING * abs(before):
@@ -163,27 +181,42 @@ def _weights(information: Float) -> Float:
     return np.maximum(information, LEAST * usual)
 
 
-def _eliminate(rows: EffectRows, columns: Any, precision: Any, weight: Float) -> Gaussian:
-    """Integrate the effects of the first factor out. There is no mode yet."""
-    first, others = columns
-    J, z, n_first = rows.n_levels[0], rows.terms[0], rows.sizes[0]
-    q = z.shape[1]
-    information = np.zeros((J, q, q))
-    np.add.at(information, rows.codes[:, 0], z[:, :, None] * (weight[:, None] * z)[:, None])
-    blocks = np.linalg.inv(information + precision[:q, :q].toarray())
-    weighted = sparse.diags_array(weight) @ others
-    cross = (first.T @ weighted).tocsr()
-    diagonal = sparse.bsr_array((blocks, np.arange(J), np.arange(J + 1)), shape=[n_first] * 2)
-    gain = (diagonal @ cross).tocsr()
-    left = (others.T @ weighted + precision[n_first:, n_first:] - cross.T @ gain).toarray()
+def _eliminate(rows: EffectRows, columns: Any, prior: Any, weight: Float) -> Gaussian:
+    """Integrate effects out, as far as levels are independent. There is no mode yet."""
+    left = (columns.T @ (sparse.diags_array(weight) @ columns) + prior).tocsr()
+    stages: list[Stage] = []
+    for z, size in zip(rows.terms, rows.sizes, strict=True):
+        head = left[:size, :size].tocoo()
+        q = z.shape[1]
+        row, column = head.coords
+        if np.any(row // q != column // q):
+            break
+        precision = np.zeros((size // q, q, q))
+        precision[row // q, row % q, column % q] = head.data
+        covariance = np.linalg.inv(precision)
+        cross = left[:size, size:]
+        gain = (on_diagonal(covariance) @ cross).tocsr()
+        left = (left[size:, size:] - cross.T @ gain).tocsr()
+        stages.append(Stage(precision, covariance, cross, gain))
     nothing = np.empty(0)
-    return Gaussian(nothing, weight, nothing, information, blocks, gain, left)
+    return Gaussian(nothing, weight, nothing, tuple(stages), left.toarray())
+
+
+def on_diagonal(blocks: Float) -> Any:
+    """Return a sparse matrix with these blocks (J, q, q) on its diagonal."""
+    J, q, _ = blocks.shape
+    return sparse.bsr_array((blocks, np.arange(J), np.arange(J + 1)), shape=(J * q, J * q))
 
 
 def _solve(found: Gaussian, gradient: Float) -> Float:
     """Return the Newton step of all effects and coefficients."""
-    J, q, _ = found.blocks.shape
-    first, rest = gradient[: J * q], gradient[J * q :]
-    rest = linalg.solve(found.left, rest - found.gain.T @ first, assume_a="pos")
-    alone = np.einsum("jab,jb->ja", found.blocks, first.reshape(J, q)).ravel()
-    return np.concatenate([alone - found.gain @ rest, rest])
+    heads, rest = [], gradient
+    for stage in found.stages:
+        size = stage.gain.shape[0]
+        heads.append(rest[:size])
+        rest = rest[size:] - stage.gain.T @ rest[:size]
+    step = linalg.solve(found.left, rest, assume_a="pos")
+    for stage, head in zip(found.stages[::-1], heads[::-1], strict=True):
+        alone = on_diagonal(stage.covariance) @ head - stage.gain @ step
+        step = np.concatenate([alone, step])
+    return step

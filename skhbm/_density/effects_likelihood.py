@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from scipy import linalg
 
+from skhbm._density.effects_gaussian import on_diagonal
 from skhbm._density.effects_kernel import EFFECTS, PLACED, effects_callback
 from skhbm._density.effects_reference import diagonal_blocks
 from skhbm._density.family_rows import in_lanes
@@ -16,7 +16,7 @@ from skhbm._numba.records import make_record
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from skhbm._density.effects_gaussian import EffectRows
+    from skhbm._density.effects_gaussian import EffectRows, Stage
     from skhbm._density.effects_reference import Reference
     from skhbm._density.family_rows import FamilyRows
     from skhbm._types import Float, Int
@@ -156,13 +156,13 @@ def make_effects_likelihood(
     n_effects, k = sum(rows.sizes), rows.fixed.shape[1]
     # Columns of maps are coefficients and effects.
     position = np.concatenate([k + np.arange(n_effects), np.arange(k)])
-    J, q, _ = gaussian.information.shape
-    nothing = _as_csr(np.empty((J * q, 0)))
-    axes = np.empty((0, J * q)), np.empty(0)
-    placed = [Placed(gaussian.information, np.zeros(J * q), nothing, *axes)]
-    left, at = gaussian.left, J * q
-    for size, cov in zip(rows.sizes[1:], reference.covariances[1:], strict=True):
-        factor, left = _place(left, size, cov, gaussian.mode[at:], position[at:])
+    placed, left, at = [], gaussian.left, 0
+    for f, (size, cov) in enumerate(zip(rows.sizes, reference.covariances, strict=True)):
+        mode, places = gaussian.mode[at:], position[at:]
+        if f < len(gaussian.stages):
+            factor = _place_stage(gaussian.stages[f], cov, mode, places, from_rows=f == 0)
+        else:
+            factor, left = _place(left, size, cov, mode, places)
         placed.append(factor)
         at += size
     likelihood = EffectsLikelihood(
@@ -177,29 +177,48 @@ def make_effects_likelihood(
     return likelihood, gaussian.mode[n_effects:], np.linalg.inv(left)
 
 
+def _place_stage(
+    stage: Stage, cov: Float, mode: Float, position: Int, *, from_rows: bool
+) -> Placed:
+    """Place a factor whose levels are independent given what comes after it.
+
+    `mode` is that of its effects and of what comes after them, `position` where these are among
+    coefficients and effects.
+    """
+    size = stage.cross.shape[0]
+    information = stage.precision - np.linalg.inv(cov)
+    axes = np.empty((0, size)), np.empty(0)
+    if from_rows:
+        return Placed(information, np.zeros(size), _as_csr(np.empty((size, 0))), *axes)
+    scores = on_diagonal(stage.precision) @ mode[:size] + stage.cross @ mode[size:]
+    cross = stage.cross.tocsr()
+    columns = position[size:][cross.indices]
+    score_map = Csr(cross.indptr.astype(np.int64), columns, -cross.data)
+    return Placed(information, scores, score_map, *axes)
+
+
 def _place(
     precision: Float, size: int, cov: Float, mode: Float, position: Int
 ) -> tuple[Placed, Float]:
     """Place a factor given what comes after it; return the precision of the latter, too.
 
     The first `size` entries of `mode` are effects of the factor. Given the rest they have the
-    precision P = precision[:size, :size] and the mean mode - P^-1 B (rest - its mode). If V are
-    the blocks on the diagonal of P, inverted, scores s have the mean V s.
+    precision P and the mean mode - P^-1 B (rest - its mode), [P B] being the first rows of
+    `precision`. If V are the blocks on the diagonal of P, inverted, scores s have the mean V s.
     """
-    head, rest = precision[:size, :size], precision[:size, size:]
     q = len(cov)
-    blocks = diagonal_blocks(head, q)
-    covariance = np.linalg.inv(head)
+    head, rest = precision[:size, :size], precision[:size, size:]
+    blocks, covariance = diagonal_blocks(head, q), np.linalg.inv(head)
     gain = covariance @ rest
-    inverse = linalg.block_diag(*blocks)
+    inverse = on_diagonal(blocks)
     scores = inverse @ (mode[:size] + gain @ mode[size:])
     # The root of a block is that of `skhbm._density.effects_levels_kernel`.
     L = np.linalg.cholesky(cov)
     information = blocks - np.linalg.inv(cov)
     G = np.linalg.cholesky(np.eye(q) + L.T @ information @ L)
-    to_standard = linalg.block_diag(*np.swapaxes(G, 1, 2) @ np.linalg.inv(L))
-    axes = _far_from_one(to_standard @ covariance @ to_standard.T)
-    score_map = _as_csr(-inverse @ gain)
+    to_standard = on_diagonal(np.swapaxes(G, 1, 2) @ np.linalg.inv(L))
+    axes = _far_from_one(to_standard @ (to_standard @ covariance).T)
+    score_map = _as_csr(-(inverse @ gain))
     score_map = score_map._replace(column=position[size:][score_map.column])
     factor = Placed(information, scores, score_map, *axes)
     return factor, precision[size:, size:] - rest.T @ gain

@@ -12,9 +12,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from scipy import sparse
 from scipy.optimize import minimize
 
-from skhbm._density.effects_gaussian import find_joint_mode, predictors
+from skhbm._density.effects_gaussian import find_joint_mode, on_diagonal, predictors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,22 +98,38 @@ def find_reference(
 
 def _expected(rows: EffectRows, found: Gaussian) -> list[Float]:
     """Return the mean of v v' over the levels of each factor (q, q), as expected."""
-    inverse = np.linalg.inv(found.left)
-    _, q, _ = found.blocks.shape
-    parts = [found.gain[a::q] for a in range(q)]
-    out = [found.blocks.sum(axis=0)]
-    for a in range(q):
-        for b in range(q):
-            out[0][a, b] += (parts[a].T @ parts[b]).multiply(inverse).sum()
-    at = 0
-    for f in range(1, len(rows.terms)):
-        size, q = rows.sizes[f], rows.terms[f].shape[1]
-        out.append(diagonal_blocks(inverse[at : at + size, at : at + size], q).sum(axis=0))
+    inverse, n_stages = np.linalg.inv(found.left), len(found.stages)
+    out, at = [], 0
+    for size, z in zip(rows.sizes[n_stages:], rows.terms[n_stages:], strict=True):
+        part = inverse[at : at + size, at : at + size]
+        out.append(diagonal_blocks(part, z.shape[1]).sum(axis=0))
         at += size
+    # What comes after a stage is a sum of maps times independent parts.
+    maps, covariances = [sparse.eye_array(len(inverse)).tocsr()], [inverse]
+    for stage in found.stages[::-1]:
+        J, q, _ = stage.covariance.shape
+        parts = [stage.gain @ map_ for map_ in maps]
+        total = stage.covariance.sum(axis=0)
+        for part, covariance in zip(parts, covariances, strict=True):
+            total = total + _sum_of_blocks(part, covariance, q)
+        out.insert(0, total)
+        after = maps[0].shape[0]
+        maps = [sparse.vstack([-a, b]).tocsr() for a, b in zip(parts, maps, strict=True)]
+        maps.append(sparse.eye_array(J * q + after, J * q).tocsr())
+        covariances.append(on_diagonal(stage.covariance))
     *effects, _ = np.split(found.mode, np.cumsum(rows.sizes))
     for f, v in enumerate(effects):
         of_levels = v.reshape(rows.n_levels[f], -1)
         out[f] = (out[f] + of_levels.T @ of_levels) / rows.n_levels[f]
+    return out
+
+
+def _sum_of_blocks(part: Any, covariance: Any, q: int) -> Float:
+    """Return the sum of the blocks (q, q) on the diagonal of part @ covariance @ part.T."""
+    out = np.empty((q, q))
+    for a in range(q):
+        for b in range(q):
+            out[a, b] = (part[a::q].T @ part[b::q]).multiply(covariance).sum()
     return out
 
 

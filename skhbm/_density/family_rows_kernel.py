@@ -30,6 +30,9 @@ ROWS = fields(
     *("n_blocks", "n_dispersion", "n_values", "y", "size", "weight", "values", "counts")
 )
 
+#: Times this a positive predictor is at least 1, unless its exponential is 1.
+HUGE = 1e18
+
 COUNT_REST, COUNT_REST_SLOPE = NEGATIVE_BINOMIAL.rest, NEGATIVE_BINOMIAL.rest_gradient
 T_REST, T_REST_SLOPE = STUDENT_T.rest, STUDENT_T.rest_gradient
 
@@ -66,12 +69,13 @@ def _logit(table_, inputs_, outputs_, with_gradient):  # noqa: ARG001
     logp = splat(0.0)
     for b in range(table.n_blocks):
         x, events, trials = load(eta, (b,)), load(y, (b,)), load(size, (b,))
-        w, s = load(weight, (b,)), exp(x)
-        # log(1 + exp(x)) is that of exp(-|x|), and x where this is positive.
-        smaller = 1.0 / at_least(s, 1.0 / s)
-        softplus = at_least(x, splat(0.0)) + log(smaller + 1.0)
-        logp += w * (events * x - trials * softplus)
-        store(d_eta, (b,), w * (events - trials * (s / (s + 1.0))))
+        w, e = load(weight, (b,)), exp(at_least(x, x * -1.0) * -1.0)
+        positive = at_least(x, splat(0.0))
+        # log(1 + exp(x)) is that of e = exp(-|x|), and x where this is positive.
+        logp += w * (events * x - trials * (positive + log(e + 1.0)))
+        # The probability is 1 / (1 + e) where x is positive, e / (1 + e) where it is not.
+        sign = at_least(positive * -HUGE, splat(-1.0)) * -1.0
+        store(d_eta, (b,), w * (events - trials * (at_least(e, sign) / (e + 1.0))))
     carray(as_pointer(outputs_), (1,), np.float64)[0] = total(logp)
 
 

@@ -1,6 +1,7 @@
 """The density of hyperparameters and effects of other responses, and chains of it."""
 
 import json
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -105,12 +106,16 @@ def position_of(rows, others, f):
     return out
 
 
-def test_coordinates_are_independent_standard_normals_if_the_response_is_normal(monkeypatch):
+@pytest.mark.parametrize("nested", [False, True], ids=["crossed", "nested"])
+def test_coordinates_are_independent_normals_if_the_response_is_normal(monkeypatch, nested):
     # Student's t with many degrees of freedom is normal, and has the normal's approximation.
     monkeypatch.setattr("skhbm._density.effects_likelihood.NEAR", 1.0 + 1e-9)
     tau = Prior("Gamma", alpha=2, beta=1)
     model = ResponseModel("student_t", ((), (), ()), priors={"tau": tau})
     rows = simulate(model, 90, (12, 7, 3), seed=2)
+    if nested:
+        level = rows.labels[:, 0]
+        rows = replace(rows, labels=np.column_stack([level, level // 2, level // 6]))
     monkeypatch.setattr("skhbm._density.effects_reference._maximise", lambda *_: LARGE_NU)
     _, _, density = model.build(rows)
     x = density.start
