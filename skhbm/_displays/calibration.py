@@ -10,6 +10,7 @@ import numpy as np
 from skhbm._displays import axis_labels as names
 from skhbm._displays import drawing
 from skhbm._displays.of_predictions import calibration, calibration_of_quantiles
+from skhbm._inputs.parameters import as_count
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -20,6 +21,7 @@ __all__ = ["CalibrationDisplay"]
 KINDS = {
     "coverage": ("Nominal coverage of central intervals", "Observed coverage"),
     "pit": ("Probability integral transform", "Empirical distribution"),
+    "reliability": ("Predicted probability", "Observed share"),
 }
 #: Points of a curve that are marked, at most.
 FEW = 25
@@ -34,7 +36,11 @@ class CalibrationDisplay:
     less than y, which also tells predictions that are too high from predictions that are too
     low. Both are the diagonal if predictions are calibrated [1]_, up to chance: a band holds
     the whole curve of as many calibrated, independent predictions with probability
-    `envelope_prob` [2]_.
+    `envelope_prob` [2]_. Counts have their probability integral transform at random between
+    those of less than y and of no more than y [3]_.
+
+    Of predicted probabilities, kind="reliability" shows how often the second class, or success,
+    occurs in bins of rows with similar probabilities.
 
     Use rows that were held out. Rows of fit are predicted from themselves as well, and look
     better calibrated than new rows will: if they are given, all of them and no others, the
@@ -51,7 +57,7 @@ class CalibrationDisplay:
         Probabilities, and shares of the rows.
     lower, upper : array-like of shape (n_points,)
         Bounds of the band.
-    kind : {"coverage", "pit"}, default="coverage"
+    kind : {"coverage", "pit", "reliability"}, default="coverage"
         What they are probabilities of.
     envelope_prob : float, default=0.95
         Probability of the band.
@@ -86,6 +92,8 @@ class CalibrationDisplay:
     .. [2] T. Säilynoja, P.-C. Bürkner and A. Vehtari (2022). Graphical test for discrete
        uniformity and its applications in goodness-of-fit evaluation and multiple sample
        comparison. Statistics and Computing 32, 32. https://doi.org/10.1007/s11222-022-10090-6
+    .. [3] C. Czado, T. Gneiting and L. Held (2009). Predictive model assessment for count
+       data. Biometrics 65(4), 1254-1261. https://doi.org/10.1111/j.1541-0420.2009.01191.x
 
     Examples
     --------
@@ -119,8 +127,11 @@ class CalibrationDisplay:
         groups: Any = None,
         *,
         y_err: ArrayLike | None = None,
+        trials: ArrayLike | None = None,
+        exposure: ArrayLike | None = None,
         kind: str = "coverage",
         envelope_prob: float = 0.95,
+        n_bins: int = 10,
         name: str = "observed",
         difference: bool = False,
         ref_line: bool = True,
@@ -134,9 +145,9 @@ class CalibrationDisplay:
         Parameters
         ----------
         estimator : estimator instance
-            Fitted :class:`HierarchicalNormalRegressor`; another estimator whose ``predict``
+            Fitted estimator of this package; another estimator whose ``predict``
             has ``return_std``, taken for normal; or a fitted Pipeline or search that ends
-            in one of them.
+            in one of them. For kind="reliability" any classifier of two classes.
         X : array-like of shape (n_samples, n_features) or None
             Rows to predict.
         y : array-like of shape (n_samples,)
@@ -145,10 +156,14 @@ class CalibrationDisplay:
             Their labels, unless they are columns of X.
         y_err : array-like of shape (n_samples,), default=None
             Known standard errors of y, if ``residual_scale="known"``.
-        kind : {"coverage", "pit"}, default="coverage"
+        trials, exposure : array-like of shape (n_samples,), default=None
+            What y are successes of, or counted in, if the estimator takes either.
+        kind : {"coverage", "pit", "reliability"}, default="coverage"
             What to show.
         envelope_prob : float, default=0.95
             Probability of the band.
+        n_bins : int, default=10
+            Bins of rows for kind="reliability", each with about as many.
         name : str, default="observed"
             Name of the curve in the legend.
         difference, ref_line, ax, line_kwargs, band_kwargs, ref_line_kwargs
@@ -167,7 +182,9 @@ class CalibrationDisplay:
             If the estimator predicts no distribution, or the rows are not like those of fit.
         """
         drawing.check_matplotlib(f"{cls.__name__}.from_estimator")
-        shown = calibration(estimator, X, y, groups, y_err, kind, envelope_prob)
+        sizes = {"trials": trials, "exposure": exposure}
+        n_bins = as_count(n_bins, "n_bins")
+        shown = calibration(estimator, X, y, groups, y_err, sizes, kind, envelope_prob, n_bins)
         return cls(**shown, name=name).plot(
             ax,
             difference=difference,

@@ -12,26 +12,38 @@ from sklearn.utils import check_array
 
 from skhbm._comparison.rows_of_fit import read_rows_again
 from skhbm._estimators.fitted import Fitted
+from skhbm._estimators.response_predicting import ResponsePredicting
+from skhbm._estimators.scored_rows import scored_rows
 from skhbm._inputs.arrays import as_target
 from skhbm._inputs.new_rows import read_scored
 from skhbm._inputs.parameters import as_probability, as_random_state, check_choice
 from skhbm._inputs.pipelines import unwrapped
+from skhbm._inputs.response import second_class
 from skhbm._prediction.calibration import (
     NOMINAL,
     band,
     central_coverage,
     distribution,
+    reliability,
     share_below,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from skhbm._types import Float
+
+    Sizes = Mapping[str, Any]
 
 
 __all__ = ["calibration", "calibration_of_quantiles", "replicated_target"]
 
 #: What a `CalibrationDisplay` can show.
 KINDS = ("coverage", "pit")
+#: The fields of one that are arrays.
+CURVE = ("nominal", "observed", "lower", "upper")
+#: The same of an estimator of probabilities.
+KINDS_OF_ESTIMATORS = (*KINDS, "reliability")
 
 
 def replicated_target(
@@ -58,12 +70,24 @@ def replicated_target(
 
 
 def calibration(
-    estimator: Any, X: Any, y: Any, groups: Any, y_err: Any, kind: str, envelope_prob: float
+    estimator: Any,
+    X: Any,
+    y: Any,
+    groups: Any,
+    y_err: Any,
+    sizes: Sizes,
+    kind: str,
+    envelope_prob: float,
+    n_bins: int,
 ) -> dict[str, Any]:
     """Return the parameters of a `CalibrationDisplay` of an estimator."""
-    check_choice("kind", kind, KINDS)
+    check_choice("kind", kind, KINDS_OF_ESTIMATORS)
     as_probability(envelope_prob, "envelope_prob")
-    pit, in_sample = _predictive_probabilities(estimator, X, y, groups, y_err)
+    if kind == "reliability":
+        rows = _event_probabilities(estimator, X, y, groups, sizes)
+        shown = dict(zip(CURVE, reliability(*rows, n_bins, envelope_prob), strict=True))
+        return {**shown, "kind": kind, "envelope_prob": envelope_prob}
+    pit, in_sample = _predictive_probabilities(estimator, X, y, groups, y_err, sizes)
     # y is inside the central interval of probability p if |2 PIT - 1| <= p.
     values = np.abs(2 * pit - 1) if kind == "coverage" else pit
     shown = _curve(len(pit), NOMINAL, share_below(values, NOMINAL), kind, envelope_prob)
@@ -99,8 +123,46 @@ def _curve(
     }
 
 
+def _event_probabilities(
+    estimator: Any, X: Any, y: Any, groups: Any, sizes: Sizes
+) -> tuple[Float, Float, Float]:
+    """Return predicted probabilities of rows (n,), and numbers of events and of trials."""
+    last, X = unwrapped(estimator, X, groups)
+    given = {name: value for name, value in sizes.items() if value is not None}
+    labels = {} if groups is None else {"groups": groups}
+    if isinstance(last, ResponsePredicting) and last._family.link == "logit":
+        predicted, events = scored_rows(last, X, y, groups, given)
+        return predicted.moments()[0] / predicted.size, events, predicted.size
+    if not hasattr(last, "predict_proba"):
+        msg = (
+            "`estimator` must predict probabilities, for kind='reliability': be a classifier "
+            "with the method `predict_proba` or a HierarchicalBinomialRegressor, "
+            f"or a Pipeline or search that ends in one. Got {type(last).__name__}."
+        )
+        raise TypeError(msg)
+    p = np.asarray(last.predict_proba(X, **labels, **given))[:, 1]
+    return p, second_class(y, last.classes_), np.ones(len(p))
+
+
+def _response_probabilities(
+    model: ResponsePredicting, X: Any, y: Any, groups: Any, sizes: Sizes
+) -> Float:
+    """Return the probability (n,) of a target below each y, of counts at random places.
+
+    The probability integral transform of a count is uniform if it is drawn between the
+    probabilities of less than y and of no more than y (Czado, Gneiting & Held 2009).
+    """
+    given = {name: value for name, value in sizes.items() if value is not None}
+    predicted, target = scored_rows(model, X, y, groups, given)
+    below = predicted.cdf(target)
+    if not model._family.discrete:
+        return below
+    share = np.random.default_rng(0).random(len(target))
+    return share * below + (1.0 - share) * predicted.cdf(target - 1.0)
+
+
 def _predictive_probabilities(
-    estimator: Any, X: Any, y: Any, groups: Any, y_err: Any
+    estimator: Any, X: Any, y: Any, groups: Any, y_err: Any, sizes: Sizes
 ) -> tuple[Float, bool]:
     """Return the predictive probability (n,) of a target below each y.
 
@@ -109,6 +171,8 @@ def _predictive_probabilities(
     that it predicts.
     """
     last, X = unwrapped(estimator, X, groups)
+    if isinstance(last, ResponsePredicting):
+        return _response_probabilities(last, X, y, groups, sizes), False
     if isinstance(last, Fitted):
         rows, target, errors = read_scored(last, X, y, groups, y_err)
         in_sample = _are_those_of_fit(last, X, y, groups, y_err)

@@ -35,7 +35,7 @@ SMALL = 0.05
 
 
 def log_rising(y: Any, a: Any) -> Any:
-    """Return log(a (a + 1) ... (a + y - 1) / a^y) for arrays of whole numbers y."""
+    """Return log(Gamma(a + y) / Gamma(a) / a^y): of a (a + 1) ... (a + y - 1) / a^y."""
     large = np.maximum(a, STIRLING)
     top = large + y
     by_series = (top - 0.5) * np.log1p(y / large) - y + _stirling(top) - _stirling(large)
@@ -67,7 +67,7 @@ _half_series_inner = njit(**JIT_INNER)(_half_series)
 
 @njit(**JIT_INNER)
 def rising(y, a):
-    """Return log(a (a + 1) ... (a + y - 1) / a^y) of a whole number y."""
+    """Return log(Gamma(a + y) / Gamma(a) / a^y): of a (a + 1) ... (a + y - 1) / a^y."""
     if a < STIRLING:
         return math.lgamma(a + y) - math.lgamma(a) - y * math.log(a)
     top = a + y
@@ -77,7 +77,7 @@ def rising(y, a):
 @njit(**JIT_INNER)
 def rising_slope(y, a):
     """Return the derivative of `rising` in a."""
-    if y <= STIRLING:
+    if y <= STIRLING and y == math.floor(y):
         total = 0.0
         for k in range(1, int(y)):
             total += k / (a + k)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn.utils import column_or_1d
 
 from skhbm._inputs.warning import DataWarning, warn
 
@@ -62,3 +63,26 @@ def warn_if_not_whole(y: Float) -> None:
             "`trials` or `exposure`.",
             DataWarning,
         )
+
+
+def second_class(y: Any, classes: Any) -> Float:
+    """Return 1 for targets (n,) of the second of two classes, and 0 for those of the first.
+
+    Raises
+    ------
+    ValueError
+        If there are not two classes, or y has others.
+    """
+    labels = column_or_1d(y)
+    if len(classes) != 2:
+        msg = (
+            "Only probabilities of two classes can be scored and shown. Got "
+            f"{len(classes)} classes; use scikit-learn's `neg_log_loss`, or show one class "
+            "against the rest."
+        )
+        raise ValueError(msg)
+    other = labels[~np.isin(labels, classes)]
+    if len(other):
+        msg = f"`y` must have the classes {list(classes)} of the fit. Got {other[0]!r}."
+        raise ValueError(msg)
+    return np.asarray(labels == classes[1], dtype=float)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import bdtr, bdtrc, ndtr
+from scipy.stats import binom
 
 from skhbm._prediction.predictive import at_targets
 
@@ -20,6 +21,7 @@ __all__ = [
     "band",
     "central_coverage",
     "distribution",
+    "reliability",
     "share_below",
     "simulated_tails",
     "tail",
@@ -62,6 +64,33 @@ def central_coverage(y: Float, bounds: Float, probabilities: Float) -> tuple[Flo
     inside = (y[:, None] >= lower) & (y[:, None] <= upper)
     nominal = probabilities[-half:] - probabilities[:half][::-1]
     return nominal, inside.mean(axis=0)
+
+
+def reliability(
+    probabilities: Float, events: Float, trials: Float, n_bins: int, probability: float
+) -> tuple[Float, Float, Float, Float]:
+    """Return mean probabilities of bins, shares of events, and bounds of calibrated shares.
+
+    Rows (n,) are put into bins of about equal numbers of trials, in the order of their
+    probabilities; equal ones into the same bin. The shares of all bins are within the bounds,
+    which are quantiles of binomial distributions (Bröcker & Smith 2007,
+    https://doi.org/10.1175/WAF993.1), at once with at least the given probability.
+    """
+    order = np.argsort(probabilities, kind="stable")
+    values, first = np.unique(probabilities[order], return_index=True)
+    n = np.add.reduceat(trials[order], first)
+    happened = np.add.reduceat(events[order], first)
+    middle = (np.cumsum(n) - 0.5 * n) / n.sum()
+    _, bins = np.unique(np.floor(middle * n_bins), return_inverse=True)
+    total = np.bincount(bins, n)
+    nominal = np.bincount(bins, n * values) / total
+    observed = np.bincount(bins, happened) / total
+    outside = 1.0 - probability ** (1.0 / len(total))
+    lower, upper = (
+        binom.ppf(share, np.rint(total), nominal) / np.rint(total)
+        for share in (outside / 2.0, 1.0 - outside / 2.0)
+    )
+    return nominal, observed, lower, upper
 
 
 def tail(counts: Int, n: int, points: Float) -> Float:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from skhbm._sampling.draws import Watcher
     from skhbm._types import Float
 
-__all__ = ["Settings", "draw"]
+__all__ = ["Settings", "chains_seconds", "draw"]
 
 #: Gradients that a draw of NUTS takes, and what a gradient costs in units of a value.
 GRADIENTS, GRADIENT = 5.5, 2.6
@@ -44,8 +44,7 @@ def draw(density: TargetDensity, solver: str, settings: Settings) -> Draws:
 
     What chains cost is predicted, not measured: a seed gives the same draws everywhere.
     """
-    n_gradients = settings.chains * (settings.tune + settings.draws) * GRADIENTS
-    seconds = n_gradients * GRADIENT * density.seconds
+    seconds = chains_seconds(density, settings)
     if solver == "nuts" or (solver == "auto" and seconds < CHEAP):
         return _sample(density, settings)
     found = _weight(density.in_logs(), settings)
@@ -55,6 +54,12 @@ def draw(density: TargetDensity, solver: str, settings: Settings) -> Draws:
     for watcher in settings.watchers:
         watcher([settings.tune + settings.draws] * settings.chains, 0)
     return found
+
+
+def chains_seconds(density: TargetDensity, settings: Settings) -> float:
+    """Return the predicted seconds of CPU of chains, 0 if evaluations take next to no time."""
+    n_gradients = settings.chains * (settings.tune + settings.draws) * GRADIENTS
+    return n_gradients * GRADIENT * density.seconds
 
 
 def _sample(density: TargetDensity, settings: Settings) -> Draws:

@@ -616,7 +616,7 @@ def neg_mean_poisson_deviance(
     >>> X, y = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([1, 0, 3, 5])
     >>> model = PoissonRegressor(alpha=0).fit(X, y)
     >>> f"{neg_mean_poisson_deviance(model, X, y):.2f}"
-    '-0.54'
+    '-0.68'
     """
     sizes = {"trials": trials, "exposure": exposure}
     predicted = point_prediction("neg_mean_poisson_deviance", estimator, X, groups, sizes)

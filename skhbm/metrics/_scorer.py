@@ -130,7 +130,8 @@ def _remake(
     """Return the scorer of a name, or that which its maker makes of the arguments."""
     found = getattr(import_module(module), maker)
     scorer: Scorer = found(**arguments) if arguments else found
-    same = scorer._requests == requests
+    # Older pickles do not request what scorers did not know of then.
+    same = {**scorer._requests, **requests} == scorer._requests
     return scorer if same else scorer.set_score_request(**requests)
 
 

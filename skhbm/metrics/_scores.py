@@ -6,14 +6,13 @@ from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.utils import column_or_1d
 
-from skhbm._estimators.named_size import sizes_of
 from skhbm._estimators.predicting import Predicting
 from skhbm._estimators.response_predicting import ResponsePredicting
+from skhbm._estimators.scored_rows import scored_rows
 from skhbm._inputs.arrays import as_target
-from skhbm._inputs.new_rows import read_new_rows, read_observed, read_scored
-from skhbm._inputs.order import warn_of_observed_order
+from skhbm._inputs.new_rows import read_scored
+from skhbm._inputs.response import second_class
 from skhbm._inputs.sizes import as_sizes
 from skhbm._prediction import predictive
 from skhbm.metrics._scorer import given_groups, given_sizes, require, scored
@@ -68,12 +67,8 @@ def ranked_scores(
         raise TypeError(msg)
     _refuse_errors(scorer, model, y_err)
     given = given_sizes(scorer, model.log_predictive_density, sizes)
-    rows = read_new_rows(model, X, groups)
-    warn_of_observed_order(X, groups, y=y, **given)
-    target, _ = read_observed(model, len(rows), model._encoded(y), None)
-    size = sizes_of(model, given, len(rows))
-    model._family.check_target(target, size)
-    return model._predictive(rows, size).ranked_score(target)
+    predicted, target = scored_rows(model, X, y, groups, given)
+    return predicted.ranked_score(target)
 
 
 def intervals(
@@ -112,7 +107,7 @@ def brier_scores(
         method = model.predict_proba
         given_sizes(scorer, method, {"trials": trials})
         p = np.asarray(method(X, **given_groups(method, groups)))
-        happened = _is_second_class(model, y)
+        happened = second_class(y, model.classes_)
         _check_length(len(p), happened)
         return (p[:, 1] - happened) ** 2, np.ones(len(p))
     if "trials" not in signature(require(scorer, model, "predict")).parameters:
@@ -128,22 +123,6 @@ def brier_scores(
     model._family.check_target(target, size)
     share, p = target / size, expected / size
     return share * (1.0 - p) ** 2 + (1.0 - share) * p**2, size
-
-
-def _is_second_class(model: Any, y: Any) -> Float:
-    """Return 1 for targets (n,) of the second class, 0 for those of the first."""
-    labels, classes = column_or_1d(y), model.classes_
-    if len(classes) != 2:
-        msg = (
-            "The Brier score is of two classes. Got a classifier of "
-            f"{len(classes)}; use scikit-learn's `neg_log_loss`."
-        )
-        raise ValueError(msg)
-    other = labels[~np.isin(labels, classes)]
-    if len(other):
-        msg = f"`y` must have the classes of the fit, {classes.tolist()}. Got {other[:1].tolist()}."
-        raise ValueError(msg)
-    return np.asarray(labels == classes[1], dtype=float)
 
 
 def _check_length(n_rows: int, target: Float) -> None:

@@ -86,8 +86,11 @@ def test_draws_have_the_mean_and_the_spread_that_are_predicted(response, asked):
         expected = model.predict_interval(**asked, coverage=0.8)
         assert np.all(np.abs(found - expected) < 0.1)
         return
-    assert np.all(np.abs(draws.mean(axis=1) - mean) < 5 * std / np.sqrt(4000))
-    np.testing.assert_allclose(draws.std(axis=1), std, rtol=0.2)
+    # The rate of a new group has no standard deviation: the first three rows are of known ones.
+    rows = slice(3) if response in ("poisson", "negative binomial") else slice(None)
+    error = std / np.sqrt(4000)
+    assert np.all(np.abs(draws.mean(axis=1) - mean)[rows] < 5 * error[rows])
+    np.testing.assert_allclose(draws.std(axis=1)[rows], std[rows], rtol=0.1)
 
 
 def test_rows_of_one_new_group_share_its_effect(response, asked):

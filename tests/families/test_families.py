@@ -276,6 +276,15 @@ def test_rising_factorials_are_their_products(y, a):
     assert slope == pytest.approx(exact, rel=1e-9 if a < 16 else 1e-11, abs=0)
 
 
+@pytest.mark.parametrize("a", [0.3, 7.0, 16.1, 1e5])
+@pytest.mark.parametrize("y", [0.5, 2.25, 15.5, 300.5])
+def test_rising_factorials_of_counts_that_are_not_whole(y, a):
+    h = 1e-4 * a
+    difference = (gamma_at(y, a + h)[0] - gamma_at(y, a - h)[0]) / (2 * h)
+    digits = 1e-15 * (y + 10) * (1 + abs(math.log(a)) + math.log1p(y)) / h
+    assert gamma_at(y, a)[1] == pytest.approx(difference, rel=1e-6, abs=digits)
+
+
 @pytest.mark.parametrize("n", [1, 5, 15, 16, 17, 200, 20_000])
 def test_half_steps_are_their_products(n):
     product_of = math.fsum(math.log1p(0.5 / k) for k in range(1, n))
@@ -324,12 +333,12 @@ def test_rows_that_share_eta_add_up(name):
         ("bernoulli", [0, 1, 2], 1.0, "must be 0 or 1, but 1 of 3 are not, such as 2.0"),
         ("bernoulli", [0, 0.5, 1], 1.0, "at position 1"),
         ("binomial", [0, 3], [2, 2], "1 of 2 are larger, such as 3 of 2 at position 1"),
-        ("binomial", [0, 1.5], [2, 2], "`y` must hold whole numbers from 0"),
+        ("binomial", [0, -1], [2, 2], "`y` must hold counts from 0"),
         ("binomial", [0, 0], [2, 0], "`trials` must hold whole numbers from 1"),
         ("binomial", [0, 1], [2, 2.5], "`trials` must hold whole numbers"),
-        ("poisson", [-1, 1], 1.0, "whole numbers from 0 to 2.53, but 1 of 2"),
+        ("poisson", [-1, 1], 1.0, "must hold counts from 0 to 2.53, but 1 of 2"),
         ("poisson", [1, 1], [1.0, 0.0], "`exposure` must be positive and finite"),
-        ("negative_binomial", [0.5, 1], 1.0, "whole numbers from 0"),
+        ("negative_binomial", [-0.5, 1], 1.0, "must hold counts from 0"),
         ("negative_binomial", [1, 1], [1.0, -3.0], "such as -3.0 at position 1"),
     ],
 )

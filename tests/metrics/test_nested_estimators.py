@@ -150,9 +150,9 @@ def test_other_estimators_of_distributions_are_scored():
     assert coverage(fitted, X, Y) == np.mean(outside == 0)
 
 
-def test_crps_is_of_mixtures_of_normals_only():
+def test_crps_is_of_mixtures_over_draws_only():
     with pytest.raises(
-        TypeError, match=r"`neg_crps` needs a HierarchicalNorm.*Got Normal; use"
+        TypeError, match=r"`neg_crps` needs an estimator of this.*Got Normal; use"
     ):
         neg_crps(Normal().fit(X, Y), X, Y)
 

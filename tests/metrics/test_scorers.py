@@ -71,11 +71,15 @@ def test_request_is_that_of_another_scorer():
         "groups": False,
         "sample_weight": True,
         "y_err": True,
+        "trials": True,
+        "exposure": True,
     }
     assert log_score.get_metadata_routing().score.requests == {
         "groups": True,
         "sample_weight": None,
         "y_err": True,
+        "trials": True,
+        "exposure": True,
     }
 
 

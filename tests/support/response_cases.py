@@ -65,4 +65,5 @@ def make(response, **parameters):
 @functools.cache
 def fitted(response, slopes=False):
     """A model of all rows, which tests must not change."""
-    return make(response, varying_slopes=["a"] if slopes else None).fit(**simulate(response).all)
+    model = make(response, varying_slopes=["a"] if slopes else None)
+    return model.fit(**simulate(response).all)
