@@ -114,7 +114,9 @@ def test_trials_one_by_one_are_trials_together(rows):
     binomial = HierarchicalBinomialRegressor(**SETTINGS, priors=shared(1.0))
     one = binomial.fit(x, y, groups=codes)
     coef, tau = one.coef_.copy(), one.group_scale_.copy()
-    other = binomial.fit(together[["x"]], together["y"], groups=together["g"], trials=together["n"])
+    other = binomial.fit(
+        together[["x"]], together["y"], groups=together["g"], trials=together["n"]
+    )
     np.testing.assert_allclose(other.coef_, coef, rtol=0.2, atol=0.02)
     np.testing.assert_allclose(other.group_scale_, tau, rtol=0.05)
     classifier = HierarchicalLogisticRegression(**SETTINGS, priors=shared(1.0))
