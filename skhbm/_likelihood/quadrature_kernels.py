@@ -101,7 +101,8 @@ def _no_term(table_, inputs_, outputs_, with_gradient):
     states, n = np.zeros(1, STATE), table.n_blocks
     room, longest, sheet = zeros(5, n), zeros(7, n), zeros(4, 1)
     begin(table, states, inputs, outputs, room, longest, sheet)
-    outputs[0] = states[0].rest + all_rows(table, states, room, longest, sheet, with_gradient)
+    logp = all_rows(table, states, room, longest, sheet, with_gradient)
+    outputs[0] = number_or_none(states[0].rest + logp)
     if with_gradient == 1:
         coefficient_gradient(table, room, outputs)
 
@@ -123,7 +124,7 @@ def _one_term(table_, inputs_, outputs_, with_gradient):
     logp, d_scale = one_term_groups(
         table, states, room, (longest, sheet), scale, visits, with_gradient
     )
-    outputs[0] = states[0].rest + logp
+    outputs[0] = number_or_none(states[0].rest + logp)
     if with_gradient == 1:
         # The variance is the square of the scale.
         outputs[1] = 0.5 * d_scale / scale if scale > 0.0 else 0.0
@@ -146,10 +147,16 @@ def _two_terms(table_, inputs_, outputs_, with_gradient):
     L, M = np.zeros((2, 2)), np.zeros((2, 2))
     triangle(inputs, L)
     logp = two_terms_groups(table, states, room, (longest, sheet), L, M, visits, with_gradient)
-    outputs[0] = states[0].rest + logp
+    outputs[0] = number_or_none(states[0].rest + logp)
     if with_gradient == 1:
         covariance_gradient(L, M, outputs)
         coefficient_gradient(table, room, outputs)
+
+
+@njit(**JIT_INNER)
+def number_or_none(logp):
+    """Return a log density, or -inf where it has no value, beyond the range of doubles."""
+    return logp if np.isfinite(logp) else -np.inf
 
 
 @njit(**JIT_INNER)

@@ -14,7 +14,16 @@ from skhbm._numba.elementary import exp
 from skhbm._numba.jit import JIT_INNER, njit
 from skhbm._numba.lanes import at_least, greatest, load, splat, store, total
 
-__all__ = ["FACTORS", "SMALL", "describe_rows", "longest_step", "normalize", "on_sheet", "tail"]
+__all__ = [
+    "FACTORS",
+    "SMALL",
+    "describe_rows",
+    "longest_step",
+    "normalize",
+    "on_sheet",
+    "tail",
+    "whole",
+]
 
 #: Vectors of lanes take exp of what lies within this of zero; scalars do for more.
 LARGEST = 600.0
@@ -116,3 +125,14 @@ def tail(last, before):
         return 0.0
     ratio = last / before if before > 0.0 else 1.0
     return last * ratio / (1.0 - ratio) if ratio < 1.0 else np.inf
+
+
+@njit(**JIT_INNER)
+def whole(x, most):
+    """Return the integer below x, within 0 and `most`, which is the answer if x is no number.
+
+    The conversion alone would be undefined for a number beyond all integers.
+    """
+    if not x < most:
+        return most
+    return int(x) if x > 0.0 else 0

@@ -13,6 +13,7 @@ from skhbm._likelihood.quadrature_nodes import (
     normalize,
     on_sheet,
     tail,
+    whole,
 )
 from skhbm._likelihood.quadrature_state import (
     EVALUATE,
@@ -63,7 +64,7 @@ def integrate_one(table, state, eta, z, scale, nodes, about, place):
     describe_rows(state, table.linear, about)
     low, high = low - v, high - v
     half, h = CAPACITY // 2, min(STEP * width, longest_step(table, state, about[4]))
-    reach = min(int(REACH * width / (LANES * h)) + 1, half)
+    reach = whole(REACH * width / (LANES * h) + 1.0, half)
     first, last = half - reach, half + reach
     begin, end, top, every = first, last, 0.0, 1.0
     while True:

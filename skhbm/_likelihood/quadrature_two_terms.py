@@ -16,6 +16,7 @@ from skhbm._likelihood.quadrature_nodes import (
     normalize,
     on_sheet,
     tail,
+    whole,
 )
 from skhbm._likelihood.quadrature_state import (
     EVALUATE,
@@ -162,9 +163,9 @@ def begin_grid(grid, all_of_prior):
         reach_wide = max(reach_wide, (abs(grid.v1) + PRIOR_RANGE) / grid.c11)
         all_v0 = abs(grid.v0) + PRIOR_RANGE + reach_wide * abs(grid.c01)
         reach = max(reach, all_v0 / grid.c00)
-    grid.n_wide = min(int(2.0 * reach_wide / (grid.step_wide * LANES)) + 1, MOST_WIDE)
+    grid.n_wide = whole(2.0 * reach_wide / (grid.step_wide * LANES) + 1.0, MOST_WIDE)
     most = MOST_VECTORS // (4 * grid.n_wide)
-    grid.n_outer = min(int(2.0 * reach / grid.step) + 2, most)
+    grid.n_outer = whole(2.0 * reach / grid.step + 2.0, most)
     grid.first = -0.5 * grid.step * (grid.n_outer - 1)
     grid.first_wide = -0.5 * grid.step_wide * (LANES * grid.n_wide - 1)
 
