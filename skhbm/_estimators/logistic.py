@@ -242,8 +242,10 @@ class HierarchicalLogisticRegression(ClassifierMixin, HierarchicalResponse, fami
             raise ValueError(msg)
         labels = _as_labels(y)
         if before is not None:
-            fitted.classes_ = self.classes_
-            return _encoded(labels, self.classes_)
+            # Batches of a table are read before there is a fit.
+            if "classes_" not in vars(fitted):
+                fitted.classes_ = self.classes_
+            return _encoded(labels, fitted.classes_)
         weights = as_weights(given["sample_weight"], len(labels))
         classes = np.unique(labels if weights is None else labels[weights > 0])
         if given.get("classes") is not None:
@@ -253,6 +255,11 @@ class HierarchicalLogisticRegression(ClassifierMixin, HierarchicalResponse, fami
         fitted.classes_ = classes
         # Rows of weight zero may have other labels.
         return (labels == classes[1]).astype(np.float64)
+
+    def _known_of_target(self, frame: Any, target: str) -> dict[str, Any]:
+        labels = frame.select(target).unique()
+        labels = labels.collect() if hasattr(labels, "collect") else labels
+        return {"classes": labels.get_column(target).to_numpy()}
 
     def _encoded(self, y: Any) -> Any:
         check_is_fitted(self)

@@ -23,7 +23,7 @@ __all__ = ["SIZED", "name_sizes", "sizes_of"]
 SIZED = (
     *("fit", "partial_fit", "condition_on", "predict", "predict_interval"),
     *("predict_quantiles", "sample_y", "log_predictive_density", "score", "loo"),
-    *("log_likelihood",),
+    *("log_likelihood", "fit_table", "predict_table"),
 )
 #: The placeholder in docstrings, and what takes its place.
 PLACEHOLDER = "        **size : dict of array-like\n            SIZE\n"
@@ -38,6 +38,9 @@ ENTRY = (
     "        {name} : float or array-like of shape (n_samples,), default=None\n"
     "            {text}\n"
 )
+
+
+OF_TABLE = "        {name} : str, default=None\n            Name of a column of {name}.\n"
 
 
 def name_sizes(estimator: type[Any], name: str | None) -> None:
@@ -67,6 +70,8 @@ def _named(method: Callable[..., Any], name: str | None) -> Callable[..., Any]:
         parameters.append(inspect.Parameter(name, kind, default=None))
     signature = plain.replace(parameters=parameters)
     entry = "" if name is None else ENTRY.format(name=name, text=TEXTS[name])
+    if name is not None and method.__name__.endswith("_table"):
+        entry = OF_TABLE.format(name=name)
     named.__signature__ = signature  # type: ignore[attr-defined]  # of functions, at run time
     named.__doc__ = (method.__doc__ or "").replace(PLACEHOLDER, entry)
     return named

@@ -11,8 +11,8 @@ from skhbm._estimators.formats import format_of_response
 from skhbm._estimators.named_size import name_sizes
 from skhbm._estimators.response_comparing import ResponseComparing
 from skhbm._estimators.response_docs import complete
-from skhbm._estimators.response_fitting import ResponseFitting
 from skhbm._estimators.response_predicting import ResponsePredicting
+from skhbm._estimators.response_tables import ResponseTables
 from skhbm._estimators.saving import Saving
 from skhbm._families.table import FAMILIES
 
@@ -24,7 +24,7 @@ __all__ = ["HierarchicalResponse"]
 
 
 class HierarchicalResponse(
-    Saving, ResponseFitting, ResponsePredicting, ResponseComparing, BaseEstimator
+    Saving, ResponsePredicting, ResponseComparing, ResponseTables, BaseEstimator
 ):
     """An estimator of a response that is not normal; a final class names its family."""
 

@@ -5,13 +5,18 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skhbm._design.specification import terms_of_names
 from skhbm._estimators.base import BaseHierarchicalEstimator
 from skhbm._estimators.given_statistics import check_enough, set_columns
-from skhbm._inputs.columns import find_columns
+from skhbm._estimators.table_columns import (
+    check_there,
+    columns_of_labels,
+    names_of_fit,
+    rows_of_batch,
+    split_features,
+)
 from skhbm._inputs.fit_rows import check_names
 from skhbm._inputs.parameters import as_count, as_list, check_parameters, has_noise
 from skhbm._statistics.grouped import GroupedStatistics
@@ -79,7 +84,7 @@ class OnTables(BaseHierarchicalEstimator):
         if self.group_features is None:
             names, factors = columns, groups
         else:
-            names, factors = _split(self.group_features, columns, groups)
+            names, factors = split_features(self.group_features, columns, groups)
         from skhbm._inputs.tables import as_columns, open_table
 
         frame = open_table(table)
@@ -146,75 +151,22 @@ class OnTables(BaseHierarchicalEstimator):
         check_is_fitted(self)
         size = as_count(batch_size, "batch_size")
         has_noise(kind)
-        names = [] if self.n_features_in_ == 0 else self._names_of_fit()
-        labels = self._columns_of_labels(groups)
+        names = names_of_fit(self)
+        labels = columns_of_labels(self, groups)
         frame = open_table(table)
-        _check_there([*names, *labels.values()], frame.collect_schema().names())
+        check_there(
+            [*names, *labels.values()], frame.collect_schema().names(), (PREDICTION, STD)
+        )
         schema, batches = record_batches(frame, size)
         for name in (PREDICTION, STD)[: 1 + return_std]:
             schema = schema.append(pa.field(name, pa.float64()))
 
         def predicted() -> Iterator[pa.RecordBatch]:
             for batch in batches:
-                X = batch.select(names).to_pandas() if names else None
-                given = {factor: batch.column(name) for factor, name in labels.items()}
-                found = self.predict(X, given or None, return_std=return_std, kind=kind)
+                found = self.predict(
+                    *rows_of_batch(batch, names, labels), return_std=return_std, kind=kind
+                )
                 columns = found if return_std else (found,)
                 yield pa.record_batch([*batch.columns, *map(pa.array, columns)], schema=schema)
 
         return pa.RecordBatchReader.from_batches(schema, predicted())
-
-    def _columns_of_labels(self, groups: Any) -> dict[str, str]:
-        """Return the column of labels for each factor, unless features have them."""
-        factors = [levels.name for levels in self._statistics.factors]
-        given = as_list(groups) or factors
-        if self.group_features is not None:
-            return {}
-        if len(given) != len(factors):
-            msg = (
-                "`groups` must name one column for each grouping factor of the fit, "
-                f"{factors}. Got {given}."
-            )
-            raise ValueError(msg)
-        return dict(zip(factors, given, strict=True))
-
-    def _names_of_fit(self) -> list[str]:
-        """Return the names of the columns of X in fit."""
-        names = getattr(self, "feature_names_in_", None)
-        if names is None:
-            msg = (
-                "Columns of a table are found by their names, but the model was fitted to X "
-                "without. Fit to a data frame or by fit_table."
-            )
-            raise ValueError(msg)
-        return [str(name) for name in names]
-
-
-def _split(group_features: Any, columns: list[str], groups: Any) -> tuple[list[str], list[str]]:
-    """Return the names of features and of factors, which `group_features` tells apart."""
-    if groups is not None:
-        msg = (
-            f"Group labels were given twice, as `groups` and as {group_features!r} of "
-            "`features` (`group_features`). Give one of them."
-        )
-        raise ValueError(msg)
-    found = find_columns("group_features", group_features, len(columns), columns)
-    if not len(found):
-        msg = "`group_features` must name at least one of `features`. Got none."
-        raise ValueError(msg)
-    names = np.array(columns, dtype=object)
-    return list(np.delete(names, found)), list(names[found])
-
-
-def _check_there(wanted: list[str], columns: list[str]) -> None:
-    missing = [name for name in wanted if name not in columns]
-    if missing:
-        msg = (
-            f"The table lacks the columns {missing[:5]}, which the model was fitted to. Its "
-            f"columns are {columns[:20]}. Rename them, or name those of labels in `groups`."
-        )
-        raise ValueError(msg)
-    taken = [name for name in (PREDICTION, STD) if name in columns]
-    if taken:
-        msg = f"The table has columns {taken} already, as predictions would. Rename them."
-        raise ValueError(msg)

@@ -1,4 +1,4 @@
-"""Kernels of rows whose log density depends on s = exp(eta) through y eta - c log(1 + s) or - c s.
+"""Kernels of rows whose log density is y eta - c log(1 + s) or y eta - c s, s = exp(eta).
 
 The former are Bernoulli and binomial rows, c being the number of trials, and negative binomial
 ones, where c is y + alpha and s the mean over alpha. The latter are Poisson rows. Nodes are
@@ -110,13 +110,20 @@ def exposures(state):
 
 
 @njit(**JIT_INNER)
+def bounded(x):
+    """Return x, or what is nearest to it within LARGEST of zero."""
+    return min(max(x, -LARGEST), LARGEST)
+
+
+@njit(**JIT_INNER)
 def logistic_slopes(state):
     """Fill the derivatives y - c p and c p (1 - p), p = s / (1 + s)."""
     n = state.n_blocks
     eta, c, y = lanes_at(state.eta, n), lanes_at(state.c, n), lanes_at(state.weighted_y, n)
     first, second = lanes_at(state.first, n), lanes_at(state.second, n)
+    exps, growth = lanes_at(state.exps, n), np.exp(bounded(state.moved))
     for i in range(n):
-        s = exp(load(eta, (i,)))
+        s = load(exps, (i,)) * growth if state.constant == 1 else exp(load(eta, (i,)))
         left = 1.0 / (s + 1.0)
         cp = load(c, (i,)) * (s * left)
         store(first, (i,), load(y, (i,)) - cp)
@@ -129,64 +136,120 @@ def exponential_slopes(state):
     n = state.n_blocks
     eta, c, y = lanes_at(state.eta, n), lanes_at(state.c, n), lanes_at(state.weighted_y, n)
     first, second = lanes_at(state.first, n), lanes_at(state.second, n)
+    exps, growth = lanes_at(state.exps, n), np.exp(bounded(state.moved))
     for i in range(n):
-        bounded = at_least(load(eta, (i,)) * -1.0, splat(-LARGEST)) * -1.0
-        mean = load(c, (i,)) * exp(bounded)
+        if state.constant == 1:
+            mean = load(c, (i,)) * load(exps, (i,)) * growth
+        else:
+            low = at_least(load(eta, (i,)) * -1.0, splat(-LARGEST)) * -1.0
+            mean = load(c, (i,)) * exp(low)
         store(first, (i,), load(y, (i,)) - mean)
         store(second, (i,), mean)
 
 
 @njit(**JIT_INNER)
+def constant_nodes(state, o):
+    """Return what `exps` are multiplied by at the nodes o, where all rows have the same z."""
+    a, b = numbers_at(state.a, 1)[0], numbers_at(state.b, 1)[0]
+    place = a * (state.start + o * state.step) + state.moved
+    return exp(load(lanes_at(state.offsets, 1), (0,)) * b + place)
+
+
+@njit(**JIT_INNER)
 def fill(state, begin, end, s, factor):
-    """Fill s at the first nodes of rows begin to end, and what they change by from o to o + 1."""
-    n = state.n_blocks
-    offsets = load(lanes_at(state.offsets, 1), (0,))
-    eta, a, b = lanes_at(state.eta, n), lanes_at(state.a, n), lanes_at(state.b, n)
+    """Fill s at the first nodes of some rows, and the factors it changes by from o to o + 1."""
     wide = lanes_at(factor.ctypes.data, CHUNK // LANES)
-    first, last = begin // LANES, (end + LANES - 1) // LANES
+    eta, a = numbers_at(state.eta, end), numbers_at(state.a, end)
+    b = numbers_at(state.b, end)
     if state.constant == 1:
-        base = exp(offsets * b[0, 0] + a[0, 0] * state.start)
-        for i in range(first, last):
-            store(wide, (i - first,), exp(load(eta, (i,))))
-        for i in range(end - begin):
-            store(s, (i,), base * factor[i])
-        growth = np.exp(a[0, 0] * state.step)
-        for i in range(end - begin):
-            factor[i] = growth
+        exps, base = numbers_at(state.exps, end), constant_nodes(state, 0)
+        growth = np.exp(a[0] * state.step)
+        for i in range(begin, end):
+            store(s, (i - begin,), base * exps[i])
+            factor[i - begin] = growth
         return
-    eta_, a_, b_ = (
-        numbers_at(state.eta, end), numbers_at(state.a, end), numbers_at(state.b, end)
-    )  # fmt: skip
+    offsets = load(lanes_at(state.offsets, 1), (0,))
     for i in range(begin, end):
-        store(s, (i - begin,), exp(offsets * b_[i] + (eta_[i] + a_[i] * state.start)))
-    for i in range(first, last):
-        store(wide, (i - first,), exp(load(a, (i,)) * state.step))
+        store(s, (i - begin,), exp(offsets * b[i] + (eta[i] + a[i] * state.start)))
+    vectors = lanes_at(state.a, state.n_blocks)
+    first = begin // LANES
+    for i in range(first, (end + LANES - 1) // LANES):
+        store(wide, (i - first,), exp(load(vectors, (i,)) * state.step))
 
 
 @njit(**JIT_INNER)
 def logistic_values(state):
     """Add -c log(1 + s)."""
+    if state.constant == 1:
+        constant_logistic_values(state)
+        return
     values, c = lanes_at(state.values, state.n_outer), numbers_at(state.c, state.n)
     s, factor = aligned(1, CHUNK)[0], np.empty(CHUNK)
     for begin in range(0, state.n, CHUNK):
         end = min(begin + CHUNK, state.n)
         fill(state, begin, end, s, factor)
+        if state.uniform == 1:
+            add_products(state, values, s, factor, end - begin)
+            continue
         for o in range(state.n_outer):
             value = load(values, (o,))
-            if state.uniform == 1:
-                for first in range(0, end - begin, state.factors):
-                    product = splat(1.0)
-                    for i in range(first, min(first + state.factors, end - begin)):
-                        s_i = load(s, (i,))
-                        product *= s_i + 1.0
-                        store(s, (i,), s_i * factor[i])
-                    value -= log(product)
-            else:
-                for i in range(end - begin):
-                    s_i = load(s, (i,))
-                    value -= log(s_i + 1.0) * c[begin + i]
-                    store(s, (i,), s_i * factor[i])
+            for i in range(end - begin):
+                s_i = load(s, (i,))
+                value -= log(s_i + 1.0) * c[begin + i]
+                store(s, (i,), s_i * factor[i])
             store(values, (o,), value)
+
+
+@njit(**JIT_INNER)
+def add_products(state, values, s, factor, n):
+    """Add -log(1 + s) of n rows, four vectors of nodes at a time, a log for many rows."""
+    for o in range(0, state.n_outer, 4):
+        v0, v1, v2, v3 = splat(0.0), splat(0.0), splat(0.0), splat(0.0)
+        for first in range(0, n, state.factors):
+            p0, p1, p2, p3 = splat(1.0), splat(1.0), splat(1.0), splat(1.0)
+            for i in range(first, min(first + state.factors, n)):
+                f, s0 = factor[i], load(s, (i,))
+                s1 = s0 * f
+                s2 = s1 * f
+                s3 = s2 * f
+                p0 *= s0 + 1.0
+                p1 *= s1 + 1.0
+                p2 *= s2 + 1.0
+                p3 *= s3 + 1.0
+                store(s, (i,), s3 * f)
+            v0 += log(p0)
+            v1 += log(p1)
+            v2 += log(p2)
+            v3 += log(p3)
+        store(values, (o,), load(values, (o,)) - v0)
+        if o + 1 < state.n_outer:
+            store(values, (o + 1,), load(values, (o + 1,)) - v1)
+        if o + 2 < state.n_outer:
+            store(values, (o + 2,), load(values, (o + 2,)) - v2)
+        if o + 3 < state.n_outer:
+            store(values, (o + 3,), load(values, (o + 3,)) - v3)
+
+
+@njit(**JIT_INNER)
+def constant_logistic_values(state):
+    """Add -c log(1 + s), two vectors of nodes at a time, where all rows have the same z."""
+    n, n_outer = state.n, state.n_outer
+    values, c = lanes_at(state.values, n_outer), numbers_at(state.c, n)
+    exps, step = numbers_at(state.exps, n), state.factors if state.uniform == 1 else 1
+    for o in range(0, n_outer, 2):
+        base0, base1 = constant_nodes(state, o), constant_nodes(state, o + 1)
+        v0, v1 = splat(0.0), splat(0.0)
+        for first in range(0, n, step):
+            p0, p1 = splat(1.0), splat(1.0)
+            for i in range(first, min(first + step, n)):
+                p0 *= base0 * exps[i] + 1.0
+                p1 *= base1 * exps[i] + 1.0
+            power = 1.0 if state.uniform == 1 else c[first]
+            v0 += log(p0) * power
+            v1 += log(p1) * power
+        store(values, (o,), load(values, (o,)) - v0)
+        if o + 1 < n_outer:
+            store(values, (o + 1,), load(values, (o + 1,)) - v1)
 
 
 @njit(**JIT_INNER)
@@ -245,15 +308,12 @@ def add_slopes(state, o, slope0, slope1, slopes):
 
 @njit(**JIT_INNER)
 def total_mean(state):
-    """Return the sum of c exp(eta), and exp of the predictor at the first nodes."""
+    """Return the sum of c exp(predictor) without effects, where all rows have the same z."""
     n = state.n_blocks
-    eta, c = lanes_at(state.eta, n), lanes_at(state.c, n)
-    mean = splat(0.0)
+    exps, c, mean = lanes_at(state.exps, n), lanes_at(state.c, n), splat(0.0)
     for i in range(n):
-        mean += exp(load(eta, (i,))) * load(c, (i,))
-    a, b = numbers_at(state.a, 1)[0], numbers_at(state.b, 1)[0]
-    s = exp(load(lanes_at(state.offsets, 1), (0,)) * b + a * state.start)
-    return total(mean), s
+        mean += load(exps, (i,)) * load(c, (i,))
+    return total(mean)
 
 
 @njit(**JIT_INNER)
@@ -261,11 +321,9 @@ def exponential_values(state):
     """Add -c s, of all rows at once if they have the same z."""
     values, c = lanes_at(state.values, state.n_outer), numbers_at(state.c, state.n)
     if state.constant == 1:
-        mean, s_i = total_mean(state)
-        growth = np.exp(numbers_at(state.a, 1)[0] * state.step)
+        mean = total_mean(state)
         for o in range(state.n_outer):
-            store(values, (o,), load(values, (o,)) - s_i * mean)
-            s_i *= growth
+            store(values, (o,), load(values, (o,)) - constant_nodes(state, o) * mean)
         return
     s, factor = aligned(1, CHUNK)[0], np.empty(CHUNK)
     for begin in range(0, state.n, CHUNK):
@@ -283,6 +341,9 @@ def exponential_values(state):
 @njit(**JIT_INNER)
 def exponential_scores(state):
     """Add the expectations of y - c s."""
+    if state.constant == 1:
+        constant_exponential_scores(state)
+        return
     n = state.n
     weights, c = lanes_at(state.weights, state.n_outer), numbers_at(state.c, n)
     y, score = numbers_at(state.weighted_y, n), numbers_at(state.score, n)
@@ -308,3 +369,26 @@ def exponential_scores(state):
             add_slopes(state, o, slope0, slope1, slopes)
         for i in range(end - begin):
             score[begin + i] += total(load(sums, (i,)))
+
+
+@njit(**JIT_INNER)
+def constant_exponential_scores(state):
+    """Add the expectations of y - c s, where all rows have the same z."""
+    n, mean = state.n_blocks, total_mean(state)
+    n_outer = state.n_outer
+    weights, slopes = lanes_at(state.weights, n_outer), lanes_at(state.slopes, n_outer)
+    exps, c = lanes_at(state.exps, n), lanes_at(state.c, n)
+    y, score = lanes_at(state.weighted_y, n), lanes_at(state.score, n)
+    all_y, s, share = splat(0.0), splat(0.0), splat(0.0)
+    for i in range(n):
+        all_y += load(y, (i,))
+    sum_of_y = total(all_y)
+    for o in range(state.n_outer):
+        weight, base = load(weights, (o,)), constant_nodes(state, o)
+        share += weight
+        s += weight * base
+        store(slopes, (o,), load(slopes, (o,)) + (sum_of_y - base * mean))
+    expected, part = total(s), total(share)
+    for i in range(n):
+        slope = load(y, (i,)) * part - load(exps, (i,)) * load(c, (i,)) * expected
+        store(score, (i,), load(score, (i,)) + slope)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numba import carray
 
-from skhbm._likelihood.quadrature_mode import move
+from skhbm._likelihood.quadrature_mode import largest, move
 from skhbm._likelihood.quadrature_nodes import describe_rows, on_sheet
 from skhbm._likelihood.quadrature_one_term import (
     CAPACITY,
@@ -37,6 +37,7 @@ from skhbm._likelihood.quadrature_two_terms import (
     integrate_two,
 )
 from skhbm._likelihood.quadrature_visits import VISIT, VISITING
+from skhbm._numba.elementary import exp
 from skhbm._numba.jit import JIT_INNER, c_callback, njit
 from skhbm._numba.lanes import LANES, load, splat, store, total
 from skhbm._numba.pointers import as_pointer, call_rows
@@ -44,11 +45,11 @@ from skhbm._numba.records import fields
 
 __all__ = ["TABLE", "no_term_callback", "one_term_callback", "two_terms_callback"]
 
-#: What the callbacks read: arrays of `skhbm._likelihood.quadrature.QuadratureLikelihood`, sizes,
-#: and the addresses of the kernel of vectors and of the general one. `n_blocks` and `n_longest`
-#: are numbers of vectors of all rows and of the largest group. `vectors` is 1 if there is a
-#: kernel of vectors, `linear` if it leaves y eta out, `squares` if it takes squares of residuals, and
-#: `exponential` if the density is a function of exp(eta).
+#: What the callbacks read: arrays of `skhbm._likelihood.quadrature.QuadratureLikelihood`,
+#: sizes, and the addresses of the kernel of vectors and of the general one. `n_blocks` and
+#: `n_longest` are numbers of vectors of all rows and of the largest group. `vectors` is 1 if
+#: there is a kernel of vectors, `linear` if it leaves y eta out, `squares` if it takes squares
+#: of residuals, and `exponential` if the density is a function of exp(eta).
 TABLE = np.dtype(
     [
         *fields(
@@ -69,6 +70,9 @@ TABLE = np.dtype(
         *[(name, np.float64) for name in ("largest_y", "largest_dispersion")],
     ]
 )
+
+#: Exponentials of predictors within this of zero can be multiplied by those of effects.
+LARGEST = 300.0
 
 
 @cache
@@ -95,7 +99,7 @@ def _no_term(table_, inputs_, outputs_, with_gradient):
     inputs = carray(as_pointer(inputs_), (table.n_within + table.n_fixed,), np.float64)
     outputs = carray(as_pointer(outputs_), (1 + len(inputs),), np.float64)
     states, n = np.zeros(1, STATE), table.n_blocks
-    room, longest, sheet = zeros(4, n), zeros(7, n), zeros(4, 1)
+    room, longest, sheet = zeros(5, n), zeros(7, n), zeros(4, 1)
     begin(table, states, inputs, outputs, room, longest, sheet)
     outputs[0] = states[0].rest + all_rows(table, states, room, longest, sheet, with_gradient)
     if with_gradient == 1:
@@ -112,12 +116,12 @@ def _one_term(table_, inputs_, outputs_, with_gradient):
     inputs = carray(as_pointer(inputs_), (1 + table.n_within + table.n_fixed,), np.float64)
     outputs = outputs_of(outputs_, len(inputs), with_gradient)
     states, n = np.zeros(1, STATE), table.n_blocks
-    room, longest, sheet = zeros(4, n), zeros(7, table.n_longest), zeros(1, 1)
+    room, longest, sheet = zeros(5, n), zeros(7, table.n_longest), zeros(1, 1)
     begin(table, states, inputs, outputs, room, longest, sheet)
     visits = visits_of(outputs_, states, table_, with_gradient)
     scale = np.sqrt(max(inputs[0], 0.0))
     logp, d_scale = one_term_groups(
-        table, states, room, longest, sheet, scale, visits, with_gradient
+        table, states, room, (longest, sheet), scale, visits, with_gradient
     )
     outputs[0] = states[0].rest + logp
     if with_gradient == 1:
@@ -136,12 +140,12 @@ def _two_terms(table_, inputs_, outputs_, with_gradient):
     inputs = carray(as_pointer(inputs_), (4 + table.n_within + table.n_fixed,), np.float64)
     outputs = outputs_of(outputs_, len(inputs), with_gradient)
     states, n = np.zeros(1, STATE), table.n_blocks
-    room, longest, sheet = zeros(4, n), zeros(7, table.n_longest), zeros(1, 1)
+    room, longest, sheet = zeros(5, n), zeros(7, table.n_longest), zeros(1, 1)
     begin(table, states, inputs, outputs, room, longest, sheet)
     visits = visits_of(outputs_, states, table_, with_gradient)
     L, M = np.zeros((2, 2)), np.zeros((2, 2))
     triangle(inputs, L)
-    logp = two_terms_groups(table, states, room, longest, sheet, L, M, visits, with_gradient)
+    logp = two_terms_groups(table, states, room, (longest, sheet), L, M, visits, with_gradient)
     outputs[0] = states[0].rest + logp
     if with_gradient == 1:
         covariance_gradient(L, M, outputs)
@@ -149,8 +153,11 @@ def _two_terms(table_, inputs_, outputs_, with_gradient):
 
 
 @njit(**JIT_INNER)
-def two_terms_groups(table, states, room, longest, sheet, L, M, visits, with_gradient):
-    """Return the log density of all groups; fill M (2, 2) with the sums of E[v g']."""
+def two_terms_groups(table, states, room, alive, L, M, visits, with_gradient):  # noqa: ARG001
+    """Return the log density of all groups; fill M (2, 2) with the sums of E[v g'].
+
+    The state has the addresses of the arrays `alive`, which live as long as this runs.
+    """
     n = table.n_blocks
     first = carray(as_pointer(table.first), (table.n_groups + 1,), np.int64)
     varying = carray(as_pointer(table.varying), (2, n, LANES), np.float64)
@@ -247,7 +254,7 @@ def all_rows(table, states, room, longest, sheet, with_gradient):
     move(state, room[0], longest[1], 0.0)
     about = np.empty(6)
     describe_rows(state, table.linear, about)
-    state.constant, state.n_outer, state.start, state.step = 1, 1, 0.0, 0.0
+    state.n_outer, state.start, state.step, state.moved = 1, 0.0, 0.0, 0.0
     state.values, state.weights = sheet[1].ctypes.data, sheet[2].ctypes.data
     state.slopes = sheet[3].ctypes.data
     vectors = on_sheet(table, state, EVALUATE, about)
@@ -258,10 +265,10 @@ def all_rows(table, states, room, longest, sheet, with_gradient):
 
 
 @njit(**JIT_INNER)
-def one_term_groups(table, states, room, longest, sheet, scale, visits, with_gradient):
+def one_term_groups(table, states, room, alive, scale, visits, with_gradient):  # noqa: ARG001
     """Return the log density of all groups, and its derivative in the scale.
 
-    The state has the addresses of the arrays that are given, which live as long as this runs.
+    The state has the addresses of the arrays `alive`, which live as long as this runs.
     """
     first = carray(as_pointer(table.first), (table.n_groups + 1,), np.int64)
     varying = lanes_at(table.varying, table.n_blocks)
@@ -297,7 +304,8 @@ def zeros(k, n):
 def begin(table, states, inputs, outputs, room, longest, sheet):
     """Fill what all groups share, and have the kernels prepare all rows.
 
-    `room` are eta, c, shift and score of all rows; `longest` what is needed of one group.
+    `room` are eta, c, shift, score and exp(eta + shift) of all rows; `longest` is what is
+    needed of one group.
     """
     state, q, n_within = states[0], table.n_terms, table.n_within
     for i in range(len(outputs)):
@@ -306,7 +314,7 @@ def begin(table, states, inputs, outputs, room, longest, sheet):
         states.ctypes.data, table.n_blocks * LANES, table.n_blocks
     )  # fmt: skip
     state.q, state.n_dispersion, state.n_levels = max(q, 1), n_within, table.n_levels
-    state.stride, state.constant, state.uniform = state.n, table.constant, table.uniform
+    state.stride, state.constant, state.uniform = state.n, 0, table.uniform
     state.size, state.log_size, state.weight = table.size, table.log_size, table.weight
     state.weighted_y, state.y, state.levels = table.weighted_y, table.y, table.levels
     state.c, state.shift = room[1].ctypes.data, room[2].ctypes.data
@@ -323,6 +331,20 @@ def begin(table, states, inputs, outputs, room, longest, sheet):
     if n_within > 0:
         ask(table.general, state, REST)
     predict(table, inputs[q * q + n_within :], room[0])
+    if (table.constant == 1 or q == 0) and table.linear == 1:
+        state.constant = exponentials(room)
+
+
+@njit(**JIT_INNER)
+def exponentials(room):
+    """Fill exp(eta + shift); return 1 if all are within the range that may be multiplied."""
+    for i in range(len(room[0])):
+        store(room, (4, i), load(room, (0, i)) + load(room, (2, i)))
+    if largest(room[4]) > LARGEST:
+        return 0
+    for i in range(len(room[0])):
+        store(room, (4, i), exp(load(room, (4, i))))
+    return 1
 
 
 @njit(**JIT_INNER)
@@ -335,7 +357,7 @@ def set_group(table, states, room, j, first, last):
     state.y, state.size, state.weight = table.y + at, table.size + at, table.weight + at
     state.weighted_y, state.z = table.weighted_y + at, table.varying + at
     state.c, state.shift = room[1].ctypes.data + at, room[2].ctypes.data + at
-    state.score = room[3].ctypes.data + at
+    state.score, state.exps = room[3].ctypes.data + at, room[4].ctypes.data + at
 
 
 @njit(**JIT_INNER)

@@ -11,7 +11,7 @@ import numpy as np
 
 from skhbm._likelihood.quadrature_state import SLOPES, ask, lanes_at
 from skhbm._numba.jit import JIT_INNER, njit
-from skhbm._numba.lanes import LANES, at_least, load, splat, store, total
+from skhbm._numba.lanes import at_least, greatest, load, splat, store, total
 
 __all__ = ["CLOSE", "FARTHEST", "LEAST_PART", "STEPS", "find_mode", "largest", "move"]
 
@@ -19,7 +19,7 @@ __all__ = ["CLOSE", "FARTHEST", "LEAST_PART", "STEPS", "find_mode", "largest", "
 CLOSE = 0.3
 #: No step moves a predictor by more than this, and at most so many are made.
 FARTHEST, STEPS = 2.0, 200
-#: A curvature that is less than this part of the one that is positive is replaced by the latter.
+#: A curvature below this part of the one that is positive is replaced by the latter.
 LEAST_PART = 0.3
 
 
@@ -38,12 +38,7 @@ def largest(values):
     for i in range(len(values)):
         value = load(values, (i,))
         most = at_least(at_least(value, most), value * -1.0)
-    out = np.empty((1, LANES))
-    store(out, (0,), most)
-    top = 0.0
-    for l in range(LANES):
-        top = max(top, out[0, l])
-    return top
+    return greatest(most)
 
 
 @njit(**JIT_INNER)
@@ -57,7 +52,9 @@ def find_mode(state, rows, concave, eta, a, widest, v):
     major = lanes_at(state.major, n)
     farthest, before, width = FARTHEST, 0.0, 1.0
     for _ in range(STEPS):
-        move(state, eta, a, v)
+        state.moved = widest * v
+        if state.constant == 0:
+            move(state, eta, a, v)
         ask(rows, state, SLOPES)
         slope, curvature, positive = splat(0.0), splat(0.0), splat(0.0)
         for i in range(n):
@@ -83,5 +80,6 @@ def find_mode(state, rows, concave, eta, a, widest, v):
         v += step
         if g * step < CLOSE:
             break
+    state.moved = widest * v
     move(state, eta, a, v)
     return v, width

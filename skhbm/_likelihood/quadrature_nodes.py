@@ -12,9 +12,9 @@ from skhbm._likelihood.quadrature_mode import largest
 from skhbm._likelihood.quadrature_state import ask, lanes_at, numbers_at
 from skhbm._numba.elementary import exp
 from skhbm._numba.jit import JIT_INNER, njit
-from skhbm._numba.lanes import LANES, at_least, load, splat, store, total
+from skhbm._numba.lanes import at_least, greatest, load, splat, store, total
 
-__all__ = ["describe_rows", "longest_step", "normalize", "on_sheet", "tail"]
+__all__ = ["FACTORS", "SMALL", "describe_rows", "longest_step", "normalize", "on_sheet", "tail"]
 
 #: Vectors of lanes take exp of what lies within this of zero; scalars do for more.
 LARGEST = 600.0
@@ -98,11 +98,7 @@ def normalize(logs, first, last, weights):
     most = load(logs, (first,))
     for o in range(first + 1, last):
         most = at_least(load(logs, (o,)), most)
-    out = np.empty((1, LANES))
-    store(out, (0,), most)
-    top = out[0, 0]
-    for l in range(1, LANES):
-        top = max(top, out[0, l])
+    top = greatest(most)
     if not np.isfinite(top):
         top = 0.0
     every = splat(0.0)

@@ -6,6 +6,8 @@ import numpy as np
 
 from skhbm._likelihood.quadrature_mode import find_mode, largest, move
 from skhbm._likelihood.quadrature_nodes import (
+    FACTORS,
+    SMALL,
     describe_rows,
     longest_step,
     normalize,
@@ -141,6 +143,14 @@ def several_modes(table, state, eta, nodes):
     move(state, eta, lanes_at(state.a, state.n_blocks), 0.0)
     for o in range(n_places):
         store(places, (o,), splat(0.0))
+    factors, farthest = 1, 0.0
+    for i in range(n):
+        farthest = max(farthest, abs(y[i] - flat[i]))
+    if table.squares == 1:
+        # No residual at a place is larger than twice the largest.
+        d = numbers_at(state.dispersion, 2)
+        reach = 2.0 * np.log(1.0 + 2.0 * farthest / (d[0] * np.sqrt(d[1])))
+        factors = FACTORS if reach < SMALL else 1
     count = min(n, CANDIDATES - 1)
     for k in range(count):
         i = k * n // count
@@ -152,7 +162,7 @@ def several_modes(table, state, eta, nodes):
         store(logs, (o,), x * x * -0.5)
         state.offsets = places.ctypes.data + 8 * LANES * o
         state.values = logs.ctypes.data + 8 * LANES * o
-        state.factors = 1
+        state.factors = factors
         ask(table.rows, state, EVALUATE)
     state.offsets = offsets
     best, low, high = 0, 0.0, 0.0

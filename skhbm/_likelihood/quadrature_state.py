@@ -7,14 +7,15 @@ says what to do (`ask`):
     PREPARE   With all rows: fill `c`, and `shift` with what is added to the linear predictors.
     SLOPES    Fill the first and minus the second derivative of the log density of each row in
               eta. `major` is a curvature that is positive where the second is not.
-    EVALUATE  Add to `values` the log densities of all rows at a sheet of nodes, (n_outer, LANES).
+    EVALUATE  Add to `values` the log density of all rows at a sheet of (n_outer, LANES)
+              nodes.
               Node (o, l) moves the predictor of row i by
 
                   a_i (start + o step) + b_i offsets_l.
 
               What is linear in the predictor, y eta, is left to the quadrature by those kernels
               of which the table says that they are linear.
-    SCORES    With weights of these nodes that sum to one over all sheets: add the expected first
+    SCORES    With weights of these nodes, which sum to one over all sheets: add the expected
               derivatives of each row to `score`, fill for each node the sums of z times first
               derivatives, `slopes` (n_outer, q, LANES), and add to `d_dispersion`.
     REST      Add what depends on the dispersion alone to `rest`, its derivatives to
@@ -50,9 +51,11 @@ __all__ += ["numbers_at"]
 PREPARE, SLOPES, EVALUATE, SCORES, REST = range(5)
 #: Rows whose nodes are worked on at a time, a multiple of `LANES`: they stay in the fast cache.
 CHUNK = 128
-#: `n` rows in `n_blocks` vectors of lanes, `stride` between the columns of z. `constant` is 1 if
-#: all z are 1 and q is 1, `uniform` if all rows have the same c. The logarithm of a product of
-#: `factors` rows is taken at once. `levels` are distinct (y, size) and their weights (3, n_levels).
+#: `n` rows in `n_blocks` vectors of lanes, `stride` between columns of z. `constant` is 1 if
+#: all rows have the same a and b, and `exps` the exponentials of their predictors without
+#: effects: at the mode they are exp(`moved`) times these. `uniform` is 1 if all rows have the
+#: same c, so that the logarithm of a product of `factors` rows is taken at once. `levels` are
+#: distinct (y, size) and their weights (3, n_levels).
 STATE = np.dtype(
     [
         *fields(
@@ -76,6 +79,7 @@ STATE = np.dtype(
                 "weighted_y",
                 "c",
                 "shift",
+                "exps",
                 "z",
                 "eta",
                 "a",
@@ -84,7 +88,7 @@ STATE = np.dtype(
             *("first", "second", "major", "offsets", "values", "weights", "slopes", "score"),
             *("dispersion", "d_dispersion", "levels"),
         ).descr,
-        *[(name, np.float64) for name in ("start", "step", "rest")],
+        *[(name, np.float64) for name in ("start", "step", "moved", "rest")],
     ]
 )
 

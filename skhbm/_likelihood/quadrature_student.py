@@ -93,27 +93,41 @@ def student_values(state):
     for begin in range(0, state.n, CHUNK):
         end = min(begin + CHUNK, state.n)
         fill_residuals(state, begin, end, r, change)
+        if state.uniform == 1:
+            add_products(state, values, r, change, end - begin, precision, half)
+            continue
         for o in range(state.n_outer):
             logs = splat(0.0)
-            if state.uniform == 1:
-                for first in range(0, end - begin, state.factors):
-                    product = splat(1.0)
-                    for i in range(first, min(first + state.factors, end - begin)):
-                        r_i = load(r, (i,))
-                        product *= r_i * r_i * precision + 1.0
-                        store(r, (i,), r_i - change[i])
-                    logs += log(product)
-            else:
-                for i in range(end - begin):
-                    r_i = load(r, (i,))
-                    logs += log(r_i * r_i * precision + 1.0) * c[begin + i]
-                    store(r, (i,), r_i - change[i])
+            for i in range(end - begin):
+                r_i = load(r, (i,))
+                logs += log(r_i * r_i * precision + 1.0) * c[begin + i]
+                store(r, (i,), r_i - change[i])
             store(values, (o,), load(values, (o,)) + logs * half)
 
 
 @njit(**JIT_INNER)
+def add_products(state, values, r, change, n, precision, half):
+    """Add the log densities of n rows, two vectors of nodes at a time, a log for many rows."""
+    for o in range(0, state.n_outer, 2):
+        v0, v1 = splat(0.0), splat(0.0)
+        for first in range(0, n, state.factors):
+            p0, p1 = splat(1.0), splat(1.0)
+            for i in range(first, min(first + state.factors, n)):
+                r0 = load(r, (i,))
+                r1 = r0 - change[i]
+                p0 *= r0 * r0 * precision + 1.0
+                p1 *= r1 * r1 * precision + 1.0
+                store(r, (i,), r1 - change[i])
+            v0 += log(p0)
+            v1 += log(p1)
+        store(values, (o,), load(values, (o,)) + v0 * half)
+        if o + 1 < state.n_outer:
+            store(values, (o + 1,), load(values, (o + 1,)) + v1 * half)
+
+
+@njit(**JIT_INNER)
 def student_scores(state):
-    """Add the expectations of (nu + 1) / (nu sigma^2) r / D and the derivatives in sigma, nu."""
+    """Add the expectations of (nu + 1) / (nu sigma^2) r / D, and those in sigma and nu."""
     n, q = state.n, state.q
     weights, c = lanes_at(state.weights, state.n_outer), numbers_at(state.c, n)
     values, score = lanes_at(state.values, state.n_outer), numbers_at(state.score, n)

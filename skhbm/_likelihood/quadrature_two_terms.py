@@ -1,8 +1,8 @@
 """The integral over the effects of a group with two varying terms.
 
-The nodes are a grid in coordinates x, v = mode + C x, where C C' is minus the inverse Hessian of
-the log integrand at its mode. C is an upper triangle: the first coordinate goes from vector to
-vector, the second along the lanes, in `n_wide` sheets side by side.
+The nodes are a grid in coordinates x, v = mode + C x, where C C' is minus the inverse Hessian
+of the log integrand at its mode. C is an upper triangle: the first coordinate goes from vector
+to vector, the second along the lanes, in `n_wide` sheets side by side.
 """
 
 from __future__ import annotations
@@ -32,13 +32,15 @@ from skhbm._numba.records import fields
 __all__ = ["GRID", "MOST_VECTORS", "gradient_two", "integrate_two"]
 
 #: See `skhbm._likelihood.quadrature_one_term`.
-STEP, TOLERANCE, TAIL = 0.75, 1e-3, 1e-8
+STEP, TOLERANCE, TAIL = 0.85, 6e-3, 1e-8
+#: The same where the log integrand is not concave.
+FINE_STEP, FINE_TOLERANCE = 0.6, 2e-4
 #: The nodes begin with those within so many widths of the mode; MORE are added at an end.
 REACH, MORE = 5.5, 4
 #: At most so many vectors of nodes are used.
 MOST_VECTORS, MOST_WIDE = 1024, 8
-#: Where there may be several modes the grid covers so many standard deviations of the prior, for
-#: groups of at most so many rows.
+#: Where there may be several modes the grid covers so many standard deviations of the prior,
+#: for groups of at most so many rows.
 PRIOR_RANGE, FEW = 6.0, 24
 LOG_2PI = 1.8378770664093453
 #: The grid of a group: its mode, the triangle C, first nodes, steps and numbers of nodes.
@@ -70,8 +72,10 @@ def integrate_two(table, state, eta, z, L, nodes, about, grid):
         store(b, (i,), a_i * grid.c01 + load(b, (i,)) * grid.c11)
         store(a, (i,), a_i * grid.c00)
     describe_rows(state, table.linear, about)
-    grid.step = min(STEP, longest_step(table, state, about[4]))
-    grid.step_wide = min(STEP, longest_step(table, state, about[5]))
+    step = STEP if table.concave == 1 else FINE_STEP
+    tolerance = TOLERANCE if table.concave == 1 else FINE_TOLERANCE
+    grid.step = min(step, longest_step(table, state, about[4]))
+    grid.step_wide = min(step, longest_step(table, state, about[5]))
     begin_grid(grid, table.concave == 0 and state.n <= FEW)
     top, every = 0.0, 1.0
     while True:
@@ -79,7 +83,7 @@ def integrate_two(table, state, eta, z, L, nodes, about, grid):
             fill_grid(table, state, about, grid, wide, logs, values)
         n_vectors = grid.n_outer * grid.n_wide
         top, every = normalize(logs, 0, n_vectors, weights)
-        if not change_grid(grid, weights, every, margins):
+        if not change_grid(grid, weights, every, margins, tolerance):
             break
     for o in range(grid.n_outer * grid.n_wide):
         store(weights, (o,), load(weights, (o,)) * (1.0 / every))
@@ -152,7 +156,7 @@ def sums_of_squares(a, b, second):
 
 @njit(**JIT_INNER)
 def begin_grid(grid, all_of_prior):
-    """Place nodes about the mode; or over all that the prior allows, as far as there is room."""
+    """Place nodes about the mode, or over all of the prior as far as there is room."""
     reach, reach_wide = REACH, REACH
     if all_of_prior:
         reach_wide = max(reach_wide, (abs(grid.v1) + PRIOR_RANGE) / grid.c11)
@@ -197,7 +201,7 @@ def fill_grid(table, state, about, grid, wide, logs, values):
 
 
 @njit(**JIT_INNER)
-def change_grid(grid, weights, every, margins):
+def change_grid(grid, weights, every, margins, tolerance):
     """Make the grid wider or finer where that is needed; return whether it was."""
     n_outer, n_wide = grid.n_outer, grid.n_wide
     at = margins.ctypes.data
@@ -232,11 +236,11 @@ def change_grid(grid, weights, every, margins):
         changed = True
     if changed:
         return True
-    if uneven(outer, n_outer) > TOLERANCE * every:
+    if uneven(outer, n_outer) > tolerance * every:
         grid.step *= 0.5
         grid.n_outer *= 2
         return True
-    if uneven(along, n_along) > TOLERANCE * every:
+    if uneven(along, n_along) > tolerance * every:
         grid.step_wide *= 0.5
         grid.n_wide *= 2
         return True

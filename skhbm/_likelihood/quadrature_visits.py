@@ -1,9 +1,9 @@
 """Visits of the nodes of each group, for those who need more of an integral than its value.
 
-A callback of a likelihood by quadrature that is called with `with_gradient` = VISIT takes the
-address of a record, the visit, in place of outputs. After each group that is asked for it calls
-the visitor at the address `visitor` with that of the visit, whose fields then say where the nodes
-are. Node (o, l) of sheet w is
+A callback of a likelihood by quadrature that is called with `with_gradient` = VISITING takes
+the address of a record, the visit, in place of outputs. After each group that is asked for it
+calls the visitor at the address `visitor` with that of the visit, whose fields then tell where
+the nodes are. Node (o, l) of sheet w is
 
     one term:   v = mode + first + step (LANES o + l), of a single sheet,
     two terms:  v = mode + C x, x = (first + step o, first_wide + step_wide (LANES w + l)),
@@ -21,7 +21,7 @@ __all__ = ["VISIT", "VISITING"]
 
 #: The value of `with_gradient` that asks for visits.
 VISITING = 2
-#: `slots` (n_groups,) are places of groups in the answers, negative for those not asked for, and
+#: `slots` (n_groups,) are places of groups in the answers, negative if not asked for, and
 #: `slot` that of the group that is visited. `answers`, `numbers` and what follows are the
 #: visitor's.
 VISIT = np.dtype(

@@ -69,7 +69,10 @@ class Kernel:
 
 
 def import_kernel(module: str, name: str, *enclosed: Any) -> Any:
-    """Return a function of a module by its name, if it encloses no other."""
+    """Return a function of a module by its name."""
+    if enclosed:
+        msg = f"`{name}` encloses other functions, and cannot be imported by its name."
+        raise TypeError(msg)
     return getattr(import_module(module), name)
 
 

@@ -6,8 +6,9 @@ the arrays might overlap. Numbers that live in registers cannot overlap. In comp
     x = load(array, (i, j)), store(array, (i, j), x)
 
 read and write array[i, j, :]. There are + - * / between lanes and with floats, `splat(float)`,
-`root(x)`, `at_least(x, y)`, and `total(x)`, the sum over lanes. No sum is reordered, and no
-multiplication fused with an addition: results do not depend on the instruction set.
+`root(x)`, `at_least(x, y)`, `total(x)`, the sum over lanes, and `greatest(x)`, the largest. No
+sum is reordered, and no multiplication fused with an addition: results do not depend on the
+instruction set.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from numba.core import cgutils
 from numba.core.datamodel import models
 from numba.extending import intrinsic, overload, register_model
 
-__all__ = ["LANES", "at_least", "load", "root", "splat", "store", "total"]
+__all__ = ["LANES", "at_least", "greatest", "load", "root", "splat", "store", "total"]
 
 LANES = 8
 VECTOR = ir.VectorType(ir.DoubleType(), LANES)
@@ -110,6 +111,20 @@ def total(typingctx: Any, x: Any) -> Any:
         out = builder.extract_element(args[0], _lane(0))
         for l in range(1, LANES):
             out = builder.fadd(out, builder.extract_element(args[0], _lane(l)))
+        return out
+
+    return types.float64(LANES_TYPE), codegen
+
+
+@intrinsic
+def greatest(typingctx: Any, x: Any) -> Any:
+    """Return the largest lane; lanes that are not numbers are passed over, but the first."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        out = builder.extract_element(args[0], _lane(0))
+        for l in range(1, LANES):
+            lane = builder.extract_element(args[0], _lane(l))
+            out = builder.select(builder.fcmp_ordered(">", lane, out), lane, out)
         return out
 
     return types.float64(LANES_TYPE), codegen

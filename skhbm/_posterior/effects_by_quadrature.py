@@ -112,11 +112,11 @@ def log_left_out(
         "n_rows": n,
     }
     _visit(likelihood, given, codes, left_out_visitor(), eta, found, threads, more)
-    for i in np.flatnonzero(np.any(np.isnan(found), axis=0)):
+    for i in np.flatnonzero(np.any(np.isnan(found), axis=0)).tolist():
         which = np.isnan(found[:, i])
         some = Given(*(array[which] for array in given))
         row = y[i], size[i], fixed[i], varying[i]
-        found[which, i] = _again_without(likelihood, some, rows.codes[order[i]], row)
+        found[which, i] = _again_without(likelihood, some, int(rows.codes[order[i]]), row)
     found += row_constants(likelihood, y, size, given.dispersion[:1].T)
     if given.dispersion.shape[1]:
         for i in range(n):
@@ -153,8 +153,9 @@ def without_row(rows: GroupedRows, row: tuple[Any, ...]) -> GroupedRows:
         values[0][np.argmax(alike)] -= y
         values[1][np.argmax(alike)] -= size
     left = (values[2] > 0) & (values[1] > 0)
-    kept = [array[left] for array in (*values, rows.fixed, rows.varying)]
-    return GroupedRows(*kept, starts=np.array([0, np.count_nonzero(left)]))
+    y, size, weight = (array[left] for array in values)
+    starts = np.array([0, np.count_nonzero(left)])
+    return GroupedRows(y, size, weight, rows.fixed[left], rows.varying[left], starts)
 
 
 def _visit(

@@ -74,7 +74,10 @@ def response_partition(
         names.insert(0, "population")
         parts.insert(0, _population_variance(posterior))
     variance = np.column_stack(parts)
-    share = variance / variance.sum(axis=1, keepdims=True)
+    # The variance of Student's t is infinite in draws with nu below 2: it is all there is.
+    infinite = np.isinf(variance)
+    finite = np.where(infinite.any(axis=1, keepdims=True), infinite, variance)
+    share = finite / finite.sum(axis=1, keepdims=True)
     columns = _with_bounds("variance", variance, probability)
     return names, {**columns, **_with_bounds("share", share, probability)}
 

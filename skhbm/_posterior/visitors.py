@@ -1,8 +1,8 @@
 """Visitors of the nodes of quadrature: see `skhbm._likelihood.quadrature_visits`.
 
 Between nodes the log integrand is interpolated by cubic polynomials. As nodes are less than a
-standard deviation apart, and the log integrand is nearly a parabola, the error is far below that
-of any number of draws.
+standard deviation apart, and the log integrand is nearly a parabola, the error is far below
+that of any number of draws.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def _note_density(visit_):
 
 
 def _draw(visit_):
-    """Turn numbers (n_answers, q), uniform on (0, 1), into answers of this shape, the effects."""
+    """Turn numbers (n_answers, q), uniform on (0, 1), into effects, answers of this shape."""
     visit = carray(as_pointer(visit_), (1,), VISIT)[0]
     q = visit.n_terms
     shape = (visit.n_answers, q)
@@ -90,7 +90,7 @@ def _leave_out(visit_):
     visit = carray(as_pointer(visit_), (1,), VISIT)[0]
     table = carray(as_pointer(visit.table), (1,), TABLE)[0]
     starts = carray(as_pointer(visit.row_starts), (visit.n_answers + 1,), np.int64)
-    n_outer, n_wide, n_rows = visit.n_outer, visit.n_wide, visit.n_rows
+    n_outer, n_rows = visit.n_outer, visit.n_rows
     answers = numbers_at(visit.answers, n_rows)
     states, about, values = np.zeros(1, STATE), np.zeros(6), np.empty((n_outer, LANES))
     room = np.zeros((6, LANES))

@@ -50,7 +50,7 @@ def given(name, q, n_draws):
 
 
 def grid(name, rows, j, leave_out=None):
-    """Return effects (q, n) on a grid, log density of the rows of a group there, and weights."""
+    """Return effects (q, n) on a grid, and the log density of a group there, weighted."""
     q = rows.varying.shape[1]
     line = np.linspace(-6.5, 6.5, 1601 if q == 1 else 161)
     v = np.stack(np.meshgrid(*[line] * q, indexing="ij")).reshape(q, -1)
