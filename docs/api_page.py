@@ -19,7 +19,7 @@ API
 ===
 
 .. meta::
-   :description: Every public name of skhbm: the estimator, its inputs, metrics, displays and
+   :description: Every public name of skhbm: the estimators, their inputs, metrics, displays and
       data sets.
 
 .. currentmodule:: skhbm
@@ -42,6 +42,9 @@ SECTION = """
 """
 
 
+ESTIMATORS = "One for each kind of target: :doc:`user_guide/responses` helps to choose."
+
+
 def write_api_page(path: Path) -> None:
     """Write the page, unless it is there as it should be."""
     text = HEAD + "".join(_sections())
@@ -50,13 +53,13 @@ def write_api_page(path: Path) -> None:
 
 
 def _sections() -> Iterator[str]:
-    """Yield the estimator, what goes with it, the displays, and each public module."""
+    """Yield the estimators, what goes with it, the displays, and each public module."""
     things = {name: getattr(skhbm, name) for name in skhbm.__all__}
     modules = {name: one for name, one in things.items() if isinstance(one, ModuleType)}
     estimators = [name for name, one in things.items() if hasattr(one, "fit")]
     displays = [name for name in things if name.endswith("Display")]
     others = [name for name in things if name not in (*modules, *estimators, *displays)]
-    yield _section("Estimator", "", estimators)
+    yield _section("Estimators", ESTIMATORS, estimators)
     yield _section("Priors and statistics", "", others)
     if displays:
         text = "Pictures of a fitted estimator; they need matplotlib."

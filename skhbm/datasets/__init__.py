@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "load_baseball",
+    "load_contraception",
     "load_eight_schools",
+    "load_epilepsy",
+    "load_pumps",
     "load_radon",
     "load_sleepstudy",
     "load_three_groups",
@@ -122,6 +125,45 @@ def load_baseball(
     return _load("baseball", [], "average", "player", return_X_y, as_frame, extras)
 
 
+def load_contraception(
+    *, return_X_y: bool = False, as_frame: bool = False
+) -> Bunch | tuple[Any, Any, Any]:
+    """Load the use of contraception by 1,934 women of 60 districts of Bangladesh.
+
+    The target is 1 for women who use contraception and 0 for others. The features are the age
+    (years, from the mean), whether the woman lives in a city (0, 1), and the number of her
+    living children (0 to 3, where 3 is three or more).
+
+    Parameters
+    ----------
+    return_X_y : bool, default=False
+        Whether to return ``(data, target, groups)`` instead of a Bunch.
+    as_frame : bool, default=False
+        Whether data is a DataFrame, and target and groups are Series.
+
+    Returns
+    -------
+    data : :class:`~sklearn.utils.Bunch`
+        As from :func:`load_radon`: data (1934, 3), target and groups (1934,).
+    (data, target, groups) : tuple if ``return_X_y=True``
+        Unlike scikit-learn's loaders this returns the groups as well.
+
+    References
+    ----------
+    .. [1] N. M. Huq and J. Cleland (1990). Bangladesh Fertility Survey 1989. Dhaka: National
+       Institute of Population Research and Training.
+
+    Examples
+    --------
+    >>> load_contraception(as_frame=True).frame.head(2)
+       district      age  urban  children  use
+    0         1  18.4400    1.0       3.0  0.0
+    1         1  -5.5599    1.0       0.0  0.0
+    """
+    features = ["age", "urban", "children"]
+    return _load("contraception", features, "use", "district", return_X_y, as_frame)
+
+
 def load_eight_schools(
     *, return_X_y: bool = False, as_frame: bool = False
 ) -> Bunch | tuple[Any, Any, Any]:
@@ -163,6 +205,86 @@ def load_eight_schools(
     """
     extras = ["y_err"]
     return _load("eight_schools", [], "effect", "school", return_X_y, as_frame, extras)
+
+
+def load_epilepsy(
+    *, return_X_y: bool = False, as_frame: bool = False
+) -> Bunch | tuple[Any, Any, Any]:
+    """Load numbers of seizures of 59 patients with epilepsy in four periods of two weeks.
+
+    The target is the number of seizures in the two weeks before a visit. The features are the
+    number in the eight weeks before the trial, the treatment (0 placebo, 1 progabide), the age
+    (years) and the visit (1 to 4).
+
+    Parameters
+    ----------
+    return_X_y : bool, default=False
+        Whether to return ``(data, target, groups)`` instead of a Bunch.
+    as_frame : bool, default=False
+        Whether data is a DataFrame, and target and groups are Series.
+
+    Returns
+    -------
+    data : :class:`~sklearn.utils.Bunch`
+        As from :func:`load_radon`: data (236, 4), target and groups (236,).
+    (data, target, groups) : tuple if ``return_X_y=True``
+        Unlike scikit-learn's loaders this returns the groups as well.
+
+    References
+    ----------
+    .. [1] P. F. Thall and S. C. Vail (1990). Some covariance models for longitudinal count
+       data with overdispersion. Biometrics 46(3), 657-671. https://doi.org/10.2307/2532086
+
+    Examples
+    --------
+    >>> load_epilepsy(as_frame=True).frame.head(2)
+       patient  baseline  progabide   age  visit  seizures
+    0        1      11.0        0.0  31.0    1.0       5.0
+    1        1      11.0        0.0  31.0    2.0       3.0
+    """
+    features = ["baseline", "progabide", "age", "visit"]
+    return _load("epilepsy", features, "seizures", "patient", return_X_y, as_frame)
+
+
+def load_pumps(
+    *, return_X_y: bool = False, as_frame: bool = False
+) -> Bunch | tuple[Any, Any, Any]:
+    """Load numbers of failures of ten pumps of a power plant, and how long they ran.
+
+    The target is the number of failures of each pump. There is no feature.
+
+    Parameters
+    ----------
+    return_X_y : bool, default=False
+        Whether to return ``(data, target, groups)`` instead of a Bunch. The times are in
+        the Bunch only.
+    as_frame : bool, default=False
+        Whether data is a DataFrame, and target, groups and hours are Series.
+
+    Returns
+    -------
+    data : :class:`~sklearn.utils.Bunch`
+        As from :func:`load_radon`: data (10, 0), target and groups (10,), and
+
+        - hours : {ndarray, Series} of shape (10,), times of operation in thousands of hours
+
+    (data, target, groups) : tuple if ``return_X_y=True``
+        Unlike scikit-learn's loaders this returns the groups as well.
+
+    References
+    ----------
+    .. [1] D. P. Gaver and I. G. O'Muircheartaigh (1987). Robust empirical Bayes analyses of
+       event rates. Technometrics 29(1), 1-15. https://doi.org/10.1080/00401706.1987.10488178
+
+    Examples
+    --------
+    >>> pumps = load_pumps()
+    >>> pumps.target
+    array([ 5.,  1.,  5., 14.,  3., 19.,  1.,  1.,  4., 22.])
+    >>> pumps.hours[:4]
+    array([ 94.3,  15.7,  62.9, 126. ])
+    """
+    return _load("pumps", [], "failures", "pump", return_X_y, as_frame, ["hours"])
 
 
 def load_sleepstudy(

@@ -12,7 +12,10 @@ from skhbm import HierarchicalNormalRegressor, datasets
 
 SHAPES = {
     "load_baseball": (18, 0, 18, "player"),
+    "load_contraception": (1934, 3, 60, "district"),
     "load_eight_schools": (8, 0, 8, "school"),
+    "load_epilepsy": (236, 4, 59, "patient"),
+    "load_pumps": (10, 0, 10, "pump"),
     "load_radon": (919, 2, 85, "county"),
     "load_sleepstudy": (180, 1, 18, "subject"),
     "load_three_groups": (120, 0, 3, "group"),
@@ -156,6 +159,27 @@ def test_sleepstudy_has_the_least_squares_line_that_lme4_publishes():
     slope, intercept = np.polyfit(X[:, 0], y, 1)
     assert intercept == pytest.approx(251.405, abs=5e-4)
     assert slope == pytest.approx(10.467, abs=5e-4)
+
+
+def test_contraception_is_of_districts_of_2_to_118_women():
+    frame = datasets.load_contraception(as_frame=True).frame
+    counts = frame["district"].value_counts()
+    assert (counts.min(), counts.max()) == (2, 118)
+    assert set(range(1, 62)) - set(frame["district"]) == {54}
+    assert set(frame["use"]) == set(frame["urban"]) == {0, 1}
+
+
+def test_epilepsy_has_the_mean_counts_that_thall_and_vail_publish():
+    frame = datasets.load_epilepsy(as_frame=True).frame
+    assert frame.groupby("progabide")["patient"].nunique().tolist() == [28, 31]
+    means = frame.groupby(["progabide", "visit"])["seizures"].mean().round(2)
+    assert means.tolist() == [9.36, 8.29, 8.79, 7.96, 8.58, 8.42, 8.13, 6.71]
+
+
+def test_pumps_fail_two_times_in_a_thousand_hours_or_in_twenty_thousand():
+    pumps = datasets.load_pumps()
+    rate = pumps.target / pumps.hours
+    assert (rate.min().round(3), rate.max().round(3)) == (0.053, 2.095)
 
 
 def test_three_groups_are_what_the_description_says_was_drawn():
