@@ -76,10 +76,12 @@ class HierarchicalBinomialRegressor(RegressorMixin, HierarchicalResponse, family
 
         Parameters
         ----------
-        X, groups
+        X : array-like of shape (n_samples, n_features) or None
             As in :meth:`predict`.
         y : array-like of shape (n_samples,)
             Numbers of successes.
+        groups : array-like of shape (n_samples,) or (n_samples, n_factors), default=None
+            As in :meth:`predict`.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows.
         **size : dict of array-like

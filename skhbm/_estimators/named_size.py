@@ -26,21 +26,18 @@ SIZED = (
     *("log_likelihood", "fit_table", "predict_table"),
 )
 #: The placeholder in docstrings, and what takes its place.
-PLACEHOLDER = "        **size : dict of array-like\n            SIZE\n"
+PLACEHOLDER = "**size : dict of array-like\n    SIZE\n"
 TEXTS = {
     "trials": "Number of trials of each row, 1 if not given. One number is that of all rows.",
     "exposure": (
         "Exposure of each row, such as time or population: counts are expected in\n"
-        "            proportion to it. 1 if not given. One number is that of all rows."
+        "    proportion to it. 1 if not given. One number is that of all rows."
     ),
 }
-ENTRY = (
-    "        {name} : float or array-like of shape (n_samples,), default=None\n"
-    "            {text}\n"
-)
+ENTRY = "{name} : float or array-like of shape (n_samples,), default=None\n    {text}\n"
 
 
-OF_TABLE = "        {name} : str, default=None\n            Name of a column of {name}.\n"
+OF_TABLE = "{name} : str, default=None\n    Name of a column of {name}.\n"
 
 
 def name_sizes(estimator: type[Any], name: str | None) -> None:
@@ -73,5 +70,6 @@ def _named(method: Callable[..., Any], name: str | None) -> Callable[..., Any]:
     if name is not None and method.__name__.endswith("_table"):
         entry = OF_TABLE.format(name=name)
     named.__signature__ = signature  # type: ignore[attr-defined]  # of functions, at run time
-    named.__doc__ = (method.__doc__ or "").replace(PLACEHOLDER, entry)
+    plain_doc = inspect.cleandoc(method.__doc__ or "")
+    named.__doc__ = plain_doc.replace(PLACEHOLDER, entry) + "\n"
     return named

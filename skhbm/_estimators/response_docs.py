@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from inspect import cleandoc
+
 __all__ = ["complete"]
 
 PARAMETERS = """Parameters
@@ -151,6 +153,7 @@ def complete(doc: str, dispersion: tuple[str, ...], link: str) -> str:
         "<attributes>\n": attributes,
         "<references>\n": REFERENCES,
     }
+    doc = cleandoc(doc)
     for placeholder, text in parts.items():
-        doc = doc.replace(placeholder, text)
-    return doc
+        doc = doc.replace(placeholder, f"{cleandoc(text)}\n")
+    return f"{doc}\n"

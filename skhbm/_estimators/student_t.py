@@ -63,7 +63,7 @@ class HierarchicalStudentTRegressor(RegressorMixin, HierarchicalResponse, family
     >>> model = HierarchicalStudentTRegressor(varying_slopes="all", random_state=0)
     >>> model = model.fit(X, y, groups=subject)
     >>> print(f"{model.coef_[0]:.0f}")
-    10
+    11
     """
 
     def score(
@@ -77,10 +77,12 @@ class HierarchicalStudentTRegressor(RegressorMixin, HierarchicalResponse, family
 
         Parameters
         ----------
-        X, groups
+        X : array-like of shape (n_samples, n_features) or None
             As in :meth:`predict`.
         y : array-like of shape (n_samples,)
             Target.
+        groups : array-like of shape (n_samples,) or (n_samples, n_factors), default=None
+            As in :meth:`predict`.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows.
 
