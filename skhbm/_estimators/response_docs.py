@@ -93,8 +93,9 @@ ATTRIBUTES = """Attributes
     bayesian_r2_ : DataFrame
         Bayesian R^2: ``mean``, ``sd`` and 90 % interval. Row "conditional": the variance of the
         fitted means, group effects included, over that plus the variance of rows about them
-        [2]_. Row "marginal": of x'beta, over that plus the variances between groups and of a
-        row, on the scale of the link [1]_.
+        [2]_; of binomial responses rows are trials, of counts they have the mean exposure. Row
+        "marginal": of x'beta, over that plus the variances between groups and of a row, on the
+        scale of the link [1]_.
     posterior_ : xarray.DataTree
         All draws, the groups' effects included: `intercept`, `coef`, `tau_f`, `corr_f`,
         `effect_f`{dispersion_draws}, where f is the name of a grouping factor.

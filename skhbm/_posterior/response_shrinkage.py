@@ -25,7 +25,9 @@ __all__ = ["group_coefficient_draws", "response_group_coefficients", "response_s
 
 #: Steps of Newton's method for the estimate of a group from its rows alone, the most that a
 #: step moves, and how far estimates are looked for: beyond lies separation.
-STEPS, LONGEST, FARTHEST = 50, 2.0, 30.0
+STEPS, LONGEST, FARTHEST = 100, 2.0, 30.0
+#: Half the distance over which densities are differenced.
+STEP = 1e-4
 
 
 def response_group_coefficients(effects: DrawnEffects, factor: int) -> Float:
@@ -134,7 +136,7 @@ def _no_pooling(effects: DrawnEffects, factor: int, eta: Float) -> Float:
     mean = effects.of_factor(factor).mean(axis=0)
     offset = eta - np.sum(varying * mean[codes], axis=1)
     dispersion = tuple(float(draws.mean()) for draws in posterior.dispersions())
-    u, moved = np.zeros_like(mean), np.full(J, np.inf)
+    u, moved = mean.copy(), np.full(J, np.inf)
     full = np.zeros(J, dtype=bool)
     for _ in range(STEPS):
         at = offset + np.sum(varying * u[codes], axis=1)
@@ -153,13 +155,18 @@ def _no_pooling(effects: DrawnEffects, factor: int, eta: Float) -> Float:
 
 
 def _score(design: ResponseDesign, eta: Float, dispersion: Any) -> tuple[Float, Float]:
-    """Return expected information and score of each pattern (n_patterns,)."""
+    """Return expected information and score of each pattern (n_patterns,).
+
+    The score is a central difference of the log density, whose second order is enough here.
+    """
     patterns, family = design.patterns, design.family
-    weight = _information(design, eta, dispersion)
-    mean, variance = (f(patterns.size, eta, dispersion) for f in (family.mean, family.variance))
-    slope = np.sqrt(weight / patterns.weight * np.maximum(variance, 1e-300))
-    residual = np.divide(patterns.y - mean, slope, out=np.zeros_like(mean), where=slope > 0)
-    return weight, weight * residual
+    h = STEP * design.spread
+    above, below = (
+        family.log_density(patterns.y, patterns.size, eta + shift, dispersion)
+        for shift in (h, -h)
+    )
+    score = patterns.weight * (above - below) / (2 * h)
+    return _information(design, eta, dispersion), np.asarray(score)
 
 
 def _complete_pooling(posterior: ResponsePosterior) -> Float:
@@ -167,9 +174,7 @@ def _complete_pooling(posterior: ResponsePosterior) -> Float:
     design = posterior.design
     fixed = design.scaling.features(design.patterns.X, design.terms)[0]
     dispersion = tuple(float(draws.mean()) for draws in posterior.dispersions())
-    w = np.zeros(fixed.shape[1])
-    if design.terms.intercept:
-        w[0] = design.location
+    w = posterior.coefficients().mean(axis=0)
     for _ in range(STEPS):
         weight, score = _score(design, fixed @ w, dispersion)
         information = fixed.T @ (weight[:, None] * fixed)

@@ -19,6 +19,7 @@ from skhbm._posterior.variance import pooling_factor, summary
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from skhbm._design.responses import ResponseDesign
     from skhbm._posterior.response_effects import DrawnEffects
     from skhbm._posterior.responses import ResponsePosterior
     from skhbm._types import Float
@@ -144,27 +145,33 @@ def _mean_count(posterior: ResponsePosterior) -> Float:
     patterns = design.patterns
     fixed = design.scaling.features(patterns.X, design.terms)[0]
     share = patterns.n / patterns.n.sum()
-    # Additive patterns hold sums over their rows.
-    size = patterns.size / patterns.n if design.family.additive else patterns.size
-    center = (fixed.T @ share) @ posterior.coefficients().T + share @ np.log(size)
+    center = (fixed.T @ share) @ posterior.coefficients().T + np.log(_mean_size(design))
     return np.exp(center + 0.5 * sum(between_variances(posterior)))
+
+
+def _mean_size(design: ResponseDesign) -> float:
+    """Return the mean exposure of a row, whatever rows are taken together in patterns."""
+    patterns = design.patterns
+    return float(patterns.weight @ patterns.size / patterns.n.sum())
 
 
 def _fitted_variances(effects: DrawnEffects) -> tuple[Float, Float]:
     """Return variances of rows' means, and means of rows' variances, in each draw (n_draws,).
 
-    Rows of binomial responses are shares of successes.
+    Of binomial responses a row is a trial. Of counts rows have the mean exposure, and count in
+    proportion to their exposure. Either way it does not matter which rows are alike, and thus
+    taken together.
     """
     posterior = effects.posterior
     design, patterns = posterior.design, posterior.design.patterns
-    family, n = design.family, posterior.design.patterns.n
-    size = patterns.size / n if family.additive else patterns.size
-    unit = size if family.link == "logit" else np.ones_like(size)
+    family, weight = design.family, patterns.weight * patterns.size
+    size = _mean_size(design) if family.link == "log" else 1.0
     explained, residual = np.empty(posterior.n_draws), np.empty(posterior.n_draws)
     w, dispersion = posterior.coefficients(), posterior.dispersions()
     fixed = design.scaling.features(patterns.X, design.terms)[0]
     terms = [design.scaling.features(patterns.X, f.terms)[1] for f in design.factors]
-    step = max(1, BLOCK // len(n))
+    share = weight / weight.sum()
+    step = max(1, BLOCK // len(share))
     for first in range(0, len(w), step):
         some = slice(first, first + step)
         eta = w[some] @ fixed.T
@@ -173,10 +180,9 @@ def _fitted_variances(effects: DrawnEffects) -> tuple[Float, Float]:
             for a in range(z.shape[1]):
                 eta += z[:, a] * drawn[:, design.codes(f), a]
         given = tuple(draws[some, None] for draws in dispersion)
-        mean = family.mean(size, eta, given) / unit
-        center = mean @ n / n.sum()
-        explained[some] = (mean - center[:, None]) ** 2 @ n / max(n.sum() - 1, 1.0)
-        residual[some] = family.variance(size, eta, given) / unit**2 @ n / n.sum()
+        mean = family.mean(size, eta, given)
+        explained[some] = (mean - (mean @ share)[:, None]) ** 2 @ share
+        residual[some] = family.variance(size, eta, given) @ share
     return explained, residual
 
 

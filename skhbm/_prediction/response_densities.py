@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import logsumexp
 
+from skhbm._families.gamma_functions import half_step
 from skhbm._numba.jit import njit
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ NEGLIGIBLE = 38.0
 MOST_STEPS, REACH = 200, 8.7
 #: Nodes for a t distribution are this far apart, times its scale and the root of nu.
 NEAR_POLE = 0.3
+#: From so many of them on a t distribution is taken for the mixture of normals that it is, and
+#: with so many degrees of freedom for one normal: the normal about it is far wider.
+MOST_NODES, NORMAL = 4000.0, 100.0
 
 
 def log_densities(
@@ -151,6 +155,11 @@ def _integral_of_t(derivatives, m, v, y, size, d):
     h = min(NODES * sd, sigma * min(NEAR_POLE * math.sqrt(nu), NODES))
     toward = min(max(y - m, -40.0 * sd), 40.0 * sd)
     low, high = m + min(toward, 0.0) - REACH * sd, m + max(toward, 0.0) + REACH * sd
+    if (high - low) / h > MOST_NODES:
+        log_density = _density_of_scale_mixture(y - m, v, sigma, nu)
+        return (
+            log_density + 0.5 * math.log(2.0 * math.pi) - half_step(0.5 * nu) + math.log(sigma)
+        )
     n = int((high - low) / h) + 1
     top, total = -np.inf, 0.0
     for k in range(n + 1):
@@ -162,3 +171,31 @@ def _integral_of_t(derivatives, m, v, y, size, d):
         else:
             total += math.exp(value - top)
     return top + math.log(total * h) - 0.5 * math.log(2.0 * math.pi * v)
+
+
+@njit(**JIT_GENERIC)
+def _density_of_scale_mixture(r, v, sigma, nu):
+    """Return the log density at r of a t distribution plus a normal with variance v.
+
+    The t distribution is normal with variance sigma^2 / g given g ~ Gamma(nu / 2, nu / 2).
+    The integral over log g, by the trapezoidal rule, costs the same however wide v is.
+    """
+    squared = sigma * sigma
+    if nu > NORMAL:
+        variance = v + squared * nu / (nu - 2.0)
+        return -0.5 * (r * r / variance + math.log(2.0 * math.pi * variance))
+    h = min(0.25, 0.5 * math.sqrt(2.0 / (nu + 1.0)))
+    low = -2.0 * math.log(max(math.sqrt(v), abs(r)) / sigma) - 80.0 / (nu + 1.0)
+    high = math.log(1.0 + 80.0 / nu) + 0.7
+    top, total = -np.inf, 0.0
+    for k in range(int((high - low) / h) + 1):
+        t = low + k * h
+        variance = v + squared * math.exp(-t)
+        value = 0.5 * nu * (t - math.exp(t)) - 0.5 * (math.log(variance) + r * r / variance)
+        if value > top:
+            total = total * math.exp(top - value) + 1.0
+            top = value
+        else:
+            total += math.exp(value - top)
+    constant = 0.5 * nu * math.log(0.5 * nu) - math.lgamma(0.5 * nu)
+    return top + math.log(total * h) + constant - 0.5 * math.log(2.0 * math.pi)

@@ -63,7 +63,8 @@ def warn_of_infinite_means(design: ResponseDesign, priors: Priors, rows: Rows) -
             f"The mean rate of {n_wrong} of {len(rows)} rows, of groups that were not seen in "
             "fit, does not exist under the prior of tau: E exp(tau^2 / 2) is infinite, "
             "whatever a finite number of draws gives. Use predict_quantiles or "
-            "predict_interval, or a prior of tau as Prior('HalfNormal', sigma=s) with s < 1.",
+            "predict_interval, or priors of tau as Prior('HalfNormal', sigma=s), where the sum "
+            "of (s z)^2 over the terms z of new groups is below 1.",
             DataWarning,
         )
 

@@ -35,7 +35,8 @@ __all__ = ["resolve_response_priors"]
 INTERCEPT, COEF = 2.5, 1.25
 #: Scales of tau by link: of intercepts, and of slopes in units of the standard deviation of the
 #: feature. Under HalfNormal(s) the mean rate of a new group, E exp(tau^2 / 2), exists only if
-#: s < 1: with these two it does within two standard deviations of the mean of a feature.
+#: s < 1: with these two it does within two standard deviations of the mean of a feature. With
+#: F factors they are divided by sqrt(F), as squares add up over factors.
 TAU = {"logit": (1.5, 1.0), "log": (0.8, 0.29), "identity": (2.5, 2.5)}
 #: Scale of coefficients where the response has a scale itself, as for a normal response.
 WIDTH = 2.5
@@ -78,6 +79,9 @@ def _default_tau(factor: ResponseFactor, design: ResponseDesign) -> list[Prior]:
     """Return half-normal priors; an intercept at x = 0 carries what slopes add up to there."""
     terms, scaling = factor.terms, design.scaling
     of_intercept, of_slope = TAU[design.family.link]
+    if design.family.link == "log":
+        share = len(design.factors) ** -0.5
+        of_intercept, of_slope = of_intercept * share, of_slope * share
     scale = of_slope * design.spread * scaling.effect_units(terms)
     if terms.varying_intercept:
         scale[0] = of_intercept * design.spread

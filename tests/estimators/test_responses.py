@@ -261,3 +261,51 @@ def test_means_of_rates_that_do_not_exist_are_warned_of():
     # The default prior is one under which it exists, and known groups have no such trouble.
     fitted("poisson").predict(data.X.iloc[:1], groups=pd.Series(["new"], name="site"))
     wide.predict(data.X.iloc[:1], groups=pd.Series(["s00"], name="site"))
+
+
+@pytest.mark.parametrize("response", ["binomial", "poisson"])
+def test_it_does_not_matter_to_tables_which_rows_are_alike(response):
+    """Without features all rows of a group are one pattern, with one of noise none are."""
+    data = simulate(response)
+    noise = pd.DataFrame(
+        {"noise": 1e-3 * np.random.default_rng(0).standard_normal(len(data.y))}
+    )
+    rows = {k: v for k, v in data.all.items() if k != "X"}
+    one, many = make(response).fit(None, **rows), make(response).fit(noise, **rows)
+    assert len(one._statistics) < len(many._statistics)
+    for table in ("bayesian_r2_", "variance_components_", "shrinkage_"):
+        numbers = [getattr(m, table).select_dtypes("number").to_numpy() for m in (one, many)]
+        np.testing.assert_allclose(*numbers, rtol=0.1, atol=0.02)
+
+
+def test_outliers_do_not_move_the_estimates_of_groups_alone():
+    """Maximum likelihood of a t response is close to the median, and not to the mean."""
+    rng = np.random.default_rng(0)
+    codes = np.repeat(np.arange(8), 15)
+    y = rng.standard_normal(8)[codes] + 0.5 * rng.standard_t(4, 120)
+    y[0] += 100
+    table = make("student t").fit(None, y, groups=codes).shrinkage_
+    assert abs(table["no_pooling"][0] - np.median(y[:15])) < 0.5
+    assert abs(table["complete_pooling"][0] - np.median(y)) < 0.5
+
+
+def test_densities_of_groups_that_are_far_apart():
+    """The t distribution about a group is narrow, and the density of a new one is that of tau."""
+    rng = np.random.default_rng(0)
+    codes = np.repeat(np.arange(12), 20)
+    y = 100 * rng.standard_normal(12)[codes] + 0.01 * rng.standard_t(8, 240)
+    model = make("student t").fit(None, y, groups=codes)
+    draws = model.posterior_["posterior"]
+    center, tau = draws["intercept"].to_numpy(), draws["tau_group"].to_numpy()[..., 0]
+    expected = np.log(np.mean(np.exp(-0.5 * ((y[0] - center) / tau) ** 2) / tau))
+    found = model.log_predictive_density(None, y[:1], groups=["new"])
+    assert found[0] == pytest.approx(expected - 0.5 * np.log(2 * np.pi), abs=1e-5)
+
+
+def test_rates_of_new_groups_of_several_factors_exist_by_default():
+    data = simulate("poisson")
+    groups = pd.DataFrame({"site": data.groups, "half": np.arange(len(data.y)) % 7})
+    model = make("poisson", solver="auto", draws=100, tune=200)
+    model.fit(data.X, data.y, groups=groups, **data.size)
+    new = pd.DataFrame({"site": ["new"], "half": [99]})
+    assert np.isfinite(model.predict(data.X.iloc[:1] * 0, groups=new)).all()
