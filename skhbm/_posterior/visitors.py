@@ -93,8 +93,9 @@ def _draw(visit_):
 def _leave_out(visit_):
     """Fill answers (n_rows,) with -log E[1 / p(y_i | u)] of the rows of the group.
 
-    Terms of log p(y_i) that depend neither on eta nor on the dispersion are left out. A row whose nodes do not reach far enough, which would do if it were
-    not among the group's, has an answer that is not a number.
+    Terms of log p(y_i) that depend neither on eta nor on the dispersion are left out. A row
+    whose nodes do not reach far enough, which would do if it were not among the group's, has an
+    answer that is not a number.
     """
     visit = carray(as_pointer(visit_), (1,), VISIT)[0]
     table = carray(as_pointer(visit.table), (1,), TABLE)[0]
