@@ -126,7 +126,9 @@ def _density(n_dim, x_, grad_, logp_, table_):
     logp += outputs[0]
     if table.moments != 0:
         U = carray(as_pointer(table.moments), (table.n_moments,), np.float64)
-        U[:] = outputs[len(outputs) - table.n_moments :]
+        # An assignment of slices would have numba compile the formatting of an error.
+        for i in range(table.n_moments):
+            U[i] = outputs[1 + len(inputs) + i]
     cov, sigma, _ = split(inputs, size, table.n_within)
     d_cov, d_sigma, d_given = split(outputs[1 : 1 + len(inputs)], size, table.n_within)
     factors = carray(as_pointer(table.factors), (table.n_factors,), FACTOR)

@@ -117,11 +117,10 @@ def log_left_out(
         some = Given(*(array[which] for array in given))
         row = y[i], size[i], fixed[i], varying[i]
         found[which, i] = _again_without(likelihood, some, int(rows.codes[order[i]]), row)
-    found += row_constants(likelihood, y, size, given.dispersion[:1].T)
-    if given.dispersion.shape[1]:
-        for i in range(n):
-            pair = y[i : i + 1], size[i : i + 1]
-            found[:, i] += row_rests(likelihood, *pair, ones[:1], given.dispersion)
+        rest = row_rests(likelihood, y[i : i + 1], size[i : i + 1], ones[:1], some.dispersion)
+        found[which, i] += rest
+    pairs, which = np.unique(np.stack([y, size]), axis=1, return_inverse=True)
+    found += row_constants(likelihood, *pairs, given.dispersion[:1].T)[which.ravel()]
     out = np.empty_like(found)
     out[:, order] = found
     return out

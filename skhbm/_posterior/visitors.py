@@ -15,10 +15,19 @@ from numba import carray
 
 from skhbm._likelihood.quadrature_kernels import TABLE
 from skhbm._likelihood.quadrature_nodes import on_sheet
-from skhbm._likelihood.quadrature_state import EVALUATE, PREPARE, STATE, ask, numbers_at
+from skhbm._likelihood.quadrature_state import (
+    EVALUATE,
+    PREPARE,
+    REST,
+    STATE,
+    ask,
+    lanes_at,
+    numbers_at,
+)
 from skhbm._likelihood.quadrature_visits import VISIT
+from skhbm._numba.elementary import exp
 from skhbm._numba.jit import JIT_INNER, c_callback, njit
-from skhbm._numba.lanes import LANES
+from skhbm._numba.lanes import LANES, at_least, greatest, load, splat, store, total
 from skhbm._numba.pointers import as_pointer
 
 __all__ = ["density_visitor", "draw_visitor", "left_out_visitor"]
@@ -84,21 +93,30 @@ def _draw(visit_):
 def _leave_out(visit_):
     """Fill answers (n_rows,) with -log E[1 / p(y_i | u)] of the rows of the group.
 
-    Constants are left out. A row whose nodes do not reach far enough, which would do if it were
-    not among the group's, has an answer that is not a number.
+    Terms of log p(y_i) that depend neither on eta nor on the dispersion are left out. A row
+    whose nodes do not reach far enough, which would do if it were not among the group's, has an
+    answer that is not a number.
     """
     visit = carray(as_pointer(visit_), (1,), VISIT)[0]
     table = carray(as_pointer(visit.table), (1,), TABLE)[0]
     starts = carray(as_pointer(visit.row_starts), (visit.n_answers + 1,), np.int64)
-    n_outer, n_rows = visit.n_outer, visit.n_rows
-    answers = numbers_at(visit.answers, n_rows)
-    states, about, values = np.zeros(1, STATE), np.zeros(6), np.empty((n_outer, LANES))
-    room = np.zeros((6, LANES))
+    n_outer, n_nodes = visit.n_outer, visit.n_outer * visit.n_wide
+    answers = numbers_at(visit.answers, visit.n_rows)
+    states, about, room = np.zeros(1, STATE), np.zeros(6), np.zeros((8, LANES))
+    values, rests = np.empty((n_outer, LANES)), np.empty((n_nodes, LANES))
     states[0] = carray(as_pointer(visit.state), (1,), STATE)[0]
     states[0].address = states.ctypes.data
     point_to_row(states[0], room, values, n_outer)
+    whole, rest = log_sum(lanes_at(visit.logs, n_nodes), n_nodes), 0.0
     for i in range(starts[visit.slot], starts[visit.slot + 1]):
-        answers[i] = log_left_out(visit, table, states[0], about, values, room, i)
+        point_to_values(visit, table, states[0], about, room, i)
+        fill_rests(visit, table, states[0], about, values, room, rests, i)
+        without = log_sum(rests, n_nodes)
+        if table.squares == 0 or i == starts[visit.slot]:
+            rest = rest_of_row(visit, table, states[0], room, i)
+        answers[i] = whole - without + rest
+        if edge_of(visit, rests) > np.log(EDGE) + without:
+            answers[i] = np.nan
 
 
 @njit(**JIT_INNER)
@@ -113,66 +131,94 @@ def point_to_row(state, room, values, n_outer):
 
 
 @njit(**JIT_INNER)
-def log_left_out(visit, table, state, about, values, room, i):
-    """Return -log E[1 / p(y_i | u)] without constants."""
-    n_rows, n_outer, n_wide = visit.n_rows, visit.n_outer, visit.n_wide
-    at = 8 * i
+def point_to_values(visit, table, state, about, room, i):
+    """Point a state to what is given of a row, and describe how effects move its predictor."""
+    n_rows, at = visit.n_rows, 8 * i
     state.y, state.size, state.log_size = visit.y + at, visit.size + at, visit.log_size + at
     state.weight, state.weighted_y = visit.ones + at, visit.y + at
     ask(table.rows, state, PREPARE)
     z = numbers_at(visit.z, 2 * n_rows)
-    z0, z1 = z[i], z[n_rows + i]
-    along0, along1 = z0 * visit.l00 + z1 * visit.l10, z1 * visit.l11
+    along0, along1 = z[i] * visit.l00 + z[n_rows + i] * visit.l10, z[n_rows + i] * visit.l11
     eta = numbers_at(visit.eta, n_rows)[i] + along0 * visit.mode0 + along1 * visit.mode1
     a, b = along0, along0
     if visit.n_terms == 2:
         a, b = along0 * visit.c00, along0 * visit.c01 + along1 * visit.c11
     room[0, 0], room[1, 0], room[2, 0] = eta + room[4, 0], a, b
+    about[0], about[1], about[2] = eta, a, b
     about[3], about[4], about[5] = abs(room[0, 0]), abs(a), abs(b)
-    y = numbers_at(visit.y, n_rows)[i] if table.linear == 1 else 0.0
-    logs = carray(as_pointer(visit.logs), (n_wide, n_outer, LANES), np.float64)
-    top, top_without = -np.inf, -np.inf
-    every, without, edge = 0.0, 0.0, 0.0
     state.start, state.step = visit.first, visit.step
     if visit.n_terms == 1:
         state.step = visit.step * LANES
-    for w in range(n_wide):
+
+
+@njit(**JIT_INNER)
+def rest_of_row(visit, table, state, room, i):
+    """Return what depends on the dispersion alone, the same for all rows if errors are t."""
+    if state.n_dispersion == 0:
+        return 0.0
+    room[6, 0], room[6, 1], room[6, 2] = (
+        numbers_at(visit.y, visit.n_rows)[i], numbers_at(visit.size, visit.n_rows)[i], 1.0
+    )  # fmt: skip
+    state.levels, state.n_levels, state.rest = room[6].ctypes.data, 1, 0.0
+    state.d_dispersion = room[7].ctypes.data
+    ask(table.general, state, REST)
+    return state.rest
+
+
+@njit(**JIT_INNER)
+def fill_rests(visit, table, state, about, values, room, rests, i):
+    """Fill the log integrand without a row at all nodes, sheet by sheet."""
+    logs, n_outer = lanes_at(visit.logs, len(rests)), visit.n_outer
+    y = numbers_at(visit.y, visit.n_rows)[i] if table.linear == 1 else 0.0
+    for w in range(visit.n_wide):
         for l in range(LANES):
             room[5, l] = visit.step * l
             if visit.n_terms == 2:
                 room[5, l] = visit.first_wide + visit.step_wide * (LANES * w + l)
         for o in range(n_outer):
-            for l in range(LANES):
-                values[o, l] = 0.0
+            store(values, (o,), splat(0.0))
         vectors = on_sheet(table, state, EVALUATE, about)
         slope = y if vectors else 0.0
+        offsets = load(room, (5,)) * (about[2] * slope)
         for o in range(n_outer):
-            for l in range(LANES):
-                log = logs[w, o, l]
-                place = state.start + state.step * o
-                density = values[o, l] + slope * (eta + a * place + b * room[5, l])
-                rest = log - density
-                if log > top:
-                    every *= np.exp(top - log)
-                    top = log
-                every += np.exp(log - top)
-                if rest > top_without:
-                    without *= np.exp(top_without - rest)
-                    edge *= np.exp(top_without - rest)
-                    top_without = rest
-                term = np.exp(rest - top_without)
-                without += term
-                first = (w == 0 and l == 0) if visit.n_terms == 2 else (o == 0 and l == 0)
-                last = w == n_wide - 1 and l == LANES - 1
-                if visit.n_terms == 2:
-                    last = last or o == 0 or o == n_outer - 1
-                else:
-                    last = last and o == n_outer - 1
-                if first or last:
-                    edge += term
-    if edge > EDGE * without:
-        return np.nan
-    return top + np.log(every) - top_without - np.log(without)
+            place = slope * (about[0] + about[1] * (state.start + state.step * o))
+            density = load(values, (o,)) + offsets + place
+            store(rests, (w * n_outer + o,), load(logs, (w * n_outer + o,)) - density)
+
+
+@njit(**JIT_INNER)
+def log_sum(logs, n):
+    """Return the log of the sum of exp(logs), of n vectors of lanes."""
+    most = load(logs, (0,))
+    for o in range(1, n):
+        most = at_least(load(logs, (o,)), most)
+    top, every = greatest(most), splat(0.0)
+    for o in range(n):
+        every += exp(load(logs, (o,)) - top)
+    return top + np.log(total(every))
+
+
+@njit(**JIT_INNER)
+def edge_of(visit, logs):
+    """Return the log of the sum of exp(logs) over the outermost nodes."""
+    n_outer, n_wide = visit.n_outer, visit.n_wide
+    n_nodes, last = n_outer * n_wide, LANES - 1
+    if visit.n_terms == 1:
+        top = max(logs[0, 0], logs[n_nodes - 1, last])
+        return top + np.log(np.exp(logs[0, 0] - top) + np.exp(logs[n_nodes - 1, last] - top))
+    top, every = -np.inf, 0.0
+    for adding in range(2):
+        for w in range(n_wide):
+            for o in range(n_outer):
+                outer = o == 0 or o == n_outer - 1
+                for l in range(LANES):
+                    if outer or (w == 0 and l == 0) or (w == n_wide - 1 and l == last):
+                        log = logs[w * n_outer + o, l]
+                        if adding == 0:
+                            top = max(top, log)
+                        elif log > top - 30.0:
+                            every += np.exp(log - top)
+    return top + np.log(every)
 
 
 @njit(**JIT_INNER)
