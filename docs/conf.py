@@ -70,7 +70,10 @@ autodoc_typehints = "none"  # the docstrings say more
 autodoc_default_options = {"member-order": "bysource"}
 numpydoc_show_class_members = False
 # numpydoc prints the first line of a property in place of what the class says of the attribute.
-for _kind in skhbm.HierarchicalNormalRegressor.__mro__:
+_estimators = [
+    getattr(skhbm, name) for name in skhbm.__all__ if name.startswith("Hierarchical")
+]
+for _kind in {kind for estimator in _estimators for kind in estimator.__mro__}:
     for _name, _thing in vars(_kind).items():
         if isinstance(_thing, property) and _name.endswith("_"):
             _thing.__doc__ = None

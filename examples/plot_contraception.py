@@ -2,22 +2,22 @@
 Demography: contraception by district
 =====================================
 
-The share of women who use contraception differs between the districts of Bangladesh, but less than it
-seems: of districts with few women the raw shares run from 0 to 100 %, and most of that is chance.
-Partial pooling predicts the women of a second half of the sample better than raw shares do, and
-better than one share for all.
+The share of women who use contraception differs between the districts of Bangladesh, but less
+than it seems: of districts with few women the raw shares run from 0 to 100 %, and most of that
+is chance. Partial pooling predicts the women of a second half of the sample better than raw
+shares do, and better than one share for all.
 
 Huq and Cleland [1]_ asked 1,934 women in 60 districts. Their answers are yes and no: a logistic
-regression whose intercept varies by district, and so does the difference between city and country.
+regression whose intercept varies by district, and so does the difference between city and
+country.
 """
 
 # %%
-# Use rises and falls with age, and mothers use it more, whatever the number of their children. Does
-# the difference between city and country vary? Leave-one-out cross-validation says yes.
+# Use rises and falls with age, and mothers use it more, whatever the number of their children.
+# Does the difference between city and country vary? Leave-one-out cross-validation says yes.
 import arviz_stats
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 from sklearn.metrics import log_loss
 
 from skhbm import HierarchicalLogisticRegression
@@ -37,8 +37,8 @@ print(comparison[["elpd", "elpd_diff", "dse"]].to_string(float_format="{:.1f}".f
 assert comparison.index[0] == "by district"
 
 # %%
-# Coefficients are differences of log odds: their exponentials are odds ratios, of two women of the same
-# district.
+# Coefficients are differences of log odds: their exponentials are odds ratios, of two women of
+# the same district.
 draws = model.posterior_["posterior"]
 odds = np.exp(draws["coef"].quantile([0.05, 0.5, 0.95], dim=["chain", "draw"]))
 print("odds ratio       5 %  median   95 %")
@@ -46,8 +46,9 @@ for name in ("urban", "mother"):
     print(f"{name:12}" + "".join(f"{v:8.2f}" for v in odds.sel(feature=name).to_numpy()))
 
 # %%
-# Half of the women predict the other half: by the share of their district, by the share of all, and by
-# partial pooling. Shares of 0 and 1 would be punished infinitely; half a woman is added to each side.
+# Half of the women predict the other half: by the share of their district, by the share of all,
+# and by partial pooling. Shares of 0 and 1 would be punished infinitely; half a woman is added
+# to each side.
 half = np.arange(len(y)) % 2 == 0
 pooled = HierarchicalLogisticRegression(random_state=0)
 pooled.fit(None, y[half], groups=district[half])
@@ -65,8 +66,8 @@ for name, value in loss.items():
 assert min(loss, key=loss.get) == "partial pooling"
 
 # %%
-# Probabilities of all districts, the fewest women first: raw shares, and 90 % intervals of partial
-# pooling.
+# Probabilities of all districts, the fewest women first: raw shares, and 90 % intervals of
+# partial pooling.
 everyone = HierarchicalLogisticRegression(random_state=0).fit(None, y, groups=district)
 table = everyone.shrinkage_.sort_values(["n", "response"]).reset_index(drop=True)
 raw = y.groupby(district).mean().loc[table["group"]].to_numpy()
@@ -84,8 +85,8 @@ ax.spines[["top", "right"]].set_visible(False)
 plt.show()
 
 # %%
-# **Try next**: ``model.shrinkage_`` has the difference between city and country of each district; or ask
-# ``model.bayesian_r2_`` how much of use the districts explain.
+# **Try next**: ``model.shrinkage_`` has the difference between city and country of each
+# district; or ask ``model.bayesian_r2_`` how much of use the districts explain.
 #
-# .. [1] N. M. Huq and J. Cleland (1990). Bangladesh Fertility Survey 1989. Dhaka: National Institute of
-#    Population Research and Training.
+# .. [1] N. M. Huq and J. Cleland (1990). Bangladesh Fertility Survey 1989. Dhaka: National
+#    Institute of Population Research and Training.

@@ -3,11 +3,11 @@ Reliability: failures of pumps
 ==============================
 
 A pump that failed once in a thousand hours is not the same as one that failed 14 times in 126
-thousand. Counts have an exposure, and rates of short times are uncertain: partial pooling moves them
-towards the other pumps, and leaves those of long times where they are.
+thousand. Counts have an exposure, and rates of short times are uncertain: partial pooling moves
+them towards the other pumps, and leaves those of long times where they are.
 
-Gaver and O'Muircheartaigh [1]_ report failures of ten pumps of a nuclear power plant. George, Makov
-and Smith [2]_ made them an example of hierarchical Bayesian models.
+Gaver and O'Muircheartaigh [1]_ report failures of ten pumps of a nuclear power plant. George,
+Makov and Smith [2]_ made them an example of hierarchical Bayesian models.
 """
 
 # %%
@@ -37,14 +37,15 @@ columns = [
 print(table[columns].round(2).to_string())
 
 # %%
-# The pooling factor is the share of the other pumps in an estimate of the log rate: a tenth where five
-# failures or more were seen, and half for one failure in a thousand hours.
+# The pooling factor is the share of the other pumps in an estimate of the log rate: a tenth
+# where five failures or more were seen, and half for one failure in a thousand hours.
 long, short = table["hours"] > 50, table["hours"] < 2
 assert table.loc[long, "pooling"].max() < 0.2 < table.loc[short, "pooling"].min()
 
 # %%
-# Which pumps will fail in the next thousand hours? Intervals are of counts: whole numbers, with the
-# chance of the next failures in them. A pump that was never seen may be any of these, or worse.
+# Which pumps will fail in the next thousand hours? Intervals are of counts: whole numbers, with
+# the chance of the next failures in them. A pump that was never seen may be any of these, or
+# worse.
 labels = [1, 4, 10, None]
 coming = model.predict_interval(None, groups=labels, exposure=1.0)
 none = np.exp(model.log_predictive_density(None, np.zeros(4), groups=labels, exposure=1.0))
@@ -55,8 +56,9 @@ for label, (lower, upper), p in zip(labels, coming, none, strict=True):
     )
 
 # %%
-# Raw rates with exact 90 % intervals of a Poisson rate (grey), and partially pooled ones. Where many
-# failures were seen the two agree; where few were, partial pooling is narrower, and nearer to the others.
+# Raw rates with exact 90 % intervals of a Poisson rate (grey), and partially pooled ones. Where
+# many failures were seen the two agree; where few were, partial pooling is narrower, and nearer
+# to the others.
 order = table.sort_values("hours")
 row = np.arange(10)
 k, t = order["failures"], order["hours"]
@@ -77,10 +79,10 @@ ax.spines[["top", "right"]].set_visible(False)
 plt.show()
 
 # %%
-# **Try next**: ``model.predict_quantiles(None, groups=[None], quantiles=[0.05, 0.5, 0.95], kind="mean")``
-# is the rate of a new pump; its mean is far above the median.
+# **Try next**: ``model.predict_quantiles(None, groups=[None], quantiles=[0.05, 0.5, 0.95],
+# kind="mean")`` is the rate of a new pump; its mean is far above the median.
 #
-# .. [1] D. P. Gaver and I. G. O'Muircheartaigh (1987). Robust empirical Bayes analyses of event rates.
-#    Technometrics 29(1), 1-15. https://doi.org/10.1080/00401706.1987.10488178
-# .. [2] E. I. George, U. E. Makov and A. F. M. Smith (1993). Conjugate likelihood distributions.
-#    Scandinavian Journal of Statistics 20(2), 147-156.
+# .. [1] D. P. Gaver and I. G. O'Muircheartaigh (1987). Robust empirical Bayes analyses of event
+#    rates. Technometrics 29(1), 1-15. https://doi.org/10.1080/00401706.1987.10488178
+# .. [2] E. I. George, U. E. Makov and A. F. M. Smith (1993). Conjugate likelihood
+#    distributions. Scandinavian Journal of Statistics 20(2), 147-156.
