@@ -10,7 +10,7 @@ from skhbm._displays.terms import join_terms
 from skhbm._estimators.fitted import Fitted
 from skhbm._inputs.parameters import as_probability, check_choice
 from skhbm._inputs.pipelines import unwrapped
-from skhbm._prediction.coefficient_intervals import Coefficient, estimates, quantiles
+from skhbm._prediction.coefficient_intervals import Coefficient
 
 __all__ = ["find", "group_effects", "shrinkage", "with_groups"]
 
@@ -25,8 +25,7 @@ def group_effects(
     model = with_groups(estimator, display)
     parts = []
     for which, names in _choose(model, factor, coefficient, kind == "coefficient"):
-        estimate, population = estimates(model._posterior, model._moments(), which)
-        bounds = quantiles(model._posterior, which, np.array([tail, 1 - tail]))
+        estimate, population, bounds = model._intervals(which, np.array([tail, 1 - tail]))
         part = {"estimate": estimate, "lower": bounds[:, 0], "upper": bounds[:, 1]}
         parts.append({**names, **part, "population": population})
     joined = join_terms(parts, ("estimate", "lower", "upper", "population"))
@@ -53,7 +52,7 @@ def with_groups(estimator: Any, display: str) -> Any:
     last = unwrapped(estimator)[0]
     if not isinstance(last, Fitted):
         msg = (
-            "`estimator` must be a HierarchicalNormalRegressor, or a Pipeline or search that "
+            "`estimator` must be a hierarchical model of skhbm, or a Pipeline or search that "
             f"ends in one. Got {type(last).__name__}."
         )
         raise TypeError(msg)

@@ -11,7 +11,6 @@ from skhbm._inputs.new_rows import read_new_rows, read_observed
 from skhbm._inputs.parameters import as_list, as_probability, is_number
 from skhbm._inputs.pipelines import unwrapped
 from skhbm._inputs.rows import Rows
-from skhbm._prediction import predictive
 
 if TYPE_CHECKING:
     from skhbm._types import Float, Int
@@ -46,7 +45,7 @@ def fitted_lines(
         raise ValueError(msg)
     k = find("feature", "features of the model", names, feature)
     rows = read_new_rows(model, unwrapped(estimator, X, groups)[1], groups)
-    target = None if y is None else read_observed(model, len(rows), y, None)[0]
+    target = None if y is None else read_observed(model, len(rows), model._encoded(y), None)[0]
     grid = np.linspace(rows.X[:, k].min(), rows.X[:, k].max(), POINTS)
     held = np.tile(_held(rows.X, names, at), (POINTS, 1))
     held[:, k] = grid
@@ -130,14 +129,8 @@ def _lines(
     keys = [np.full(n, -1) for _ in design.factors]
     keys[factor] = np.repeat(codes, len(held))
     rows = Rows(np.tile(held, (len(codes), 1)), tuple(keys))
-    moments = model._moments(rows.codes())
-    mean, _ = predictive.moments(model._posterior, moments, rows, with_sd=False)
+    mean, bounds = model._expected(rows, np.array(probabilities))
     shape = len(codes), len(held)
-    bounds = np.empty((n, 0))
-    if probabilities:
-        bounds = predictive.quantiles(
-            model._posterior, rows, np.array(probabilities), with_noise=False
-        )
     return mean.reshape(shape), bounds.reshape(*shape, len(probabilities))
 
 
@@ -152,4 +145,4 @@ def _alone(model: Any, factor: str, names: list[str], codes: Int, held: Float) -
     for term, of_term in table.groupby("coefficient", sort=False):
         position = 0 if term == "intercept" else 1 + names.index(term)
         coefficients[:, position] = of_term["no_pooling"].to_numpy()[codes]
-    return coefficients[:, :1] + coefficients[:, 1:] @ held.T
+    return np.asarray(model._as_mean(coefficients[:, :1] + coefficients[:, 1:] @ held.T))

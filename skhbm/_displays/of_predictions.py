@@ -63,7 +63,7 @@ def replicated_target(
     drawn = last.sample_y(X, n_samples=n_samples, random_state=rng, **labels)
     if not isinstance(last, Fitted):
         return as_target(y, last), drawn
-    _, target, errors = read_scored(last, X, y, groups, y_err)
+    _, target, errors = read_scored(last, X, last._encoded(y), groups, y_err)
     if errors is not None:
         drawn = drawn + errors[:, None] * rng.standard_normal(drawn.shape)
     return target, drawn

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import pymc as pm
     import xarray as xr
 
+    from skhbm._inputs.rows import Rows
+    from skhbm._prediction.coefficient_intervals import Coefficient
     from skhbm._types import Float
 
 
@@ -195,6 +197,27 @@ class Fitted(BaseHierarchicalEstimator):
     @abstractmethod
     def _group_coefficients(self, factor: int) -> Float:
         """Return posterior means of population + effect (n_groups, 1 + n_features)."""
+
+    @abstractmethod
+    def _intervals(
+        self, which: Coefficient, probabilities: Float
+    ) -> tuple[Float, float, Float]:
+        """Return means (n_groups,) of a varying coefficient, that of the population, quantiles.
+
+        The quantiles are (n_groups, n_probabilities).
+        """
+
+    @abstractmethod
+    def _expected(self, rows: Rows, probabilities: Float) -> tuple[Float, Float]:
+        """Return means (n,) and quantiles (n, n_probabilities) of the expectation of y."""
+
+    @abstractmethod
+    def _as_mean(self, predictor: Float) -> Float:
+        """Return the expectation of y of size 1 at values of the linear predictor."""
+
+    def _encoded(self, y: Any) -> Any:
+        """Return the response as numbers."""
+        return y
 
     @abstractmethod
     def _shrinkage_columns(self, factor: int) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from skhbm._estimators.fitted import INTERVAL, Fitted
 from skhbm._posterior.moments import add_moments, start_moments
 from skhbm._posterior.shrinkage import group_coefficients, shrinkage_columns
 from skhbm._posterior.variance import partition_columns, r2_columns, variance_columns
-from skhbm._prediction.coefficient_intervals import intervals
+from skhbm._prediction import predictive
+from skhbm._prediction.coefficient_intervals import estimates, intervals, quantiles
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
     import pymc as pm
     import xarray as xr
 
+    from skhbm._inputs.rows import Rows
     from skhbm._posterior.moments import GroupMoments
+    from skhbm._prediction.coefficient_intervals import Coefficient
     from skhbm._types import Float, Int
 
 __all__ = ["NormalAnswers"]
@@ -40,6 +43,23 @@ class NormalAnswers(Fitted):
 
     def _group_coefficients(self, factor: int) -> Float:
         return group_coefficients(self._posterior, self._moments(), factor)
+
+    def _intervals(
+        self, which: Coefficient, probabilities: Float
+    ) -> tuple[Float, float, Float]:
+        estimate, population = estimates(self._posterior, self._moments(), which)
+        return estimate, population, quantiles(self._posterior, which, probabilities)
+
+    def _expected(self, rows: Rows, probabilities: Float) -> tuple[Float, Float]:
+        moments = self._moments(rows.codes())
+        mean, _ = predictive.moments(self._posterior, moments, rows, with_sd=False)
+        if not len(probabilities):
+            return mean, np.empty((len(mean), 0))
+        bounds = predictive.quantiles(self._posterior, rows, probabilities, with_noise=False)
+        return mean, bounds
+
+    def _as_mean(self, predictor: Float) -> Float:
+        return predictor
 
     def _shrinkage_columns(self, factor: int) -> dict[str, Any]:
         posterior, moments = self._posterior, self._moments()

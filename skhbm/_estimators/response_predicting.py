@@ -15,14 +15,12 @@ from skhbm._inputs.parameters import (
     as_random_state,
     has_noise,
 )
-from skhbm._prediction.response_rows import predictors_of, warn_of_infinite_means
+from skhbm._prediction.response_rows import warn_of_infinite_means
 from skhbm._prediction.response_samples import covariance, samples
-from skhbm._prediction.responses import ResponsePredictive
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from skhbm._inputs.rows import Rows
     from skhbm._types import Float
 
 __all__ = ["ResponsePredicting"]
@@ -274,9 +272,3 @@ class ResponsePredicting(ResponseAnswers):
         sizes = sizes_of(self, size, len(rows))
         self._family.check_target(target, sizes)
         return self._predictive(rows, sizes).log_density(target)
-
-    def _predictive(self, rows: Rows, sizes: Float) -> ResponsePredictive:
-        """Return the posterior predictive distributions of rows."""
-        effects = self._effects()
-        dispersion = effects.posterior.dispersions()
-        return ResponsePredictive(self._family, predictors_of(effects, rows), sizes, dispersion)

@@ -44,11 +44,15 @@ def response_group_coefficients(effects: DrawnEffects, factor: int) -> Float:
     return out
 
 
-def group_coefficient_draws(effects: DrawnEffects, factor: int) -> Float:
+def group_coefficient_draws(
+    effects: DrawnEffects, factor: int, *, with_population: bool = True
+) -> Float:
     """Return draws of population + effect (n_draws, n_groups, q), on the natural scale."""
     posterior = effects.posterior
     terms = posterior.design.factors[factor].terms
     natural = posterior.design.scaling.natural_effects(effects.of_factor(factor), terms)
+    if not with_population:
+        return natural
     population = posterior.coef.reshape(posterior.n_draws, -1)[:, terms.varying_positions]
     return natural + population[:, None]
 

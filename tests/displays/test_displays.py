@@ -398,7 +398,7 @@ def test_model_without_groups_has_none_to_show(display):
 @pytest.mark.parametrize("display", GROUPED)
 def test_other_estimator_has_no_groups_to_show(display):
     ridge = BayesianRidge().fit(*make_regression(20, 2, random_state=0))
-    message = "must be a HierarchicalNormalRegressor, or a Pipeline .*. Got BayesianRidge."
+    message = "must be a hierarchical model of skhbm, or a Pipeline .*. Got BayesianRidge."
     with pytest.raises(TypeError, match=message):
         display.from_estimator(make_pipeline(ridge))
 
