@@ -82,7 +82,8 @@ def check_same_patterns(fitted: Patterns, given: Patterns) -> None:
     if not same:
         msg = (
             f"The rows are not those of fit, which had {fitted.n.sum():g}, {len(fitted)} of "
-            f"them different; got {given.n.sum():g}, {len(given)} of them different. {ADVICE}"
+            f"them different; got {given.n.sum():g}, {len(given)} of them different: features, "
+            f"targets and sizes (trials or exposures) must be the same. {ADVICE}"
         )
         raise ValueError(msg)
 

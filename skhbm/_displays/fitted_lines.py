@@ -138,7 +138,8 @@ class FittedLinesDisplay:
         X : array-like of shape (n_samples, n_features)
             Rows, as in fit. They tell the range of the feature and the means of the others.
         y : array-like of shape (n_samples,), default=None
-            Their target. None draws no rows.
+            Their target. None draws no rows. Lines of counts are of an exposure of 1, and of
+            successes of one trial.
         groups : array-like of shape (n_samples,) or (n_samples, n_factors), default=None
             Their labels, unless they are columns of X.
         feature : str, default=None

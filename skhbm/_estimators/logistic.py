@@ -60,6 +60,8 @@ class HierarchicalLogisticRegression(ClassifierMixin, HierarchicalResponse, fami
     Probabilities of rows of new groups are averages over the groups that there may be, and
     closer to a half than those of a group without effect.
 
+    Of draws, intervals and densities of y, 1 is the second class, and 0 the first.
+
     There is no `class_weight`: weights change what probabilities mean. To weigh errors
     differently, choose another threshold, as with scikit-learn's `FixedThresholdClassifier`.
 
@@ -247,6 +249,8 @@ class HierarchicalLogisticRegression(ClassifierMixin, HierarchicalResponse, fami
             # Batches of a table are read before there is a fit.
             if "classes_" not in vars(fitted):
                 fitted.classes_ = self.classes_
+            if given.get("classes") is not None:
+                _encoded(_as_labels(given["classes"]), fitted.classes_)
             return _encoded(labels, fitted.classes_)
         weights = as_weights(given["sample_weight"], len(labels))
         classes = np.unique(labels if weights is None else labels[weights > 0])
@@ -271,6 +275,13 @@ class HierarchicalLogisticRegression(ClassifierMixin, HierarchicalResponse, fami
 def _as_labels(y: Any) -> NDArray[Any]:
     """Return labels of classes (n_samples,)."""
     labels = np.asarray(column_or_1d(y, warn=True))
+    missing = sum(label is None or label != label for label in labels.tolist())
+    if missing and labels.dtype.kind == "O":
+        msg = (
+            f"Input y contains NaN: {missing} of {len(labels)} labels are missing. Drop these "
+            "rows, or give them a label."
+        )
+        raise ValueError(msg)
     if labels.dtype.kind == "f":
         assert_all_finite(labels, input_name="y")
     check_classification_targets(labels)

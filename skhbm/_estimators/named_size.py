@@ -10,7 +10,10 @@ import inspect
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from skhbm._inputs.sizes import as_sizes
+from skhbm._inputs.warning import DataWarning, warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,10 +49,31 @@ def name_sizes(estimator: type[Any], name: str | None) -> None:
         setattr(estimator, method, _named(getattr(estimator, method), name))
 
 
-def sizes_of(estimator: Any, size: dict[str, Any], n_samples: int) -> Float:
-    """Return the sizes of rows (n_samples,), from the keyword arguments of a method."""
+def sizes_of(
+    estimator: Any, size: dict[str, Any], n_samples: int, *, observed: bool = False
+) -> Float:
+    """Return the sizes of rows (n_samples,), from the keyword arguments of a method.
+
+    Rows that were observed had sizes as those of fit: it is warned of if there are none.
+    """
     name = estimator._family.size_name
-    return as_sizes(name or "size", size.get(name), n_samples)
+    given = size.get(name)
+    if observed and name and given is None and _has_sizes(estimator):
+        warn(
+            f"The model was fitted with `{name}`, but these rows come without: each is taken "
+            f"to have {name} of 1. Pass `{name}=`.",
+            DataWarning,
+        )
+    return as_sizes(name or "size", given, n_samples)
+
+
+def _has_sizes(estimator: Any) -> bool:
+    """Tell whether rows of the fit had sizes other than 1."""
+    patterns = getattr(estimator, "_statistics", None)
+    if patterns is None:
+        return False
+    of_rows = patterns.size / patterns.n if patterns.additive else patterns.size
+    return not np.allclose(of_rows, 1.0)
 
 
 def _named(method: Callable[..., Any], name: str | None) -> Callable[..., Any]:

@@ -68,7 +68,7 @@ class ResponseComparing(ResponseAnswers):
         """
         started = time.perf_counter()
         new = read_more_rows(self, X, self._encoded(y), groups)
-        sizes = sizes_of(self, size, len(new.y))
+        sizes = sizes_of(self, size, len(new.y), observed=True)
         self._family.check_target(new.y, sizes)
         self._check_integrated("condition_on")
         from skhbm._comparison.responses import add_patterns
@@ -206,7 +206,7 @@ class ResponseComparing(ResponseAnswers):
         from skhbm._comparison.responses import read_patterns_again
 
         def sizes(n: int) -> Any:
-            return sizes_of(self, size, n)
+            return sizes_of(self, size, n, observed=True)
 
         return read_patterns_again(self, X, self._encoded(y), groups, sizes)
 

@@ -128,7 +128,7 @@ class ResponseFitting(BaseHierarchicalEstimator):
         factors = None if before is None else before.factors
         y = self._encode(fitted, y, before, {"sample_weight": sample_weight, **size})
         read = read_fit_rows(fitted, X, y, groups, sample_weight, None, factors)
-        sizes = sizes_of(self, size, len(read.y))
+        sizes = sizes_of(self, size, len(read.y), observed=before is not None)
         self._family.check_target(read.y, sizes)
         if self._family.discrete:
             warn_if_not_whole(read.y)

@@ -15,6 +15,7 @@ from skhbm._inputs.parameters import (
     as_random_state,
     has_noise,
 )
+from skhbm._inputs.response import warn_if_not_whole
 from skhbm._prediction.response_rows import warn_of_infinite_means
 from skhbm._prediction.response_samples import covariance, samples
 
@@ -269,6 +270,8 @@ class ResponsePredicting(ResponseAnswers):
         rows = read_new_rows(self, X, groups)
         warn_of_observed_order(X, groups, y=y, **size)
         target, _ = read_observed(self, len(rows), self._encoded(y), None)
-        sizes = sizes_of(self, size, len(rows))
+        sizes = sizes_of(self, size, len(rows), observed=True)
         self._family.check_target(target, sizes)
+        if self._family.discrete:
+            warn_if_not_whole(target)
         return self._predictive(rows, sizes).log_density(target)

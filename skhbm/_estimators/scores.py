@@ -26,7 +26,7 @@ def deviance_explained(
         estimator.predict(X, groups, **size),
         as_target(estimator._encoded(y), estimator),
     )
-    sizes = sizes_of(estimator, size, len(target))
+    sizes = sizes_of(estimator, size, len(target), observed=True)
     estimator._family.check_target(target, sizes)
     weights = as_weights(sample_weight, len(target))
     weights = np.ones(len(target)) if weights is None else weights

@@ -28,7 +28,7 @@ def as_sizes(name: str, values: Any, n_samples: int) -> Float:
     """
     if values is None:
         return np.ones(n_samples)
-    if isinstance(values, Real):
+    if isinstance(values, Real) or getattr(values, "shape", None) == ():
         values = np.full(n_samples, float(values))
     sizes = np.asarray(as_numbers(values, name, ensure_2d=False, dtype=np.float64))
     if sizes.ndim == 2 and sizes.shape[1] == 1:

@@ -120,7 +120,8 @@ def log_left_out(
         rest = row_rests(likelihood, y[i : i + 1], size[i : i + 1], ones[:1], some.dispersion)
         found[which, i] += rest
     pairs, which = np.unique(np.stack([y, size]), axis=1, return_inverse=True)
-    found += row_constants(likelihood, *pairs, given.dispersion[:1].T)[which.ravel()]
+    constants = row_constants(likelihood, pairs[0], pairs[1], given.dispersion[:1].T)
+    found += constants[which.ravel()]
     out = np.empty_like(found)
     out[:, order] = found
     return out

@@ -161,7 +161,7 @@ def check_positive(name: str, prior: Any) -> None:
 
     if has_negative_support(prior):
         msg = (
-            f"The prior of {name} must be on positive numbers: it is a standard deviation. "
+            f"The prior of {name} must be on positive numbers, as {name.split('[')[0]} is. "
             f"Got {prior!r}. Use HalfNormal, Exponential, Gamma or the like."
         )
         raise ValueError(msg)
