@@ -3,8 +3,8 @@
     python benchmarks/responses.py [--only CASE ...] [--peers]
 
 Each case runs in a fresh process, one at a time: a first fit loads what is compiled, the second
-is timed. ``--peers`` adds PyMC with nutpie, compiled once, and gpboost, where these are installed.
-``README.md`` here says what is measured.
+is timed. ``--peers`` adds PyMC with nutpie, compiled once, and gpboost, where these are
+installed. ``README.md`` here says what is measured.
 """
 
 from __future__ import annotations

@@ -148,6 +148,74 @@ class HierarchicalLogisticRegression(ClassifierMixin, HierarchicalResponse, fami
         probability = self._probability(X, groups)
         return np.asarray(self.classes_[(probability > 0.5).astype(int)])
 
+    def predict_interval(
+        self,
+        X: ArrayLike | None,
+        groups: Any = None,
+        coverage: Any = 0.9,
+        *,
+        kind: str = "mean",
+        **size: Any,
+    ) -> Float:
+        """Predict equal-tailed intervals of the probability of the second class.
+
+        Parameters
+        ----------
+        X, groups
+            As in :meth:`predict`.
+        coverage : float, default=0.9
+            Probability that the probability is inside.
+        kind : {"mean", "response"}, default="mean"
+            Whether intervals are of the probability, or of y itself, which is 0 or 1.
+        **size : dict of array-like
+            SIZE
+
+        Returns
+        -------
+        ndarray of shape (n_samples, 2)
+            Lower and upper bounds.
+
+        Raises
+        ------
+        ValueError
+            If `coverage` is not in (0, 1), or there is no such `kind`.
+        """
+        return super().predict_interval(X, groups, coverage, kind=kind, **size)
+
+    def predict_quantiles(
+        self,
+        X: ArrayLike | None,
+        groups: Any = None,
+        quantiles: ArrayLike = (0.05, 0.25, 0.5, 0.75, 0.95),
+        *,
+        kind: str = "mean",
+        **size: Any,
+    ) -> Float:
+        """Predict posterior quantiles of the probability of the second class.
+
+        Parameters
+        ----------
+        X, groups
+            As in :meth:`predict`.
+        quantiles : array-like of shape (n_quantiles,)
+            Probabilities.
+        kind : {"mean", "response"}, default="mean"
+            Whether quantiles are of the probability, or of y itself, which is 0 or 1.
+        **size : dict of array-like
+            SIZE
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_quantiles)
+            Quantiles of each row.
+
+        Raises
+        ------
+        ValueError
+            If a probability is not in (0, 1), or there is no such `kind`.
+        """
+        return super().predict_quantiles(X, groups, quantiles, kind=kind, **size)
+
     def predict_proba(self, X: ArrayLike | None, groups: Any = None) -> Float:
         """Predict the posterior mean of the probability of each class.
 

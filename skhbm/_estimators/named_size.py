@@ -81,7 +81,11 @@ def _named(method: Callable[..., Any], name: str | None) -> Callable[..., Any]:
 
     @wraps(method)
     def named(*args: Any, **kwargs: Any) -> Any:
-        signature.bind(*args, **kwargs)
+        try:
+            signature.bind(*args, **kwargs)
+        except TypeError as error:
+            msg = f"{type(args[0]).__name__}.{method.__name__}() {error}"
+            raise TypeError(msg) from None
         return method(*args, **kwargs)
 
     plain = inspect.signature(method)

@@ -33,8 +33,8 @@ def warn_if_not_normal(y: Float) -> None:
     if np.all((y == low) | (y == high)):
         warn(
             f"`y` has two values only, {low:g} and {high:g}, but the model is of a normal "
-            "response: its predictions are neither classes nor probabilities. A logistic "
-            "regression is meant for two classes.",
+            "response: its predictions are neither classes nor probabilities. "
+            "HierarchicalLogisticRegression is meant for two classes.",
             DataWarning,
         )
         return
@@ -46,8 +46,9 @@ def warn_if_not_normal(y: Float) -> None:
         warn(
             f"`y` has whole numbers from 0 to {high:g} only, as counts have, but the model "
             "is of a normal response: it predicts numbers below 0, too, and one residual "
-            "scale for small and large ones. A Poisson or negative binomial regression is "
-            "meant for counts.",
+            "scale for small and large ones. "
+            "HierarchicalPoissonRegressor and HierarchicalNegativeBinomialRegressor are meant "
+            "for counts.",
             DataWarning,
         )
 

@@ -14,7 +14,9 @@ pytestmark = FEW_DRAWS
 RNG = np.random.default_rng(4)
 GROUPS = np.repeat(list("abcde"), 20)
 N = len(GROUPS)
-CLASSES = "`y` has two values only, {}.* A logistic regression is meant for two classes"
+CLASSES = (
+    "`y` has two values only, {}.* HierarchicalLogisticRegression is meant for two classes"
+)
 COUNTS = "`y` has whole numbers from 0 to {} only.* A Poisson or negative binomial"
 TIMES = np.arange(N) % 5
 
