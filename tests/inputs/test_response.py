@@ -17,7 +17,7 @@ N = len(GROUPS)
 CLASSES = (
     "`y` has two values only, {}.* HierarchicalLogisticRegression is meant for two classes"
 )
-COUNTS = "`y` has whole numbers from 0 to {} only.* A Poisson or negative binomial"
+COUNTS = "`y` has whole numbers from 0 to {} only.* HierarchicalPoissonRegressor and H"
 TIMES = np.arange(N) % 5
 
 
