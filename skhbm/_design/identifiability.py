@@ -58,7 +58,11 @@ def check_identified(
     problems = [_one_level(statistics, f) for f in range(len(terms))]
     # The number of a row, of trials or of events, has a spread that is known: its excess tells.
     if family is None or family.name in SCALED:
-        problems += [_one_row_each(statistics, f, varying) for f, varying in enumerate(terms)]
+        normal = family is None
+        problems += [
+            _one_row_each(statistics, f, varying, normal=normal)
+            for f, varying in enumerate(terms)
+        ]
     if family is not None and family.name == "bernoulli":
         problems += [_one_event_each(statistics, f, terms[f]) for f in range(len(terms))]
     for problem in [*problems, _aliased(statistics)]:
@@ -200,7 +204,9 @@ def _one_event_each(statistics: GroupedStatistics, f: int, terms: Terms) -> str 
     )
 
 
-def _one_row_each(statistics: GroupedStatistics, f: int, terms: Terms) -> str | None:
+def _one_row_each(
+    statistics: GroupedStatistics, f: int, terms: Terms, *, normal: bool
+) -> str | None:
     """Say why the variance between the groups of a factor is not identified, if it is not."""
     levels = statistics.factors[f]
     tau = f"the standard deviation between its groups (tau_{levels.name})"
@@ -217,11 +223,14 @@ def _one_row_each(statistics: GroupedStatistics, f: int, terms: Terms) -> str | 
             "identified: a weight is how often a row counts. Weights that say how rows compare "
             "should have mean 1."
         )
+    otherwise = (
+        " or, if the standard errors of y are known, set residual_scale='known' and pass "
+    )
+    otherwise += "`y_err=` to fit"
     return (
         f"The grouping factor {levels.name!r} has as many levels as there are rows "
         f"({len(levels)}), so {tau} and the residual scale (sigma) are not identified: "
-        "only the sum of their variances is. Leave this factor out or, if the standard "
-        "errors of y are known, set residual_scale='known' and pass `y_err=` to fit."
+        f"only the sum of their variances is. Leave this factor out{otherwise * normal}."
     )
 
 

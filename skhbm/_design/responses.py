@@ -79,7 +79,7 @@ class ResponseDesign:
 
     @property
     def location(self) -> float:
-        """The linear predictor that the mean of all rows belongs to.
+        """The linear predictor that the mean of all rows belongs to, or their median.
 
         One event, or one failure, is added to data that have none.
         """
@@ -87,21 +87,26 @@ class ResponseDesign:
         total = float(patterns.weight @ patterns.y)
         size = float(patterns.weight @ patterns.size)
         if family.link == "identity":
-            return total / size
+            return _median(patterns.y, patterns.weight)
         if family.link == "log":
             return float(np.log(max(total, 0.5) / size))
         return float(np.log(max(total, 0.5) / max(size - total, 0.5)))
 
     @property
     def spread(self) -> float:
-        """Unit of the linear predictor: the sd of y if that is the link's scale, else 1."""
+        """Unit of the linear predictor: 1, or the spread of y if that is the link's scale.
+
+        The spread is 1.4826 times the median absolute deviation from the median, which is the
+        standard deviation of a normal y and which outliers do not move, or the standard
+        deviation if more than half of the rows are equal.
+        """
         if self.family.link != "identity":
             return 1.0
-        patterns = self.patterns
-        share = patterns.weight / patterns.weight.sum()
-        center = share @ patterns.y
-        sd = float(np.sqrt(share @ (patterns.y - center) ** 2))
-        return sd if sd > 0 else 1.0
+        y, weight = self.patterns.y, self.patterns.weight
+        robust = 1.4826 * _median(np.abs(y - _median(y, weight)), weight)
+        share = weight / weight.sum()
+        sd = float(np.sqrt(share @ (y - share @ y) ** 2))
+        return robust if robust > 0 else sd
 
     def codes(self, factor: int) -> Int:
         """Return the group of each pattern in a factor (n_patterns,)."""
@@ -123,6 +128,12 @@ def make_response_design(
     if scaling is None:
         x_mean, x_scale = feature_units(statistics, centred=terms[0].intercept)
         scaling = Scaling(x_mean, x_scale, 0.0, 1.0)
+    if family.link == "identity" and np.ptp(patterns.y) == 0:
+        msg = (
+            f"`y` is constant ({patterns.y[0]:g} in all rows), so there is no scale to "
+            "estimate. Check that this is the target you mean."
+        )
+        raise ValueError(msg)
     levels = patterns.factors or (statistics.levels,)
     columns = patterns.codes.T if patterns.factors else [np.zeros(len(patterns.y), np.int64)]
     factors = tuple(
@@ -130,3 +141,10 @@ def make_response_design(
         for of_factor, labels, codes in zip(terms, levels, columns, strict=True)
     )
     return ResponseDesign(family, scaling, factors, patterns)
+
+
+def _median(values: Float, weights: Float) -> float:
+    """Return the weighted median, the lower of two."""
+    order = np.argsort(values)
+    below = np.cumsum(weights[order])
+    return float(values[order][np.searchsorted(below, 0.5 * below[-1])])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from skhbm._estimators.named_size import sizes_of
 from skhbm._estimators.response_answers import ResponseAnswers
 from skhbm._inputs.new_rows import read_new_rows, read_observed
@@ -83,7 +85,8 @@ class ResponsePredicting(ResponseAnswers):
         Warns
         -----
         DataWarning
-            If a mean does not exist: that of the rate of a new group, under the prior of tau.
+            If a mean, or a standard deviation that is asked for, does not exist: that of the
+            rate of a new group, under the prior of tau.
         """
         return self._predict(X, groups, return_std, return_cov, kind, size)
 
@@ -102,10 +105,14 @@ class ResponsePredicting(ResponseAnswers):
             raise ValueError(msg)
         rows = read_new_rows(self, X, groups)
         sizes = sizes_of(self, size, len(rows))
-        warn_of_infinite_means(self._posterior.design, self._priors, rows)
+        design, with_sd = self._posterior.design, return_std or return_cov
+        warn_of_infinite_means(design, self._priors, rows, with_sd=with_sd)
         mean, std = self._predictive(rows, sizes).moments(with_noise=with_noise)
         if return_cov:
-            return mean, covariance(self._effects(), rows, sizes, with_noise=with_noise)
+            cov = covariance(self._effects(), rows, sizes, with_noise=with_noise)
+            # The variances of rows are known better than from joint draws.
+            np.fill_diagonal(cov, std**2)
+            return mean, cov
         return (mean, std) if return_std else mean
 
     def predict_interval(

@@ -41,9 +41,10 @@ class HierarchicalStudentTRegressor(RegressorMixin, HierarchicalResponse, family
 
     Notes
     -----
-    Default priors, with s_y and s_k the standard deviations of y and of feature k over rows:
+    Default priors, with s_k the standard deviation of feature k over rows, and s_y 1.4826 times
+    the median absolute deviation of y from its median, which outliers do not move:
 
-    - intercept, at the mean of X: Normal(mean of y, 2.5 s_y)
+    - intercept, at the mean of X: Normal(median of y, 2.5 s_y)
     - coef[k]: Normal(0, 2.5 s_y / s_k), the scale of [3]_ with normal tails
     - tau of the intercept, at the mean of X: HalfNormal(2.5 s_y), of a slope:
       HalfNormal(2.5 s_y / s_k)

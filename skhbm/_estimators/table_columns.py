@@ -38,6 +38,8 @@ def columns_of_labels(estimator: Any, groups: Any) -> dict[str, str]:
 
 def names_of_fit(estimator: Any) -> list[str]:
     """Return the names of the columns of X in fit."""
+    if estimator.n_features_in_ == 0:
+        return []
     names = getattr(estimator, "feature_names_in_", None)
     if names is None:
         msg = (

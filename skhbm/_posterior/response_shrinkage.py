@@ -174,7 +174,10 @@ def _score(design: ResponseDesign, eta: Float, dispersion: Any) -> tuple[Float, 
 
 
 def _complete_pooling(posterior: ResponsePosterior) -> Float:
-    """Return the maximum likelihood of all rows, groups ignored (1 + n_features,)."""
+    """Return the maximum likelihood of all rows, groups ignored (1 + n_features,).
+
+    It is NaN where there is none: where features separate events.
+    """
     design = posterior.design
     fixed = design.scaling.features(design.patterns.X, design.terms)[0]
     dispersion = tuple(float(draws.mean()) for draws in posterior.dispersions())
@@ -184,6 +187,8 @@ def _complete_pooling(posterior: ResponsePosterior) -> Float:
         information = fixed.T @ (weight[:, None] * fixed)
         step = np.linalg.lstsq(information, fixed.T @ score, rcond=1e-12)[0]
         w = w + np.clip(step, -LONGEST * design.spread, LONGEST * design.spread)
+    if np.any(np.abs(w - posterior.coefficients().mean(axis=0)) > FARTHEST * design.spread):
+        w = np.full_like(w, np.nan)
     return design.scaling.natural(w, design.terms)
 
 
@@ -197,9 +202,11 @@ def _at_means(effects: DrawnEffects, factor: int, tail: float) -> dict[str, Floa
     design = posterior.design
     terms = design.factors[factor].terms
     q, J = len(terms.varying), design.factors[factor].n_groups
-    out = np.full((3, J, q), np.nan)
     names = ("response", "response_lower", "response_upper")
-    if design.family.link != "identity" and terms.varying_intercept:
+    if design.family.link == "identity":
+        return {}
+    out = np.full((3, J, q), np.nan)
+    if terms.varying_intercept:
         at = np.asarray(design.scaling.x_mean, dtype=float)[None]
         fixed, varying = design.scaling.features(at, design.factors[factor].terms)
         eta = (posterior.coefficients() @ fixed[0])[:, None]
@@ -207,9 +214,4 @@ def _at_means(effects: DrawnEffects, factor: int, tail: float) -> dict[str, Floa
         mean = design.family.inverse_link(eta)
         out[0, :, 0] = mean.mean(axis=0)
         out[1:, :, 0] = np.quantile(mean, [tail, 1 - tail], axis=0)
-        return dict(zip(names, out.reshape(3, -1), strict=True))
-    return (
-        {}
-        if design.family.link == "identity"
-        else dict(zip(names, out.reshape(3, -1), strict=True))
-    )
+    return dict(zip(names, out.reshape(3, -1), strict=True))

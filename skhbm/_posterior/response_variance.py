@@ -93,12 +93,10 @@ def response_r2(
     effects, on the scale of the link (Nakagawa & Schielzeth 2013).
     """
     posterior = effects.posterior
-    design = posterior.design
     explained, residual = _fitted_variances(effects)
     population = _population_variance(posterior)
     total = population + sum(between_variances(posterior)) + _latent_variance(posterior)
     draws = np.column_stack([explained / (explained + residual), population / total])
-    del design
     mean, lower, upper = summary(draws, probability)
     columns = {"mean": mean, "sd": draws.std(axis=0), "lower": lower, "upper": upper}
     return ["conditional", "marginal"], columns

@@ -19,6 +19,8 @@ __all__ = ["predictors_of", "warn_of_infinite_means"]
 
 #: Threads that compute blocks of rows.
 THREADS = 2
+#: The sum of (s z)^2 from which on rates of new groups have no variance.
+LARGEST_FOR_SD = 0.25
 #: Priors of bounded support leave a finite mean; the scale of half-normal ones decides.
 BOUNDED = ("Uniform", "Triangular", "TruncatedNormal", "Beta", "Kumaraswamy")
 
@@ -39,12 +41,14 @@ def predictors_of(effects: DrawnEffects, rows: Rows) -> LinearPredictors:
     )
 
 
-def warn_of_infinite_means(design: ResponseDesign, priors: Priors, rows: Rows) -> None:
-    """Warn of rows of new groups whose mean rate does not exist under the prior of tau.
+def warn_of_infinite_means(
+    design: ResponseDesign, priors: Priors, rows: Rows, *, with_sd: bool = False
+) -> None:
+    """Warn of rows of new groups whose mean rate, or its sd, does not exist, given the priors.
 
     With a log link the mean is E exp(eta + z'Sigma z / 2). Under tau_a ~ HalfNormal(s_a) it is
     finite if and only if sum_a (s_a z_a)^2 < 1 (by the Cauchy-Schwarz inequality, whatever the
-    correlations). Exponential and heavier tails leave none.
+    correlations), and the variance if it is below 1/4. Exponential tails leave none.
     """
     if design.family.link != "log":
         return
@@ -57,8 +61,16 @@ def warn_of_infinite_means(design: ResponseDesign, priors: Priors, rows: Rows) -
         new = rows.codes(f) < 0
         terms = np.where(z[new] != 0, scales * z[new], 0.0)
         exponent[new] += np.sum(terms**2, axis=1)
-    n_wrong = int(np.sum(exponent >= 1.0))
-    if n_wrong:
+    n_wrong = int(np.sum(exponent >= (LARGEST_FOR_SD if with_sd else 1.0)))
+    if with_sd and n_wrong and not np.any(exponent >= 1.0):
+        warn(
+            f"The standard deviation of {n_wrong} of {len(rows)} rows, of groups that were not "
+            "seen in fit, does not exist under the prior of tau: E exp(2 tau^2) is infinite, "
+            "whatever a finite number of draws gives. Use predict_quantiles or "
+            "predict_interval.",
+            DataWarning,
+        )
+    elif n_wrong:
         warn(
             f"The mean rate of {n_wrong} of {len(rows)} rows, of groups that were not seen in "
             "fit, does not exist under the prior of tau: E exp(tau^2 / 2) is infinite, "

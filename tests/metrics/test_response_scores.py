@@ -194,7 +194,7 @@ def test_what_has_no_probabilities_is_named(fitted):
 @pytest.mark.parametrize("scorer", [log_score, neg_crps])
 def test_targets_that_cannot_be_are_refused(scorer, fitted):
     with pytest.raises(ValueError, match="must hold counts from 0"):
-        scorer(fitted["poisson"], X, np.full(N, -1.0), groups=GROUPS)
+        scorer(fitted["poisson"], X, np.full(N, -1.0), groups=GROUPS, exposure=SIZE)
     with pytest.raises(ValueError, match="are larger"):
         scorer(fitted["binomial"], X, SIZE + 1, groups=GROUPS, trials=SIZE)
 
