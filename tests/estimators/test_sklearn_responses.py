@@ -32,6 +32,8 @@ def _as_shares(method):
 
 def _squeezed(y):
     """Map finite numbers to between 0 and 1, and leave what is to be refused as it is."""
+    if np.iscomplexobj(y):
+        return y
     try:
         numbers = np.asarray(y, dtype=float)
     except (TypeError, ValueError):

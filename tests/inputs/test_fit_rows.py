@@ -293,6 +293,6 @@ def test_mistakes_of_names_are_refused_before_rows_are_summed(monkeypatch):
     def refuse(_):
         pytest.fail("rows were summed")
 
-    monkeypatch.setattr("skhbm._estimators.base.statistics_of_rows", refuse)
+    monkeypatch.setattr("skhbm._estimators.fitting.statistics_of_rows", refuse)
     with pytest.raises(ValueError, match="`varying_slopes` names 'nowhere'"):
         estimator(varying_slopes=["nowhere"]).fit(pd.DataFrame({"x": X[:, 0]}), Y, GROUPS)
