@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 
 __all__ = ["infer", "infer_response"]
 
-#: Seconds of CPU of chains above which two effects of each group are sampled rather than
-#: integrated out: gradients of integrals over two effects take twenty times as long.
-DEAR = 5.0
+#: Seconds of CPU of chains above which effects are sampled rather than integrated out, if there
+#: are two in a group, whose integrals take long, or if groups have so many rows on average that
+#: effects are close to normal. Of small groups integrals make for better chains.
+DEAR, MANY = 5.0, 20.0
 
 
 def infer(
@@ -48,7 +49,9 @@ def infer_response(
     with single_threaded_blas():
         density = make_response_density(design, priors)
         integrated = not isinstance(density, EffectsDensity)
-        dear = integrated and len(design.terms.varying) > 1 and solver == "nuts"
+        close_to_normal = design.patterns.n.sum() >= MANY * design.factors[0].n_groups
+        sampled = len(design.terms.varying) > 1 or close_to_normal
+        dear = integrated and sampled and solver == "nuts"
         if dear and chains_seconds(density, settings) > DEAR:
             density = make_effects_density(design, priors)
         draws = draw(density, solver, settings)
