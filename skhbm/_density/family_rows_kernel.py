@@ -62,7 +62,7 @@ def rest_of(table, inputs_, outputs_):
     )
 
 
-def _logit(table_, inputs_, outputs_, with_gradient):  # noqa: ARG001
+def _logit(table_, inputs_, outputs_, with_gradient):  # noqa: ARG001  # as it is called
     """Fill in what successes among trials say, with the logit link."""
     table = carray(as_pointer(table_), (1,), ROWS)[0]
     y, size, weight, eta, d_eta = blocks_of(table, inputs_, outputs_)
@@ -79,7 +79,7 @@ def _logit(table_, inputs_, outputs_, with_gradient):  # noqa: ARG001
     carray(as_pointer(outputs_), (1,), np.float64)[0] = total(logp)
 
 
-def _poisson(table_, inputs_, outputs_, with_gradient):  # noqa: ARG001
+def _poisson(table_, inputs_, outputs_, with_gradient):  # noqa: ARG001  # as it is called
     """Fill in what counts say whose variance is their mean."""
     table = carray(as_pointer(table_), (1,), ROWS)[0]
     y, size, weight, eta, d_eta = blocks_of(table, inputs_, outputs_)
@@ -92,7 +92,7 @@ def _poisson(table_, inputs_, outputs_, with_gradient):  # noqa: ARG001
     carray(as_pointer(outputs_), (1,), np.float64)[0] = total(logp)
 
 
-def _negative_binomial(table_, inputs_, outputs_, with_gradient):  # noqa: ARG001
+def _negative_binomial(table_, inputs_, outputs_, with_gradient):  # noqa: ARG001  # as it is called
     """Fill in what counts say whose variance is larger than their mean."""
     table = carray(as_pointer(table_), (1,), ROWS)[0]
     y, size, weight, eta, d_eta = blocks_of(table, inputs_, outputs_)
@@ -115,7 +115,7 @@ def _negative_binomial(table_, inputs_, outputs_, with_gradient):  # noqa: ARG00
     d_dispersion[0] = d_all
 
 
-def _student_t(table_, inputs_, outputs_, with_gradient):  # noqa: ARG001
+def _student_t(table_, inputs_, outputs_, with_gradient):  # noqa: ARG001  # as it is called
     """Fill in what values with outliers say."""
     table = carray(as_pointer(table_), (1,), ROWS)[0]
     y, _, weight, eta, d_eta = blocks_of(table, inputs_, outputs_)
@@ -153,7 +153,7 @@ def row_by_row(derivatives: Any, dispersion_gradient: Any) -> Any:
     numba looks compiled code up by the names of these: see `skhbm._numba.jit.Kernel`.
     """
 
-    def rows(table_, inputs_, outputs_, with_gradient):  # noqa: ARG001
+    def rows(table_, inputs_, outputs_, with_gradient):  # noqa: ARG001  # as it is called
         table = carray(as_pointer(table_), (1,), ROWS)[0]
         n, m = table.n_blocks * LANES, table.n_dispersion
         y, size, weight, eta, d_eta = blocks_of(table, inputs_, outputs_)

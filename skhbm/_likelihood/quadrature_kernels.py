@@ -160,7 +160,7 @@ def number_or_none(logp):
 
 
 @njit(**JIT_INNER)
-def two_terms_groups(table, states, room, alive, L, M, visits, with_gradient):  # noqa: ARG001
+def two_terms_groups(table, states, room, alive, L, M, visits, with_gradient):  # noqa: ARG001  # as it is called
     """Return the log density of all groups; fill M (2, 2) with the sums of E[v g'].
 
     The state has the addresses of the arrays `alive`, which live as long as this runs.
@@ -272,7 +272,7 @@ def all_rows(table, states, room, longest, sheet, with_gradient):
 
 
 @njit(**JIT_INNER)
-def one_term_groups(table, states, room, alive, scale, visits, with_gradient):  # noqa: ARG001
+def one_term_groups(table, states, room, alive, scale, visits, with_gradient):  # noqa: ARG001  # as it is called
     """Return the log density of all groups, and its derivative in the scale.
 
     The state has the addresses of the arrays `alive`, which live as long as this runs.

@@ -116,7 +116,7 @@ class ResponsePredictive:
     def cdf(self, y: Float) -> Float:
         """Return the probability (n,) of no more than y (n,)."""
         if self.family.discrete:
-            of_count: Callable[..., Any] = lambda count, i: count.cdf(y[i])  # noqa: E731
+            of_count: Callable[..., Any] = lambda count, i: count.cdf(y[i])  # noqa: E731  # typed
             return self._of_counts(of_count, np.empty(1))[:, 0]
         return self._of_normals(
             lambda mean, sd, rows: ndtr((y[rows, None] - mean) / sd).mean(axis=1)[:, None], 1
@@ -125,7 +125,7 @@ class ResponsePredictive:
     def ranked_score(self, y: Float) -> Float:
         """Return the continuous ranked probability score (n,) at y (n,)."""
         if self.family.discrete:
-            of_count: Callable[..., Any] = lambda count, i: count.ranked_score(y[i])  # noqa: E731
+            of_count: Callable[..., Any] = lambda count, i: count.ranked_score(y[i])  # noqa: E731  # typed
             return self._of_counts(of_count, np.empty(1))[:, 0]
         return self._of_normals(
             lambda mean, sd, rows: mixtures.ranked_scores(mean, sd, y[rows])[:, None], 1
