@@ -32,7 +32,7 @@ def _as_shares(method):
 
 def _squeezed(y):
     """Map finite numbers to between 0 and 1, and leave what is to be refused as it is."""
-    if np.iscomplexobj(y):
+    if getattr(getattr(y, "dtype", None), "kind", "") == "c":
         return y
     try:
         numbers = np.asarray(y, dtype=float)
